@@ -1,0 +1,39 @@
+import { z } from 'zod'
+import { Bytes32, Address, Signature } from '../primitives/hex.ts'
+import { Counter } from '../primitives/integer.ts'
+import { Delivery, OrderRequest, SignedAsk, SignedReservation, SignedVoucher } from './solver-api.ts'
+
+/**
+ * Frames that a solver sends over the connection a provider opened. Each is one JSON text message. A frame that
+ * carries `orderHash` is sent again after a reconnection until the provider has answered it.
+ */
+export const SolverFrame = z.discriminatedUnion('type', [
+  /** First frame: the provider signs an Access over the challenge. */
+  z.object({ type: z.literal('challenge'), challenge: Bytes32, solver: Address, chainId: z.int(), jobVault: Address }),
+  z.object({ type: z.literal('welcome') }),
+  /** Inputs are at the relay (`GET /jobs/{orderHash}/inputs/{sha256}`); answered by `accepted` or `declined`. */
+  z.object({ type: z.literal('order'), orderHash: Bytes32, request: OrderRequest, reservation: SignedReservation }),
+  /** Answers `delivered`: it is stored, or has to come again with its missing outputs (`missing`, SHA-256 each). */
+  z.object({ type: z.literal('stored'), orderHash: Bytes32, missing: z.array(Bytes32).max(100_000) }),
+  /** Answered by `acknowledged`. */
+  z.object({ type: z.literal('acknowledgement'), orderHash: Bytes32, acknowledgement: SignedVoucher }),
+  z.object({ type: z.literal('expired'), orderHash: Bytes32 }),
+  z.object({ type: z.literal('error'), code: z.string().max(64), message: z.string().max(400) }),
+])
+export type SolverFrame = z.output<typeof SolverFrame>
+
+/** Frames that a provider sends. Outputs go up with `PUT /jobs/{orderHash}/outputs/{sha256}` before `delivered`. */
+export const ProviderFrame = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('hello'), provider: Address, validUntil: Counter, signature: Signature }),
+  /** Replaces all asks of this provider. */
+  z.strictObject({ type: z.literal('asks'), asks: z.array(SignedAsk).max(1000) }),
+  z.strictObject({ type: z.literal('accepted'), orderHash: Bytes32 }),
+  z.strictObject({ type: z.literal('declined'), orderHash: Bytes32, code: z.string().max(64), reason: z.string().max(400) }),
+  z.strictObject({ type: z.literal('started'), orderHash: Bytes32 }),
+  z.strictObject({ type: z.literal('progress'), orderHash: Bytes32, fraction: z.number().min(0).max(1), text: z.string().max(200) }),
+  z.strictObject({ type: z.literal('log'), orderHash: Bytes32, stream: z.enum(['stdout', 'stderr']), data: z.base64().max(90_000) }),
+  z.strictObject({ type: z.literal('delivered'), orderHash: Bytes32, delivery: Delivery }),
+  /** The voucher is on the provider's disk. */
+  z.strictObject({ type: z.literal('acknowledged'), orderHash: Bytes32 }),
+])
+export type ProviderFrame = z.output<typeof ProviderFrame>

@@ -1,0 +1,1 @@
+export { installNativeCrypto } from './crypto/native-crypto.ts'
