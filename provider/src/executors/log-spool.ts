@@ -1,0 +1,91 @@
+import { createHash } from 'node:crypto'
+import { type FileHandle, open } from 'node:fs/promises'
+import type { LogStream } from '@lilypad-agents/protocol'
+import type { Progress, RunOptions } from './executor.ts'
+import { progressReader } from './progress-reader.ts'
+
+/** A program may write this many times its kept log before it is stopped. */
+export const floodFactor = 16
+
+/**
+ * Keeps the first `logBytes` of each stream on disk and reports when a program floods. Writes to one stream are
+ * queued; `push` is for byte sources that cannot wait, and never holds more than the kept part in memory.
+ */
+export class LogSpool {
+  readonly stdoutPath: string
+  readonly stderrPath: string
+  readonly #streams: { readonly stdout: SpooledStream; readonly stderr: SpooledStream }
+  readonly #options: RunOptions
+  readonly #readProgress: ((bytes: Uint8Array) => readonly Progress[]) | undefined
+
+  private constructor(paths: { stdout: string; stderr: string }, handles: { stdout: FileHandle; stderr: FileHandle }, logBytes: number, options: RunOptions) {
+    this.stdoutPath = paths.stdout
+    this.stderrPath = paths.stderr
+    this.#streams = { stdout: new SpooledStream(handles.stdout, logBytes), stderr: new SpooledStream(handles.stderr, logBytes) }
+    this.#options = options
+    this.#readProgress = options.onProgress ? progressReader() : undefined
+  }
+
+  /** Opens `<outputDirectory>.stdout.log` and `<outputDirectory>.stderr.log`. */
+  static async open(outputDirectory: string, logBytes: number, options: RunOptions): Promise<LogSpool> {
+    const paths = { stdout: `${outputDirectory}.stdout.log`, stderr: `${outputDirectory}.stderr.log` }
+    const stdout = await open(paths.stdout, 'w', 0o600)
+    const stderr = await open(paths.stderr, 'w', 0o600)
+    return new LogSpool(paths, { stdout, stderr }, logBytes, options)
+  }
+
+  /** Takes bytes of a stream. Returns false once the program wrote `floodFactor` times what is kept. */
+  push(stream: 'stdout' | 'stderr', bytes: Uint8Array): boolean {
+    const target = this.#streams[stream]
+    const kept = target.push(bytes)
+    if (kept.length > 0) {
+      this.#options.onLog?.(stream, kept)
+      if (stream === 'stderr' && this.#readProgress) for (const progress of this.#readProgress(kept)) this.#options.onProgress?.(progress)
+    }
+    return !target.isFlooded
+  }
+
+  /** Waits for the disk and closes both files. */
+  async finish(): Promise<{ readonly stdout: LogStream; readonly stderr: LogStream }> {
+    return { stdout: await this.#streams.stdout.finish(), stderr: await this.#streams.stderr.finish() }
+  }
+}
+
+class SpooledStream {
+  readonly #handle: FileHandle
+  readonly #limit: number
+  readonly #hash = createHash('sha256')
+  #kept = 0
+  #seen = 0
+  #writing: Promise<unknown> = Promise.resolve()
+  #failure: unknown
+
+  constructor(handle: FileHandle, limit: number) {
+    this.#handle = handle
+    this.#limit = limit
+  }
+
+  get isFlooded(): boolean {
+    // A limit of 0 means "keep nothing"; such a program may still write a page of noise.
+    return this.#seen > Math.max(this.#limit * floodFactor, 4096)
+  }
+
+  push(bytes: Uint8Array): Uint8Array {
+    this.#seen += bytes.length
+    const kept = Uint8Array.prototype.slice.call(bytes, 0, Math.max(0, this.#limit - this.#kept))
+    if (kept.length === 0) return kept
+    this.#kept += kept.length
+    this.#hash.update(kept)
+    this.#writing = this.#writing.then(() => this.#handle.write(kept)).catch((error: unknown) => {
+      this.#failure ??= error
+    })
+    return kept
+  }
+
+  async finish(): Promise<LogStream> {
+    await this.#writing
+    await this.#handle.close()
+    if (this.#failure !== undefined) throw this.#failure
+    return { bytes: this.#kept, sha256: `0x${this.#hash.digest('hex')}`, truncated: this.#seen > this.#kept }
+  }
+}

@@ -1,0 +1,48 @@
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+type ProcessIdentity = { readonly pid: number; readonly startTime: string }
+type ProcessRecord = { readonly child: ProcessIdentity; readonly parent: ProcessIdentity }
+
+/** Identity of a process that survives the reuse of its number, or undefined when it is gone or /proc is not there. */
+async function findProcess(pid: number): Promise<ProcessIdentity | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
+  // Fields after the command, which stands in parentheses and may hold anything; the 20th of them is the start time.
+  const startTime = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+  return startTime === undefined ? undefined : { pid, startTime }
+}
+
+async function isAlive(identity: ProcessIdentity): Promise<boolean> {
+  return (await findProcess(identity.pid))?.startTime === identity.startTime
+}
+
+/** Notes a child on disk, so that a later provider can end it when this one was killed. Resolves to the way to forget it. */
+export async function recordProcess(folder: string, pid: number): Promise<() => Promise<void>> {
+  const [child, parent] = await Promise.all([findProcess(pid), findProcess(process.pid)])
+  if (child === undefined || parent === undefined) return async () => {}
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const path = join(folder, `${pid}-${child.startTime}.json`)
+  await writeFile(path, JSON.stringify({ child, parent } satisfies ProcessRecord), { mode: 0o600 })
+  return () => rm(path, { force: true })
+}
+
+/** Ends recorded children whose provider is gone. Children of a living provider are left alone. */
+export async function sweepProcesses(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    const path = join(folder, name)
+    const record = parseRecord(await readFile(path, 'utf8').catch(() => ''))
+    if (record !== undefined && (await isAlive(record.parent))) continue
+    if (record !== undefined && (await isAlive(record.child))) process.kill(record.child.pid, 'SIGKILL')
+    await rm(path, { force: true })
+  }
+}
+
+function parseRecord(text: string): ProcessRecord | undefined {
+  try {
+    const value = JSON.parse(text) as ProcessRecord
+    const isIdentity = (identity: ProcessIdentity) => Number.isSafeInteger(identity.pid) && identity.pid > 1 && typeof identity.startTime === 'string'
+    return isIdentity(value.child) && isIdentity(value.parent) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
