@@ -28,7 +28,7 @@ export { Comparator, determinisms, encodeModuleManifest, ImageDigest, moduleId, 
 export { inputFileName, programArguments, programInputs } from './module/program-arguments.ts'
 export { encodeJobManifest, JobManifest, jobManifestDigest, JobOutcome, jobPredicateType, toSubjects } from './job/job-manifest.ts'
 export { canMove, hasRun, isFinal, jobMoves, jobStates, type JobState } from './job/state.ts'
-export { createDsseEnvelope, DsseEnvelope, findDsseSigner } from './bundle/dsse-envelope.ts'
+export { DsseEnvelope, findDsseSigner, findManifestSigner, signManifest, toDsseEnvelope } from './bundle/dsse-envelope.ts'
 export { JobBundle } from './bundle/job-bundle.ts'
 export { InvalidRequestError, parseWire } from './error/common-errors.ts'
 export { errorCodes, errorTable, type ErrorCode, type ErrorRow } from './error/error-table.ts'

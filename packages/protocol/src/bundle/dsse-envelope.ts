@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { keccak256 } from '../crypto/hash.ts'
 import { findSigner, type Signer } from '../crypto/signer.ts'
 import { encodeJobManifest, type JobManifest } from '../job/job-manifest.ts'
-import { type Address, concatBytes, fromHex, toHex } from '../primitives/hex.ts'
+import { type Address, type Bytes32, concatBytes, fromHex, type Hex, type Signature, toHex } from '../primitives/hex.ts'
 
 const payloadType = 'application/vnd.in-toto+json'
 const utf8 = new TextEncoder()
@@ -22,17 +22,30 @@ function preAuthenticationEncoding(payload: Uint8Array): Uint8Array {
   return concatBytes(utf8.encode(`DSSEv1 ${payloadType.length} ${payloadType} ${payload.length} `), payload)
 }
 
+/** Signs a job manifest itself, so that tools which know nothing of receipts can check it. */
+export function signManifest(manifest: JobManifest, signer: Signer): Signature {
+  return signer.sign(manifestSigningDigest(manifest))
+}
+
+/** Address that signed the manifest, or undefined. */
+export function findManifestSigner(manifest: JobManifest, signature: Hex): Address | undefined {
+  return findSigner(manifestSigningDigest(manifest), signature)
+}
+
+function manifestSigningDigest(manifest: JobManifest): Bytes32 {
+  return keccak256(preAuthenticationEncoding(utf8.encode(encodeJobManifest(manifest))))
+}
+
 /**
- * Wraps a job manifest for export: signed over keccak of the pre-authentication encoding with the provider's key.
+ * Wraps a signed job manifest for export. The signature is ECDSA over secp256k1 and keccak of the pre-authentication
+ * encoding, r || s || v; the key id is the provider's account.
  * @see https://github.com/secure-systems-lab/dsse/blob/master/protocol.md
  */
-export function createDsseEnvelope(manifest: JobManifest, signer: Signer): DsseEnvelope {
-  const payload = utf8.encode(encodeJobManifest(manifest))
-  const signature = signer.sign(keccak256(preAuthenticationEncoding(payload)))
+export function toDsseEnvelope(manifest: JobManifest, signature: Signature): DsseEnvelope {
   return {
     payloadType,
-    payload: toBase64(payload),
-    signatures: [{ keyid: `eip155:${signer.address}`, sig: toBase64(fromHex(signature)) }],
+    payload: toBase64(utf8.encode(encodeJobManifest(manifest))),
+    signatures: [{ keyid: `eip155:${manifest.predicate.provider}`, sig: toBase64(fromHex(signature)) }],
   }
 }
 

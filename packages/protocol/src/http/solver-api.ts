@@ -102,8 +102,8 @@ export const OrderRequest = z.strictObject({
 })
 export type OrderRequest = z.output<typeof OrderRequest>
 
-/** The provider's delivery: signed receipt and the manifest it commits to. */
-export const Delivery = z.strictObject({ receipt: Receipt, signature: Signature, manifest: JobManifest })
+/** The provider's delivery: the signed receipt, the manifest it commits to, and a signature over that manifest by itself. */
+export const Delivery = z.strictObject({ receipt: Receipt, signature: Signature, manifest: JobManifest, manifestSignature: Signature })
 export type Delivery = z.output<typeof Delivery>
 
 /** A job as its requester sees it. */

@@ -1,0 +1,65 @@
+import { LilypadError } from '@lilypad-agents/protocol'
+import { BaseError, ContractFunctionRevertedError, HttpRequestError, InsufficientFundsError, TimeoutError } from 'viem'
+
+/** The RPC endpoint does not answer. Nothing was sent, or what was sent can be looked up by its hash. */
+export class RpcUnreachableError extends LilypadError {
+  override readonly name = 'RpcUnreachableError'
+  constructor(cause: unknown) {
+    super('RPC_UNREACHABLE', 'The chain cannot be reached over its RPC endpoint.', {
+      hint: 'check that the endpoint of the network file is up, then try again; signed jobs continue without it',
+      cause,
+    })
+  }
+}
+
+/** The endpoint serves another chain than the network file says. */
+export class WrongChainError extends LilypadError {
+  override readonly name = 'WrongChainError'
+  constructor(options: { readonly expected: number; readonly actual: number }) {
+    super('WRONG_CHAIN', 'The RPC endpoint serves another chain.', {
+      details: [`Expected: ${options.expected}   Actual: ${options.actual}`],
+      hint: 'use the RPC endpoint of the chain in the network file',
+    })
+  }
+}
+
+/** A contract refused a call. `errorName` is the custom error of the contract. */
+export class ContractRevertedError extends LilypadError {
+  override readonly name = 'ContractRevertedError'
+  readonly errorName: string
+  constructor(options: { readonly errorName: string; readonly args: readonly unknown[]; readonly functionName: string; readonly cause?: unknown }) {
+    const { errorName, args, functionName, cause } = options
+    super('CONTRACT_REVERTED', `The contract refused \`${functionName}\`: ${errorName}.`, {
+      details: args.length > 0 ? [`Arguments: ${args.map(String).join(', ').slice(0, 500)}`] : [],
+      hint: `see \`${errorName}\` in docs/contracts`,
+      cause,
+    })
+    this.errorName = errorName
+  }
+}
+
+/** The sender has no ether for gas. */
+export class InsufficientGasError extends LilypadError {
+  override readonly name = 'InsufficientGasError'
+  constructor(cause: unknown) {
+    super('INSUFFICIENT_BALANCE', 'The sending account has too little ether to pay for gas.', { hint: 'send it some ether, then try again', cause })
+  }
+}
+
+/** Runs a chain call and turns viem's errors into ours. */
+export async function translateChainErrors<T>(functionName: string, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call()
+  } catch (error) {
+    if (!(error instanceof BaseError)) throw error
+    const reverted = error.walk((cause) => cause instanceof ContractFunctionRevertedError)
+    if (reverted instanceof ContractFunctionRevertedError) {
+      const errorName = reverted.data?.errorName ?? reverted.signature ?? 'reverted without a reason'
+      throw new ContractRevertedError({ errorName, args: reverted.data?.args ?? [], functionName, cause: error })
+    }
+    if (error.walk((cause) => cause instanceof InsufficientFundsError)) throw new InsufficientGasError(error)
+    const unreachable = error.walk((cause) => cause instanceof HttpRequestError || cause instanceof TimeoutError || cause instanceof TypeError)
+    if (unreachable) throw new RpcUnreachableError(error)
+    throw new LilypadError('INTERNAL', `The chain call \`${functionName}\` failed.`, { cause: error })
+  }
+}

@@ -1,0 +1,492 @@
+import {
+  type Address,
+  appendRecord,
+  askType,
+  type Bytes32,
+  type InputFile,
+  inputsDigest,
+  isFinal,
+  type JobBundle,
+  type JobEvent,
+  type JobInputs,
+  type JobView,
+  jobOrderType,
+  keccak256,
+  laneId,
+  LilypadError,
+  type ModuleList,
+  type ModuleListing,
+  moduleManifestDigest,
+  moduleVersionId,
+  parseInputs,
+  type Quote,
+  receiptType,
+  sha256,
+  type SignedGrant,
+  type Signer,
+  toHex,
+  zeroBytes32,
+} from '@lilypad-agents/protocol'
+import { createChainClient, signingDomain, toLilypadChain } from '../chain/lilypad-chain.ts'
+import type { Network } from '../chain/network.ts'
+import { createSolverClient } from '../http/solver-client.ts'
+import { getVersion } from '../registry/registry-reads.ts'
+import type { ClientStore, StoredJob, StoredQuote, StoreTransaction } from '../store/client-store.ts'
+import { getTokenBalance } from '../token/token-actions.ts'
+import { getAccount } from '../vault/vault-reads.ts'
+import { toVerification, type Verification } from '../verify/check.ts'
+import { verifyBundle } from '../verify/verify-bundle.ts'
+import { verifySettlement } from '../verify/verify-settlement.ts'
+import { createKeyWallet, type KeyWallet, ReadOnlyError } from '../wallet/key-wallet.ts'
+import { type LedgerEntry, type SpendingPolicy, sumSpend } from '../wallet/spending-policy.ts'
+import { JobFailedError, JobNotRunError, JobUnknownError, PriceOverCapError, QuoteExpiredError, QuoteUnknownError, StillRunningError, VerificationFailedError } from './job-errors.ts'
+
+/** A file given as an input. */
+export type GivenFile = { readonly bytes: Uint8Array; readonly mediaType: string; readonly name: string }
+
+export type LilypadOptions = {
+  readonly network: Network
+  readonly store: ClientStore
+  /** Orders and acknowledgements are signed with it; without one the client only reads. */
+  readonly signer?: Signer
+  /** The payer's grant to the signer; without one the signer pays itself. */
+  readonly grant?: SignedGrant
+  /** @default nothing may be spent */
+  readonly policy?: SpendingPolicy
+  readonly fetch?: typeof fetch
+  readonly now?: () => Date
+}
+
+/** An output file by its path, with its bytes. */
+export type Output = { readonly path: string; readonly bytes: number; readonly sha256: Bytes32; readonly read: () => Promise<Uint8Array> }
+
+const noSpending: SpendingPolicy = { perJob: 0n, perDay: 0n, total: 0n }
+const longPollSeconds = 20
+
+/**
+ * The whole client: discover, quote, order, watch, fetch, verify, acknowledge. It needs a solver and an RPC endpoint and
+ * nothing else of ours. Everything it must not forget is in the store before it leaves the process, so a crash at any
+ * step is finished by {@link Lilypad.resume}.
+ */
+export function createLilypad(options: LilypadOptions) {
+  const { network, store, signer, grant = null, policy = noSpending, now = () => new Date() } = options
+  const chain = toLilypadChain(network)
+  const domain = signingDomain(chain)
+  const client = createChainClient({ chain })
+  const solver = createSolverClient({ url: network.solverUrl, domain, ...(options.fetch ? { fetch: options.fetch } : {}) })
+  const token = network.contracts.lilyToken
+  const wallet: KeyWallet | undefined = signer ? createKeyWallet({ signer, domain, grant, policy }) : undefined
+  const nowSeconds = () => Math.floor(now().getTime() / 1000)
+
+  const requireWallet = (): KeyWallet => {
+    if (!wallet) throw new ReadOnlyError()
+    return wallet
+  }
+
+  const ledger = (transaction: StoreTransaction): readonly LedgerEntry[] =>
+    transaction.listJobs().map(({ order, price, state, orderedAt }) => ({ maxPrice: order.maxPrice, price, state, orderedAt, deliverBy: order.deliverBy }))
+
+  async function getStoredJob(orderHash: Bytes32): Promise<StoredJob> {
+    const job = await store.transaction((transaction) => transaction.findJob(orderHash))
+    if (!job) throw new JobUnknownError(orderHash)
+    return job
+  }
+
+  async function updateJob(orderHash: Bytes32, change: (job: StoredJob) => StoredJob): Promise<StoredJob> {
+    return store.transaction((transaction) => {
+      const job = transaction.findJob(orderHash)
+      if (!job) throw new JobUnknownError(orderHash)
+      const changed = change(job)
+      transaction.putJob(changed)
+      return changed
+    })
+  }
+
+  const applyView = (orderHash: Bytes32, view: JobView): Promise<StoredJob> =>
+    updateJob(orderHash, (job) => {
+      // What the relay says never takes back what was accepted here.
+      const delivery = job.verified === null ? (view.delivery ?? job.delivery) : job.delivery
+      return { ...job, state: view.state, reservation: view.reservation ?? job.reservation, delivery, settlement: view.settlement ?? job.settlement, reason: view.reason ?? job.reason }
+    })
+
+  /** Sends the order (again) and the input files the relay lacks. */
+  async function sendOrder(job: StoredJob): Promise<StoredJob> {
+    const { orderHash, order, signature, grant: orderGrant, ask, inputs } = job
+    const { accessSigner } = requireWallet()
+    let view = await solver.postOrder({ order, signature, grant: orderGrant, ask, inputs })
+    for (const digest of view.missingInputs) {
+      const bytes = await store.findBlob(digest)
+      if (!bytes) throw new LilypadError('INTERNAL', 'An input file of the job is no longer in the store.')
+      await solver.putInput(orderHash, digest, bytes, accessSigner)
+    }
+    if (view.missingInputs.length > 0) view = await solver.getJob(orderHash, accessSigner)
+    return applyView(orderHash, view)
+  }
+
+  async function refresh(job: StoredJob, waitSeconds: number): Promise<StoredJob> {
+    const { accessSigner } = requireWallet()
+    try {
+      const view = await solver.getJob(job.orderHash, accessSigner, waitSeconds)
+      if (view.missingInputs.length > 0) return sendOrder(job)
+      return await applyView(job.orderHash, view)
+    } catch (error) {
+      // The order never reached the relay: the process ended between signing and sending.
+      if (LilypadError.is(error) && error.code === 'JOB_UNKNOWN') return sendOrder(job)
+      throw error
+    }
+  }
+
+  /** Gets a price: checked, kept, and usable once. */
+  async function quote(request: {
+    readonly module: string
+    readonly inputs: { readonly [name: string]: unknown }
+    readonly files?: { readonly [input: string]: GivenFile }
+    /** Most the job may cost, in base units. */
+    readonly maxPrice?: bigint
+    readonly provider?: Address
+  }): Promise<StoredQuote> {
+    const { maxPrice, provider, files = {} } = request
+    const listing = await solver.getModule(request.module)
+    assertGenuine(listing)
+    const given: Record<string, unknown> = { ...request.inputs }
+    for (const [input, { bytes, mediaType, name }] of Object.entries(files)) {
+      const file: InputFile = { sha256: sha256(bytes), bytes: bytes.length, mediaType, name: name.slice(0, 255) }
+      given[input] = { $file: file }
+    }
+    const inputs: JobInputs = parseInputs(listing.manifest.inputs, given)
+    for (const { bytes } of Object.values(files)) await store.putBlob(sha256(bytes), bytes)
+    const answer = await solver.requestQuote({
+      module: listing.moduleVersion,
+      inputs,
+      payer: wallet?.payer ?? network.contracts.jobVault,
+      verification: 0,
+      ...(maxPrice === undefined ? {} : { maxPrice }),
+      ...(provider === undefined ? {} : { provider }),
+    })
+    assertQuoteFits(answer, listing, inputs)
+    if (maxPrice !== undefined && answer.maxPrice > maxPrice) throw new PriceOverCapError({ cap: maxPrice, price: answer.maxPrice })
+    const version = await getVersion(client, { moduleVersion: listing.moduleVersion })
+    if (version.manifestDigest !== listing.manifestDigest) throw new LilypadError('VERIFICATION_FAILED', 'The registry has another manifest for this module version.')
+    if (version.isDeprecated) throw new LilypadError('MODULE_DEPRECATED', 'The author has deprecated this version of the module.', { hint: 'use a newer version' })
+    const stored: StoredQuote = { quote: answer, module: listing.manifest, inputs }
+    await store.transaction((transaction) => transaction.putQuote(stored))
+    return stored
+  }
+
+  function assertGenuine(listing: ModuleListing): void {
+    const digest = moduleManifestDigest(listing.manifest)
+    const isGenuine = digest === listing.manifestDigest && moduleVersionId(listing.name, digest) === listing.moduleVersion && listing.manifest.name === listing.name
+    if (!isGenuine) throw new LilypadError('VERIFICATION_FAILED', 'The solver sent a manifest that is not the one of this module version.')
+  }
+
+  function assertQuoteFits(answer: Quote, listing: ModuleListing, inputs: JobInputs): void {
+    const { ask, signature } = answer.ask
+    const fits =
+      answer.moduleVersion === listing.moduleVersion &&
+      answer.manifestDigest === listing.manifestDigest &&
+      answer.inputsDigest === inputsDigest(inputs) &&
+      ask.moduleVersion === listing.moduleVersion &&
+      ask.token === token &&
+      ask.validUntil >= answer.expiresAt &&
+      askType.findSigner(domain, ask, signature) === ask.provider
+    if (!fits) throw new LilypadError('VERIFICATION_FAILED', 'The quote does not fit the request or its ask is not signed by the provider.', { hint: 'use another solver' })
+  }
+
+  /** Signs and places the order of a quote. The same quote again is the same job. */
+  async function order(quoteId: Bytes32): Promise<StoredJob> {
+    const { payer, key, signOrder } = requireWallet()
+    const job = await store.transaction((transaction) => {
+      const known = transaction.findJobByQuote(quoteId)
+      if (known) return known
+      const stored = transaction.findQuote(quoteId)
+      if (!stored) throw new QuoteUnknownError(quoteId)
+      const { quote: offer, module, inputs } = stored
+      const at = nowSeconds()
+      if (offer.expiresAt <= at) throw new QuoteExpiredError({ expiredAt: offer.expiresAt, now: at })
+      const { ask } = offer.ask
+      const auditSecret = toHex(crypto.getRandomValues(new Uint8Array(32)))
+      const lane = { payer, key, provider: ask.provider, solver: ask.solver, token: ask.token, lane: transaction.laneNumber() }
+      const unsigned = {
+        ...lane,
+        moduleVersion: offer.moduleVersion,
+        inputsDigest: offer.inputsDigest,
+        askHash: askType.hash(domain, ask),
+        maxPrice: offer.maxPrice,
+        nonce: transaction.next(`nonce of ${laneId(lane)}`),
+        startBy: offer.startBy,
+        deliverBy: offer.deliverBy,
+        verification: 0,
+        auditCommit: keccak256(auditSecret),
+      }
+      const { orderHash, signature } = signOrder({ order: unsigned, module: module.name, ledger: ledger(transaction), nowSeconds: at })
+      const placed: StoredJob = {
+        orderHash,
+        quoteId,
+        order: unsigned,
+        signature,
+        grant,
+        ask: offer.ask,
+        module,
+        inputs,
+        auditSecret,
+        state: 'ordered',
+        reservation: null,
+        delivery: null,
+        verified: null,
+        price: null,
+        acknowledgement: null,
+        acknowledgementSent: false,
+        settlement: null,
+        reason: null,
+        orderedAt: at,
+      }
+      transaction.putJob(placed)
+      return placed
+    })
+    return job.reservation || isFinal(job.state) ? job : sendOrder(job)
+  }
+
+  /** Reads a job's newest state, waiting up to `waitSeconds` for it to end. Without a key, or with the solver away, what the store knows. */
+  async function getJob(orderHash: Bytes32, wait: { readonly waitSeconds?: number; readonly signal?: AbortSignal } = {}): Promise<StoredJob> {
+    const { waitSeconds = 0, signal } = wait
+    const until = Date.now() + waitSeconds * 1000
+    let job = await getStoredJob(orderHash)
+    for (;;) {
+      if (isFinal(job.state)) return job
+      const left = Math.max(0, Math.ceil((until - Date.now()) / 1000))
+      job = await refresh(job, Math.min(left, longPollSeconds))
+      const hasEnded = isFinal(job.state) || job.state === 'delivered' || job.state === 'acknowledged'
+      if (hasEnded || Date.now() >= until || signal?.aborted) return job
+    }
+  }
+
+  async function fetchOutputs(job: StoredJob): Promise<readonly Output[]> {
+    const { delivery, orderHash, module } = job
+    if (!delivery) return []
+    const { outputs } = delivery.manifest.predicate
+    const total = outputs.reduce((sum, output) => sum + output.bytes, 0)
+    if (total > module.limits.outputBytes || outputs.length > module.limits.outputFiles) {
+      throw new LilypadError('PAYLOAD_TOO_LARGE', 'The provider delivered more than the module may produce.', { details: [`Limit: ${module.limits.outputBytes} bytes   Delivered: ${total}`] })
+    }
+    for (const digest of new Set(outputs.map((output) => output.sha256))) {
+      if (await store.findBlob(digest)) continue
+      await store.putBlob(digest, await solver.getOutput(orderHash, digest, requireWallet().accessSigner))
+    }
+    return outputs.map((output) => ({
+      ...output,
+      read: async () => {
+        const bytes = await store.findBlob(output.sha256)
+        if (!bytes) throw new LilypadError('OUTPUT_UNAVAILABLE', 'The output is no longer in the store.')
+        return bytes
+      },
+    }))
+  }
+
+  function toBundle(job: StoredJob): JobBundle {
+    const { reservation, delivery } = job
+    if (!reservation || !delivery) throw new StillRunningError(job.orderHash, job.state)
+    return {
+      schema: 'lilypad/bundle@1',
+      chainId: domain.chainId,
+      jobVault: domain.vault,
+      module: job.module,
+      ask: job.ask,
+      grant: job.grant,
+      order: { order: job.order, signature: job.signature },
+      inputs: job.inputs,
+      reservation,
+      delivery,
+      acknowledgement: job.acknowledgement,
+    }
+  }
+
+  async function verifyOffline(job: StoredJob): Promise<Verification> {
+    return verifyBundle(toBundle(job), {
+      findOutput: async (path) => {
+        const file = job.delivery?.manifest.predicate.outputs.find((output) => output.path === path)
+        const bytes = file && (await store.findBlob(file.sha256))
+        return bytes && { bytes: bytes.length, sha256: sha256(bytes) }
+      },
+    })
+  }
+
+  /** Checks a job: its files offline, and with `chain` also that it is registered and settled. */
+  async function verify(orderHash: Bytes32, how: { readonly chain?: boolean } = {}): Promise<Verification> {
+    const job = await getStoredJob(orderHash)
+    await fetchOutputs(job)
+    const offline = await verifyOffline(job)
+    if (!how.chain) return offline
+    const onChain = await verifySettlement(client, toBundle(job))
+    return toVerification([...offline.checks, ...onChain.checks])
+  }
+
+  /** Signs the next voucher of the lane for a verified job, once, and keeps it before it leaves. */
+  async function acknowledge(orderHash: Bytes32): Promise<StoredJob> {
+    const { signVoucher } = requireWallet()
+    const signed = await store.transaction((transaction) => {
+      const job = transaction.findJob(orderHash)
+      if (!job?.delivery || job.verified !== true) throw new JobUnknownError(orderHash)
+      if (job.acknowledgement) return job
+      const { order: placed, delivery } = job
+      const { payer, key, provider, solver: via, token: paid, lane } = placed
+      const id = laneId(placed)
+      const before = transaction.findLane(id) ?? { jobs: 0, cumulativeAmount: 0n, recordsHash: zeroBytes32 }
+      const price = delivery.receipt.price
+      const after = {
+        jobs: before.jobs + 1,
+        cumulativeAmount: before.cumulativeAmount + price,
+        recordsHash: appendRecord(before.recordsHash, {
+          orderHash,
+          receiptHash: receiptType.hash(domain, delivery.receipt),
+          moduleVersion: placed.moduleVersion,
+          price,
+          nonce: placed.nonce,
+        }),
+      }
+      const voucher = { payer, key, provider, solver: via, token: paid, lane, ...after }
+      const acknowledged: StoredJob = { ...job, price, acknowledgement: { voucher, signature: signVoucher(voucher) } }
+      transaction.putLane(id, after)
+      transaction.putJob(acknowledged)
+      return acknowledged
+    })
+    return signed.acknowledgementSent ? signed : sendAcknowledgement(signed)
+  }
+
+  async function sendAcknowledgement(job: StoredJob): Promise<StoredJob> {
+    const lane = laneId(job.order)
+    const last = job.acknowledgement?.voucher.jobs ?? 0
+    const unsent = await store.transaction((transaction) =>
+      transaction
+        .listJobs()
+        .filter((other) => other.acknowledgement && laneId(other.order) === lane && other.acknowledgement.voucher.jobs <= last)
+        .sort((a, b) => (a.acknowledgement?.voucher.jobs ?? 0) - (b.acknowledgement?.voucher.jobs ?? 0)),
+    )
+    const send = async (jobs: readonly StoredJob[]) => {
+      for (const { orderHash, acknowledgement } of jobs) {
+        if (!acknowledgement) continue
+        const view = await solver.acknowledge(orderHash, acknowledgement)
+        await applyView(orderHash, view)
+        await updateJob(orderHash, (current) => ({ ...current, acknowledgementSent: true }))
+      }
+    }
+    try {
+      await send(unsent.filter((other) => !other.acknowledgementSent))
+    } catch (error) {
+      // The relay lost some (or another process is between two of them): the whole lane again, in order.
+      if (!LilypadError.is(error) || error.code !== 'ACKNOWLEDGEMENT_OUT_OF_ORDER') throw error
+      await send(unsent)
+    }
+    return getStoredJob(job.orderHash)
+  }
+
+  /**
+   * Brings an ordered job to its end: waits, fetches the outputs, verifies them and acknowledges.
+   * @throws {@link StillRunningError} after `timeoutSeconds`; call again
+   * @throws {@link JobFailedError} {@link JobNotRunError} {@link VerificationFailedError} nothing is paid then
+   */
+  async function complete(
+    orderHash: Bytes32,
+    wait: { readonly timeoutSeconds?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<{ readonly job: StoredJob; readonly outputs: readonly Output[]; readonly verification: Verification }> {
+    const { timeoutSeconds = 600, signal } = wait
+    let job = await getStoredJob(orderHash)
+    if (!job.delivery || job.verified === null) job = await getJob(orderHash, { waitSeconds: timeoutSeconds, ...(signal ? { signal } : {}) })
+    if (job.state === 'declined' || job.state === 'expired') {
+      throw new JobNotRunError({ code: job.state === 'declined' ? 'JOB_DECLINED' : 'JOB_EXPIRED', orderHash, reason: job.reason?.message ?? 'none' })
+    }
+    const { delivery } = job
+    if (!delivery) throw job.state === 'failed' ? new JobNotRunError({ code: 'JOB_EXPIRED', orderHash, reason: job.reason?.message ?? 'none' }) : new StillRunningError(orderHash, job.state)
+    if (delivery.receipt.status !== 0) {
+      const isSigned = receiptType.findSigner(domain, delivery.receipt, delivery.signature) === job.order.provider && delivery.receipt.orderHash === orderHash
+      if (isSigned && delivery.receipt.price === 0n) await updateJob(orderHash, (current) => ({ ...current, price: 0n, verified: true }))
+      const { outcome } = delivery.manifest.predicate
+      throw new JobFailedError({ orderHash, outcome: outcome.kind === 'exited' ? `exited with code ${outcome.code}` : outcome.kind, charged: 'none' })
+    }
+    const outputs = await fetchOutputs(job)
+    const verification = await verifyOffline(job)
+    if (!verification.ok) {
+      await updateJob(orderHash, (current) => ({ ...current, verified: false }))
+      throw new VerificationFailedError(orderHash, verification)
+    }
+    await updateJob(orderHash, (current) => ({ ...current, verified: true }))
+    return { job: await acknowledge(orderHash), outputs, verification }
+  }
+
+  /** Waits until the record of an acknowledged job is on chain. */
+  async function waitForSettlement(orderHash: Bytes32, wait: { readonly timeoutSeconds?: number } = {}): Promise<StoredJob> {
+    const until = Date.now() + (wait.timeoutSeconds ?? 60) * 1000
+    let job = await getStoredJob(orderHash)
+    while (job.state !== 'settled' && Date.now() < until) job = await refresh(job, Math.min(longPollSeconds, Math.ceil((until - Date.now()) / 1000)))
+    return job
+  }
+
+  return {
+    network,
+    chain,
+    domain,
+    client,
+    solver,
+    payer: wallet?.payer,
+    key: wallet?.key,
+    policy: wallet?.policy,
+    searchModules: (query: { readonly query?: string; readonly limit?: number; readonly cursor?: string } = {}): Promise<ModuleList> => solver.listModules(query),
+    async getModule(module: string): Promise<ModuleListing> {
+      const listing = await solver.getModule(module)
+      assertGenuine(listing)
+      return listing
+    },
+    quote,
+    order,
+    getJob,
+    getStoredJob,
+    complete,
+    /** Orders a quote and brings the job to its end. */
+    async run(quoteId: Bytes32, wait: { readonly timeoutSeconds?: number; readonly signal?: AbortSignal } = {}) {
+      const placed = await order(quoteId)
+      return complete(placed.orderHash, wait)
+    },
+    verify,
+    acknowledge,
+    waitForSettlement,
+    async fetchOutputs(orderHash: Bytes32): Promise<readonly Output[]> {
+      return fetchOutputs(await getStoredJob(orderHash))
+    },
+    async exportBundle(orderHash: Bytes32): Promise<JobBundle> {
+      return toBundle(await getStoredJob(orderHash))
+    },
+    listJobs: (): Promise<readonly StoredJob[]> => store.transaction((transaction) => transaction.listJobs()),
+    findQuote: (quoteId: Bytes32): Promise<StoredQuote | undefined> => store.transaction((transaction) => transaction.findQuote(quoteId)),
+    watchJob(orderHash: Bytes32, watch: { readonly after?: number; readonly signal?: AbortSignal } = {}): AsyncGenerator<JobEvent> {
+      return solver.watchJob(orderHash, requireWallet().accessSigner, watch)
+    },
+    /** Balances on chain, what was spent, and what may still be. */
+    async getWallet() {
+      const { payer, key } = requireWallet()
+      const account = await getAccount(client, { payer, token })
+      const spent = await store.transaction((transaction) => sumSpend(ledger(transaction), nowSeconds()))
+      return { payer, key, chainId: network.chainId, token, tokenBalance: await getTokenBalance(client, { token, account: payer }), ...account, spent, policy }
+    },
+    /**
+     * Finishes what a crash or a lost connection left open: sends orders again, acknowledges verified deliveries.
+     * @returns the error of each job that could not be finished now
+     */
+    async resume(wait: { readonly timeoutSeconds?: number; readonly signal?: AbortSignal } = {}): Promise<readonly { readonly orderHash: Bytes32; readonly error: unknown }[]> {
+      if (!wallet) return []
+      const jobs = await store.transaction((transaction) => transaction.listJobs())
+      const open = jobs.filter((job) => job.price === null && job.verified !== false && !['declined', 'expired', 'failed'].includes(job.state))
+      const unsent = jobs.filter((job) => job.acknowledgement && !job.acknowledgementSent)
+      const failures: { orderHash: Bytes32; error: unknown }[] = []
+      for (const { orderHash } of [...unsent, ...open].reverse()) {
+        try {
+          await complete(orderHash, { timeoutSeconds: wait.timeoutSeconds ?? 0, ...(wait.signal ? { signal: wait.signal } : {}) })
+        } catch (error) {
+          failures.push({ orderHash, error })
+        }
+      }
+      return failures
+    },
+    close: () => store.close(),
+  }
+}
+
+export type Lilypad = ReturnType<typeof createLilypad>

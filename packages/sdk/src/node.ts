@@ -1,0 +1,3 @@
+export { readKeyFile, writeKeyFile } from './wallet/key-file.ts'
+export { readNetworkFile } from './chain/network-file.ts'
+export { sqliteStore } from './store/sqlite-store.ts'

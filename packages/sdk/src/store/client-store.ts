@@ -1,0 +1,62 @@
+import { Bytes32, Delivery, JobInputs, JobOrder, jobStates, ModuleManifest, Quote, Signature, SignedAsk, SignedGrant, SignedReservation, SignedVoucher, TokenAmount, UnixSeconds } from '@lilypad-agents/protocol'
+import { z } from 'zod'
+
+/** A quote as kept until it is used: with what an order for it needs. */
+export const StoredQuote = z.strictObject({ quote: Quote, module: ModuleManifest, inputs: JobInputs })
+export type StoredQuote = z.output<typeof StoredQuote>
+
+/** A job as its requester keeps it. Written before the order leaves, and after every step that matters. */
+export const StoredJob = z.strictObject({
+  orderHash: Bytes32,
+  quoteId: Bytes32,
+  order: JobOrder,
+  signature: Signature,
+  grant: SignedGrant.nullable(),
+  ask: SignedAsk,
+  module: ModuleManifest,
+  inputs: JobInputs,
+  /** Reveals after the receipt whether the job is audited. */
+  auditSecret: Bytes32,
+  state: z.enum(jobStates),
+  reservation: SignedReservation.nullable(),
+  delivery: Delivery.nullable(),
+  /** Result of our own check; null until it was made. */
+  verified: z.boolean().nullable(),
+  /** Price owed; null until a receipt was accepted. */
+  price: TokenAmount.nullable(),
+  acknowledgement: SignedVoucher.nullable(),
+  /** Whether the solver has confirmed the acknowledgement. */
+  acknowledgementSent: z.boolean(),
+  settlement: z.strictObject({ transaction: Bytes32, blockNumber: z.int(), price: TokenAmount }).nullable(),
+  reason: z.strictObject({ code: z.string(), message: z.string() }).nullable(),
+  orderedAt: UnixSeconds,
+})
+export type StoredJob = z.output<typeof StoredJob>
+
+/** How far a lane has been acknowledged. */
+export type StoredLane = { readonly jobs: number; readonly cumulativeAmount: bigint; readonly recordsHash: Bytes32 }
+
+/** What a unit of work can read and write. Everything is synchronous, so that nothing can come between. */
+export type StoreTransaction = {
+  findQuote(quoteId: Bytes32): StoredQuote | undefined
+  putQuote(quote: StoredQuote): void
+  findJob(orderHash: Bytes32): StoredJob | undefined
+  findJobByQuote(quoteId: Bytes32): StoredJob | undefined
+  listJobs(): readonly StoredJob[]
+  putJob(job: StoredJob): void
+  findLane(laneId: Bytes32): StoredLane | undefined
+  putLane(laneId: Bytes32, lane: StoredLane): void
+  /** A number that no two calls get: 0, 1, 2 … per name. */
+  next(counter: string): number
+  /** The lane number of this store, drawn once. */
+  laneNumber(): number
+}
+
+/** What a client must not forget. One store is one lane: several processes may share a store that serialises its transactions. */
+export type ClientStore = {
+  /** Runs the work alone and makes it durable before it resolves; a throw undoes it. */
+  transaction<T>(work: (transaction: StoreTransaction) => T): Promise<T>
+  putBlob(digest: Bytes32, bytes: Uint8Array): Promise<void>
+  findBlob(digest: Bytes32): Promise<Uint8Array | undefined>
+  close(): Promise<void>
+}

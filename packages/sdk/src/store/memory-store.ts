@@ -1,0 +1,56 @@
+import type { Bytes32 } from '@lilypad-agents/protocol'
+import type { ClientStore, StoredJob, StoredLane, StoredQuote, StoreTransaction } from './client-store.ts'
+
+type State = {
+  readonly quotes: Map<Bytes32, StoredQuote>
+  readonly jobs: Map<Bytes32, StoredJob>
+  readonly lanes: Map<Bytes32, StoredLane>
+  readonly counters: Map<string, number>
+}
+
+const copy = (state: State): State => ({
+  quotes: new Map(state.quotes),
+  jobs: new Map(state.jobs),
+  lanes: new Map(state.lanes),
+  counters: new Map(state.counters),
+})
+
+/** A store that lives as long as the process: for tests, pages and one-off scripts. */
+export function memoryStore(): ClientStore {
+  let state: State = { quotes: new Map(), jobs: new Map(), lanes: new Map(), counters: new Map() }
+  const blobs = new Map<Bytes32, Uint8Array>()
+  const lane = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0
+
+  const open = (draft: State): StoreTransaction => ({
+    findQuote: (quoteId) => draft.quotes.get(quoteId),
+    putQuote: (quote) => void draft.quotes.set(quote.quote.quoteId, quote),
+    findJob: (orderHash) => draft.jobs.get(orderHash),
+    findJobByQuote: (quoteId) => [...draft.jobs.values()].find((job) => job.quoteId === quoteId),
+    listJobs: () => [...draft.jobs.values()].sort((a, b) => b.orderedAt - a.orderedAt),
+    putJob: (job) => void draft.jobs.set(job.orderHash, job),
+    findLane: (laneId) => draft.lanes.get(laneId),
+    putLane: (laneId, next) => void draft.lanes.set(laneId, next),
+    next(counter) {
+      const value = draft.counters.get(counter) ?? 0
+      draft.counters.set(counter, value + 1)
+      return value
+    },
+    laneNumber: () => lane,
+  })
+
+  return {
+    async transaction(work) {
+      const draft = copy(state)
+      const result = work(open(draft))
+      state = draft
+      return result
+    },
+    async putBlob(digest, bytes) {
+      blobs.set(digest, bytes)
+    },
+    async findBlob(digest) {
+      return blobs.get(digest)
+    },
+    async close() {},
+  }
+}

@@ -1,0 +1,108 @@
+import { mkdirSync } from 'node:fs'
+import { readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import { type Bytes32, LilypadError } from '@lilypad-agents/protocol'
+import { z } from 'zod'
+import { type ClientStore, StoredJob, StoredQuote, type StoreTransaction } from './client-store.ts'
+
+const schema = `
+create table if not exists quotes (id text primary key, value text not null) strict;
+create table if not exists jobs (id text primary key, quote_id text not null unique, ordered_at integer not null, value text not null) strict;
+create table if not exists lanes (id text primary key, jobs integer not null, cumulative_amount text not null, records_hash text not null) strict;
+create table if not exists counters (name text primary key, value integer not null) strict;
+`
+
+const isDigest = /^0x[0-9a-f]{64}$/
+
+/**
+ * A store in a folder: an SQLite database and the blobs beside it. Several processes may share it; each transaction is
+ * alone and on disk before it resolves.
+ */
+export function sqliteStore(directory: string): ClientStore {
+  const blobs = join(directory, 'blobs')
+  mkdirSync(blobs, { recursive: true, mode: 0o700 })
+  const database = new DatabaseSync(join(directory, 'client.db'))
+  database.exec('pragma busy_timeout = 10000; pragma journal_mode = wal; pragma synchronous = full;')
+  database.exec(schema)
+
+  const read = <S extends z.ZodType>(schema: S, sql: string, ...values: SQLInputValue[]): z.output<S>[] =>
+    database
+      .prepare(sql)
+      .all(...values)
+      .map((row) => schema.parse(JSON.parse(String(row.value))))
+  const write = (sql: string, ...values: SQLInputValue[]) => void database.prepare(sql).run(...values)
+  const encode = <S extends z.ZodType>(schema: S, value: z.output<S>) => JSON.stringify(z.encode(schema, value))
+
+  const counter = (name: string, initial: number, step: number): number => {
+    const row = database.prepare('select value from counters where name = ?').get(name)
+    const value = row ? Number(row.value) : initial
+    write('insert into counters (name, value) values (?, ?) on conflict (name) do update set value = excluded.value', name, value + step)
+    return value
+  }
+
+  const transaction: StoreTransaction = {
+    findQuote: (quoteId) => read(StoredQuote, 'select value from quotes where id = ?', quoteId)[0],
+    putQuote: (quote) => write('insert into quotes (id, value) values (?, ?) on conflict (id) do nothing', quote.quote.quoteId, encode(StoredQuote, quote)),
+    findJob: (orderHash) => read(StoredJob, 'select value from jobs where id = ?', orderHash)[0],
+    findJobByQuote: (quoteId) => read(StoredJob, 'select value from jobs where quote_id = ?', quoteId)[0],
+    listJobs: () => read(StoredJob, 'select value from jobs order by ordered_at desc, rowid desc'),
+    putJob: (job) =>
+      write(
+        'insert into jobs (id, quote_id, ordered_at, value) values (?, ?, ?, ?) on conflict (id) do update set value = excluded.value',
+        job.orderHash,
+        job.quoteId,
+        job.orderedAt,
+        encode(StoredJob, job),
+      ),
+    findLane(laneId) {
+      const row = database.prepare('select * from lanes where id = ?').get(laneId)
+      if (!row) return undefined
+      return { jobs: Number(row.jobs), cumulativeAmount: BigInt(String(row.cumulative_amount)), recordsHash: String(row.records_hash) as Bytes32 }
+    },
+    putLane: (laneId, lane) =>
+      write(
+        'insert into lanes (id, jobs, cumulative_amount, records_hash) values (?, ?, ?, ?) on conflict (id) do update set jobs = excluded.jobs, cumulative_amount = excluded.cumulative_amount, records_hash = excluded.records_hash',
+        laneId,
+        lane.jobs,
+        lane.cumulativeAmount.toString(),
+        lane.recordsHash,
+      ),
+    next: (name) => counter(name, 0, 1),
+    laneNumber: () => counter('lane number', crypto.getRandomValues(new Uint32Array(1))[0] ?? 0, 0),
+  }
+
+  return {
+    async transaction(work) {
+      database.exec('begin immediate')
+      try {
+        const result = work(transaction)
+        database.exec('commit')
+        return result
+      } catch (error) {
+        database.exec('rollback')
+        throw error
+      }
+    },
+    async putBlob(digest, bytes) {
+      assertDigest(digest)
+      const temporary = join(blobs, `.${digest}.${crypto.randomUUID()}`)
+      await writeFile(temporary, bytes, { mode: 0o600, flush: true })
+      await rename(temporary, join(blobs, digest))
+    },
+    async findBlob(digest) {
+      assertDigest(digest)
+      return readFile(join(blobs, digest)).catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return undefined
+        throw error
+      })
+    },
+    async close() {
+      database.close()
+    },
+  }
+}
+
+function assertDigest(digest: string): void {
+  if (!isDigest.test(digest)) throw new LilypadError('PATH_NOT_ALLOWED', 'Not the digest of a file.')
+}

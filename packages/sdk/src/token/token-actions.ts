@@ -1,0 +1,64 @@
+import { lilyTokenAbi } from '@lilypad-agents/abi'
+import { type Address, type Hex, toHex } from '@lilypad-agents/protocol'
+import { type LocalAccount, parseAbi } from 'viem'
+import { translateChainErrors } from '../chain/chain-errors.ts'
+import type { ChainClient, LilypadChain } from '../chain/lilypad-chain.ts'
+import type { ContractCall } from '../chain/send-call.ts'
+import type { DepositAuthorization } from '../vault/vault-calls.ts'
+
+/** Tokens an account holds, in base units. */
+export async function getTokenBalance(client: ChainClient, options: { readonly token: Address; readonly account: Address }): Promise<bigint> {
+  return translateChainErrors('balanceOf', () =>
+    client.readContract({ address: options.token, abi: lilyTokenAbi, functionName: 'balanceOf', args: [options.account] }),
+  )
+}
+
+/** Lets a spender take exactly this much of the sender's tokens. */
+export function approveCall(options: { readonly token: Address; readonly spender: Address; readonly amount: bigint }): ContractCall {
+  return { address: options.token, abi: lilyTokenAbi, functionName: 'approve', args: [options.spender, options.amount] }
+}
+
+/** Sends tokens. */
+export function transferCall(options: { readonly token: Address; readonly to: Address; readonly amount: bigint }): ContractCall {
+  return { address: options.token, abi: lilyTokenAbi, functionName: 'transfer', args: [options.to, options.amount] }
+}
+
+const eip712DomainAbi = parseAbi([
+  'function eip712Domain() view returns (bytes1 fields, string name, string version, uint256 chainId, address verifyingContract, bytes32 salt, uint256[] extensions)',
+])
+
+/**
+ * Signs an EIP-3009 authorisation that lets anyone deposit these tokens into the vault for their owner, and nothing else.
+ * @see https://eips.ethereum.org/EIPS/eip-3009
+ */
+export async function signDepositAuthorization(
+  client: ChainClient,
+  options: { readonly chain: LilypadChain; readonly account: LocalAccount; readonly token: Address; readonly amount: bigint; readonly validSeconds?: number; readonly now: Date },
+): Promise<DepositAuthorization> {
+  const { chain, account, token, amount, validSeconds = 3600, now } = options
+  const [, name, version] = await translateChainErrors('eip712Domain', () => client.readContract({ address: token, abi: eip712DomainAbi, functionName: 'eip712Domain' }))
+  const message = {
+    from: account.address,
+    to: chain.contracts.jobVault.address,
+    value: amount,
+    validAfter: 0n,
+    validBefore: BigInt(Math.floor(now.getTime() / 1000) + validSeconds),
+    nonce: toHex(crypto.getRandomValues(new Uint8Array(32))),
+  }
+  const signature: Hex = await account.signTypedData({
+    domain: { name, version, chainId: chain.id, verifyingContract: token },
+    types: {
+      ReceiveWithAuthorization: [
+        { name: 'from', type: 'address' },
+        { name: 'to', type: 'address' },
+        { name: 'value', type: 'uint256' },
+        { name: 'validAfter', type: 'uint256' },
+        { name: 'validBefore', type: 'uint256' },
+        { name: 'nonce', type: 'bytes32' },
+      ],
+    },
+    primaryType: 'ReceiveWithAuthorization',
+    message,
+  })
+  return { token, from: account.address, amount, validAfter: 0n, validBefore: message.validBefore, nonce: message.nonce, signature }
+}

@@ -1,0 +1,2 @@
+export { type Check, toVerification, type Verification } from './check.ts'
+export { type FindOutput, type FoundOutput, verifyBundle } from './verify-bundle.ts'

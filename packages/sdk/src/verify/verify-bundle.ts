@@ -1,0 +1,166 @@
+import {
+  type Address,
+  appendRecord,
+  askType,
+  canonicalJson,
+  encodeJobManifest,
+  findManifestSigner,
+  type Hex,
+  inputsDigest,
+  inputUnits,
+  type JobBundle,
+  jobOrderType,
+  jobPrice,
+  laneId,
+  LilypadError,
+  logsDigest,
+  moduleManifestDigest,
+  moduleVersionId,
+  outputsRoot,
+  parseInputs,
+  receiptStatuses,
+  receiptType,
+  reservationType,
+  sessionGrantType,
+  sha256,
+  toSubjects,
+  voucherType,
+  zeroBytes32,
+} from '@lilypad-agents/protocol'
+import { type Check, toVerification, type Verification } from './check.ts'
+
+/** What was found at an output's path. */
+export type FoundOutput = { readonly bytes: number; readonly sha256: Hex }
+
+/** Answers for a path what lies there, or undefined when nothing does. */
+export type FindOutput = (path: string) => FoundOutput | undefined | Promise<FoundOutput | undefined>
+
+const signedBy = (name: string, expected: Address, actual: Address | undefined): Check => ({
+  name,
+  ok: actual === expected,
+  evidence: actual === undefined ? `no valid signature; expected ${expected}` : `signed by ${actual}${actual === expected ? '' : `, expected ${expected}`}`,
+})
+
+const equal = (name: string, what: string, expected: string | number | bigint, actual: string | number | bigint): Check => ({
+  name,
+  ok: expected === actual,
+  evidence: expected === actual ? `${what} ${actual}` : `${what}: expected ${expected}, got ${actual}`,
+})
+
+const inWindow = (name: string, ok: boolean, evidence: string): Check => ({ name, ok, evidence })
+
+function checkInputs({ inputs, module, order: { order } }: JobBundle): Check {
+  const digest = equal('inputs.digest', 'sha256 of the inputs', order.inputsDigest, inputsDigest(inputs))
+  if (!digest.ok) return digest
+  try {
+    const parsed = parseInputs(module.inputs, inputs)
+    return { ...digest, ok: canonicalJson(parsed as never) === canonicalJson(inputs as never), evidence: `${digest.evidence}, they fit the module's schema` }
+  } catch (error) {
+    return { ...digest, ok: false, evidence: LilypadError.is(error) ? error.details.join('; ') : 'they break the schema of the module' }
+  }
+}
+
+function checkGrant({ grant, order: { order } }: JobBundle, domain: { chainId: number; vault: Hex }, at: number): Check[] {
+  if (order.key === order.payer) return [{ name: 'grant', ok: true, evidence: 'the payer signed the order itself' }]
+  if (!grant) return [{ name: 'grant', ok: false, evidence: `key ${order.key} is not the payer and shows no grant` }]
+  const { payer, key, token, perJob, validUntil } = grant.grant
+  const covers = payer === order.payer && key === order.key && token === order.token && perJob >= order.maxPrice && validUntil >= at
+  return [
+    signedBy('grant.signature', order.payer, sessionGrantType.findSigner(domain, grant.grant, grant.signature)),
+    { name: 'grant.covers', ok: covers, evidence: `payer, key and token as in the order; ${perJob} per job covers ${order.maxPrice}; valid until ${validUntil}` },
+  ]
+}
+
+/**
+ * Checks a job from its files alone: no network, no clock, nobody's word. Pass what lies at each output's path; without it
+ * the outputs are not checked and the result says so by a failed check.
+ * The signature of a payer that is a contract wallet needs its chain; here it fails.
+ * @see design: "Anyone can check a result offline"
+ */
+export async function verifyBundle(bundle: JobBundle, options: { readonly findOutput: FindOutput }): Promise<Verification> {
+  const domain = { chainId: bundle.chainId, vault: bundle.jobVault }
+  const { module, ask, order: signedOrder, reservation, delivery } = bundle
+  const { order } = signedOrder
+  const { receipt, manifest } = delivery
+  const orderHash = jobOrderType.hash(domain, order)
+  const receiptHash = receiptType.hash(domain, receipt)
+  const manifestDigest = moduleManifestDigest(module)
+  const { predicate } = manifest
+  const programDigest = module.runtime.kind === 'wasm' ? module.runtime.program.sha256 : module.runtime.image.digest
+  const ranDigest = 'sha256' in predicate.program ? predicate.program.sha256 : predicate.program.image
+  const succeeded = receipt.status === 0
+  const meter = jobPrice(ask.ask, receipt)
+
+  const checks: Check[] = [
+    equal('module.version', 'version id of the manifest', order.moduleVersion, moduleVersionId(module.name, manifestDigest)),
+    signedBy('ask.signature', order.provider, askType.findSigner(domain, ask.ask, ask.signature)),
+    equal('ask.ordered', 'hash of the ask', order.askHash, askType.hash(domain, ask.ask)),
+    inWindow(
+      'ask.terms',
+      ask.ask.provider === order.provider && ask.ask.moduleVersion === order.moduleVersion && ask.ask.token === order.token && ask.ask.solver === order.solver,
+      'provider, module version, token and solver as in the order',
+    ),
+    signedBy('order.signature', order.key, jobOrderType.findSigner(domain, order, signedOrder.signature)),
+    ...checkGrant(bundle, domain, reservation.reservation.reservedAt),
+    checkInputs(bundle),
+    signedBy('reservation.signature', order.solver, reservationType.findSigner(domain, reservation.reservation, reservation.signature)),
+    inWindow(
+      'reservation.covers',
+      reservation.reservation.orderHash === orderHash &&
+        reservation.reservation.payer === order.payer &&
+        reservation.reservation.token === order.token &&
+        reservation.reservation.solver === order.solver &&
+        reservation.reservation.amount >= order.maxPrice,
+      `${reservation.reservation.amount} reserved for this order, at most ${order.maxPrice} asked`,
+    ),
+    signedBy('receipt.signature', order.provider, receiptType.findSigner(domain, receipt, delivery.signature)),
+    signedBy('manifest.signature', order.provider, findManifestSigner(manifest, delivery.manifestSignature)),
+    equal('receipt.order', 'order', orderHash, receipt.orderHash),
+    equal('receipt.status', 'status', receiptStatuses[0], receiptStatuses[receipt.status] ?? 'unknown'),
+    equal('manifest.digest', 'sha256 of the job manifest', receipt.manifestDigest, sha256(encodeJobManifest(manifest))),
+    inWindow(
+      'manifest.job',
+      predicate.orderHash === orderHash &&
+        predicate.provider === order.provider &&
+        predicate.inputsDigest === order.inputsDigest &&
+        predicate.module.id === order.moduleVersion &&
+        predicate.module.manifestDigest === manifestDigest,
+      'the manifest speaks of this order, provider, inputs and module version',
+    ),
+    equal('manifest.program', 'digest of the program that ran', programDigest, ranDigest),
+    equal('outputs.root', 'Merkle root of the outputs', receipt.outputsRoot, outputsRoot(predicate.outputs)),
+    inWindow(
+      'outputs.subjects',
+      canonicalJson(toSubjects(predicate.outputs) as never) === canonicalJson(manifest.subject as never),
+      `${predicate.outputs.length} output files are the subjects of the statement`,
+    ),
+    equal('logs.digest', 'digest of the logs', receipt.logsDigest, logsDigest(predicate.logs)),
+    equal('price.units', 'input units recomputed from the inputs', inputUnits(module.units.inputFrom, bundle.inputs), receipt.inputUnits),
+    succeeded
+      ? equal('price.meter', 'price from the meter and the ask', meter, receipt.price)
+      : equal('price.meter', 'price of a job that did not succeed', 0n, receipt.price),
+    inWindow('price.maximum', receipt.price <= order.maxPrice, `${receipt.price} of at most ${order.maxPrice}`),
+    inWindow(
+      'times',
+      receipt.startedAt <= order.startBy && receipt.finishedAt <= order.deliverBy && receipt.startedAt <= receipt.finishedAt,
+      `started ${receipt.startedAt} (by ${order.startBy}), finished ${receipt.finishedAt} (by ${order.deliverBy})`,
+    ),
+  ]
+  for (const file of predicate.outputs) {
+    const found = await options.findOutput(file.path)
+    const name = `output ${file.path}`
+    if (!found) checks.push({ name, ok: false, evidence: 'the file is not there' })
+    else if (found.bytes !== file.bytes) checks.push(equal(name, 'bytes', file.bytes, found.bytes))
+    else checks.push(equal(name, 'sha256', file.sha256, found.sha256))
+  }
+  if (bundle.acknowledgement) {
+    const { voucher, signature } = bundle.acknowledgement
+    checks.push(signedBy('acknowledgement.signature', order.key, voucherType.findSigner(domain, voucher, signature)))
+    checks.push(equal('acknowledgement.lane', 'lane', laneId(order), laneId(voucher)))
+    if (voucher.jobs === 1) {
+      const record = { orderHash, receiptHash, moduleVersion: order.moduleVersion, price: receipt.price, nonce: order.nonce }
+      checks.push(equal('acknowledgement.record', 'running hash of the lane', voucher.recordsHash, appendRecord(zeroBytes32, record)))
+    }
+  }
+  return toVerification(checks)
+}
