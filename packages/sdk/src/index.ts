@@ -32,6 +32,7 @@ export { Network } from './chain/network.ts'
 export { type ContractCall, sendCall, sendCallSync } from './chain/send-call.ts'
 export { deprecateVersionCall, publishVersionCall } from './registry/registry-calls.ts'
 export { getModule, getVersion, listPublished, ModuleUnknownError, type PublishedVersion } from './registry/registry-reads.ts'
+export { formatTokenAmount, lilyDecimals, parseTokenAmount } from './money/token-amount-text.ts'
 export { approveCall, getTokenBalance, signDepositAuthorization, transferCall } from './token/token-actions.ts'
 export { findSettlement, type Settlement } from './vault/find-settlement.ts'
 export {

@@ -1,0 +1,1 @@
+export { type DeploymentOptions, deployContracts } from './deploy-contracts.ts'
