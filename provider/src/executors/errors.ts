@@ -11,8 +11,10 @@ export class ExecutorClosedError extends LilypadError {
 /** The executor cannot work on this machine or with this kind of program. */
 export class ExecutorUnavailableError extends LilypadError {
   override readonly name = 'ExecutorUnavailableError'
+  readonly reason: string
   constructor(executor: string, reason: string, cause?: unknown) {
     super('EXECUTOR_UNAVAILABLE', 'The executor cannot run this program here.', { details: [`Executor: ${executor}`, `Reason: ${reason}`], cause })
+    this.reason = reason
   }
 }
 

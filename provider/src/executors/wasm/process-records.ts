@@ -1,20 +1,8 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { findProcess, isAlive, type ProcessIdentity } from '../process-identity.ts'
 
-type ProcessIdentity = { readonly pid: number; readonly startTime: string }
 type ProcessRecord = { readonly child: ProcessIdentity; readonly parent: ProcessIdentity }
-
-/** Identity of a process that survives the reuse of its number, or undefined when it is gone or /proc is not there. */
-async function findProcess(pid: number): Promise<ProcessIdentity | undefined> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
-  // Fields after the command, which stands in parentheses and may hold anything; the 20th of them is the start time.
-  const startTime = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-  return startTime === undefined ? undefined : { pid, startTime }
-}
-
-async function isAlive(identity: ProcessIdentity): Promise<boolean> {
-  return (await findProcess(identity.pid))?.startTime === identity.startTime
-}
 
 /** Notes a child on disk, so that a later provider can end it when this one was killed. Resolves to the way to forget it. */
 export async function recordProcess(folder: string, pid: number): Promise<() => Promise<void>> {

@@ -81,6 +81,7 @@ export class WasmExecutor implements Executor {
     const settled = this.#drive(task, options, runner, control, inputs, startedAt)
     const running = { control, settled }
     this.#running.add(running)
+    if (this.#isClosed) control.stop({ kind: 'cancelled' })
     try {
       return await settled
     } finally {

@@ -1,0 +1,127 @@
+import { execFile } from 'node:child_process'
+import { chmod, chown, lstat, mkdir, open, readdir, readFile, rmdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import type { ModuleLimits } from '@lilypad-agents/protocol'
+import { maxOutputFolders } from '../../outputs/collect-outputs.ts'
+
+/** What bounds `/out`: a file system of its own, or a watcher that stops the job soon after it wrote too much. */
+export type OutputBound = 'tmpfs' | 'ext4' | 'watched'
+
+/** The folder behind `/out` of one job. */
+export type OutputVolume = {
+  readonly directory: string
+  readonly bound: OutputBound
+  /** Bytes and entries in it so far, for the watcher. */
+  usage(): Promise<{ readonly bytes: number; readonly entries: number }>
+  release(): Promise<void>
+}
+
+/** User and group of every container job: nobody. */
+export const containerUser = 65_534
+
+const pageBytes = 4096
+const commands = promisify(execFile)
+const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }
+const run = (command: string, args: readonly string[]) => commands(command, args, { env: environment, timeout: 30_000 })
+
+/** Whether this process may mount file systems. */
+export function canMount(): boolean {
+  return process.platform === 'linux' && process.getuid?.() === 0
+}
+
+// Pages of a tmpfs count against the memory limit of the job, so only small outputs go there.
+const isSmall = ({ outputBytes, memoryBytes }: ModuleLimits) => outputBytes <= Math.min(memoryBytes / 4, 64 * 1024 ** 2)
+
+/**
+ * Makes the folder behind `/out`. A mounted one has a little more room than the limits allow, so that a program that
+ * writes too much is seen by the collector instead of being mistaken for one that meant to write less.
+ */
+export async function createOutputVolume(jobFolder: string, limits: ModuleLimits): Promise<OutputVolume> {
+  const directory = join(jobFolder, 'out')
+  // Until something is mounted here, nobody but root may write: a daemon that does not see our mounts fails closed.
+  await mkdir(directory, { mode: 0o700 })
+  if (!canMount()) {
+    // The folder above belongs to the provider alone, so this one is open to the container only.
+    await chmod(directory, 0o777)
+    return volume(directory, 'watched')
+  }
+  if (isSmall(limits)) {
+    await mountTmpfs(directory, limits)
+    return volume(directory, 'tmpfs')
+  }
+  await mountExt4(join(jobFolder, 'out.ext4'), directory, limits)
+  return volume(directory, 'ext4')
+}
+
+function volume(directory: string, bound: OutputBound): OutputVolume {
+  return {
+    directory,
+    bound,
+    usage: () => measure(directory),
+    release: async () => {
+      if (bound !== 'watched') await unmount(directory)
+    },
+  }
+}
+
+const inodesFor = (limits: ModuleLimits) => limits.outputFiles + maxOutputFolders(limits) + 3
+const mountFlags = 'nosuid,nodev,noexec'
+
+async function mountTmpfs(directory: string, limits: ModuleLimits): Promise<void> {
+  const size = (Math.ceil(limits.outputBytes / pageBytes) + Math.min(limits.outputFiles, 1024) + 2) * pageBytes
+  const options = `${mountFlags},size=${size},nr_inodes=${inodesFor(limits)},uid=${containerUser},gid=${containerUser},mode=0700`
+  await run('mount', ['-t', 'tmpfs', '-o', options, 'lilypad-out', directory])
+}
+
+async function mountExt4(image: string, directory: string, limits: ModuleLimits): Promise<void> {
+  const inodes = inodesFor(limits) + 16
+  const size = Math.ceil(limits.outputBytes * 1.02) + inodes * 512 + Math.min(limits.outputFiles, 4096) * pageBytes + 8 * 1024 ** 2
+  const file = await open(image, 'wx', 0o600)
+  await file.truncate(size)
+  await file.close()
+  await run('mkfs.ext4', ['-q', '-F', '-O', '^has_journal', '-m', '0', '-N', String(inodes), image])
+  await run('mount', ['-o', `loop,${mountFlags}`, image, directory])
+  await rmdir(join(directory, 'lost+found'))
+  await chown(directory, containerUser, containerUser)
+  await chmod(directory, 0o700)
+}
+
+async function unmount(directory: string): Promise<void> {
+  // The engine lets go of its copy of the mount a moment after it reports the end of the container.
+  for (let attempt = 0; attempt < 20; attempt++) {
+    try {
+      return void (await run('umount', [directory]))
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+  await run('umount', ['-l', directory])
+}
+
+/** Mount points below a folder, innermost first. */
+export async function listMounts(folder: string): Promise<readonly string[]> {
+  const table = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
+  const points = table.split('\n').map((line) => (line.split(' ')[4] ?? '').replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))))
+  return points.filter((point) => point.startsWith(`${folder}/`)).sort((a, b) => b.length - a.length)
+}
+
+/** Takes down what a killed provider left mounted below a folder. */
+export async function releaseMounts(folder: string): Promise<void> {
+  for (const point of await listMounts(folder)) await unmount(point)
+}
+
+async function measure(directory: string): Promise<{ bytes: number; entries: number }> {
+  const sum = { bytes: 0, entries: 0 }
+  const pending = [directory]
+  for (let folder = pending.pop(); folder !== undefined && sum.entries < 1_000_000; folder = pending.pop()) {
+    for (const name of await readdir(folder).catch(() => [])) {
+      const path = join(folder, name)
+      const stat = await lstat(path).catch(() => undefined)
+      sum.entries += 1
+      sum.bytes += stat?.isFile() ? stat.size : 0
+      if (stat?.isDirectory()) pending.push(path)
+    }
+  }
+  return sum
+}

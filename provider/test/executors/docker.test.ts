@@ -1,0 +1,208 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { ModuleLimits, ModuleRuntime } from '@lilypad-agents/protocol'
+import Docker from 'dockerode'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describeExecutor, suiteLimits, type SuiteProgramName } from '../../../packages/testkit/src/suites/executor.ts'
+import { buildBusyboxImage, findDockerProblem } from '../../fixtures/busybox-image.ts'
+import { DockerExecutor } from '../../src/executors/docker/docker-executor.ts'
+
+const problem = await findDockerProblem()
+if (problem !== undefined) console.warn(`Container tests are skipped: ${problem}.`)
+const skipIf = problem !== undefined
+const hasCompiler = existsSync('/usr/bin/gcc')
+if (!skipIf && !hasCompiler) console.warn('The probe of system calls is skipped: there is no gcc.')
+
+const shell = {
+  copyInput: 'cp /in/data.txt /out/copy.txt',
+  printArguments: 'for argument in "$@"; do echo "$argument"; done',
+  printStdin: 'cat',
+  printEnvironment: 'env',
+  progress: 'echo "lilypad-progress 0.5 half" >&2; echo noise >&2; echo "lilypad-progress 2 x" >&2',
+  exitSeven: 'exit 7',
+  hang: 'trap "" TERM INT; while true; do :; done',
+  flood: 'yes',
+  fillDisk: 'cat /dev/zero > /out/big; exit 0',
+  manyFiles: 'for i in $(seq 250); do : > /out/$i; done 2>/dev/null; exit 0',
+  hostileName: 'touch "$(printf "/out/a\\nb")"',
+  symlink: 'ln -s /etc/passwd /out/link',
+  hardLink: 'echo x > /out/a; ln /out/a /out/b',
+  pipe: 'mkfifo /out/pipe',
+  writeInput: 'echo changed > /in/data.txt',
+  escape: 'cat /proc/1/root/etc/shadow /proc/kcore /dev/mem /proc/sysrq-trigger /var/run/docker.sock',
+  eatMemory: 'cat /dev/zero | head -c 300m | tail',
+  forkBomb: 'bomb() { bomb | bomb & }; bomb; sleep 1; echo over',
+  network: 'nc -w 2 127.0.0.1 22 < /dev/null || nc -w 2 1.1.1.1 80 < /dev/null || wget -T 2 -q -O - http://172.17.0.1/',
+  fillScratch: 'cat /dev/zero > /tmp/big; exit 0',
+} satisfies { [name in SuiteProgramName]: string }
+const names = Object.keys(shell) as SuiteProgramName[]
+const shellArguments = (script: string) => ['/bin/sh', '-c', script, 'sh']
+const runtimeOf = (digest: string): ModuleRuntime => ({ kind: 'container', image: { digest, reference: 'lilypad-test/busybox' }, args: [], stdin: 'none', env: {} })
+
+describeExecutor({
+  name: 'docker',
+  create: ({ stateDirectory }) => new DockerExecutor({ stateDirectory, nodeId: 'suite' }),
+  programs: async () => {
+    const runtime = runtimeOf(await buildBusyboxImage())
+    return Object.fromEntries(names.map((name) => [name, { runtime, args: shellArguments(shell[name]) }]))
+  },
+  has: names,
+  skipIf,
+  hangSeconds: 2,
+})
+
+describe.skipIf(skipIf)('docker executor', () => {
+  const docker = new Docker()
+  let folder: string
+  let digest: string
+  let executor: DockerExecutor
+  let runs = 0
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'lilypad-docker-own-'))
+    digest = await buildBusyboxImage()
+    executor = new DockerExecutor({ stateDirectory: join(folder, 'state'), nodeId: 'own' })
+  })
+  afterAll(async () => {
+    await executor?.close()
+    await rm(folder, { recursive: true, force: true })
+  })
+  async function sh(script: string, limits: Partial<ModuleLimits> = {}, runtime = runtimeOf(digest)) {
+    const outputDirectory = join(folder, `run-${++runs}`)
+    await mkdir(outputDirectory)
+    const execution = await executor.run({ id: '0x01', runtime, args: shellArguments(script), env: {}, inputs: [], limits: { ...suiteLimits, ...limits }, outputDirectory })
+    return { ...execution, stdout: await readFile(execution.stdoutPath, 'utf8'), stderr: await readFile(execution.stderrPath, 'utf8') }
+  }
+
+  test.each<[what: string, script: string, message: RegExp, limits?: Partial<ModuleLimits>]>([
+    ['become root', 'su -c id', /must be suid|permitted|denied/i],
+    ['change root', 'chroot / id', /not permitted/],
+    ['make a device', 'mknod /tmp/sda b 8 0', /not permitted/],
+    ['mount', 'mount -t tmpfs none /tmp', /permi/i],
+    ['make a namespace', 'unshare -U id', /not permitted/],
+    ['write to the root file system', 'echo x > /bin/pwn', /Read-only file system/],
+    ['run a program from /tmp', 'cp /bin/busybox /tmp/x && /tmp/x id', /Permission denied/, { scratchBytes: 4 * 1024 ** 2 }],
+    ['run a program from /out', 'cp /bin/busybox /out/x; /out/x id', /Permission denied/, { outputBytes: 4 * 1024 ** 2 }],
+    ['write to a kernel setting', 'echo 1 > /proc/sys/kernel/panic', /Read-only|denied/],
+    ['set the clock', 'date -s 2000-01-01; exit 1', /not permitted/],
+  ])('cannot %s', async (_what, script, message, limits: Partial<ModuleLimits> = {}) => {
+    const { outcome, stderr } = await sh(script, limits)
+    expect(outcome).not.toEqual({ kind: 'exited', code: 0 })
+    expect(stderr).toMatch(message)
+  })
+
+  test('runs as nobody, without capabilities, with a filter, with no new privileges', async () => {
+    const { stdout } = await sh('id -u; id -g; grep -E "CapEff|CapBnd|NoNewPrivs|Seccomp:" /proc/self/status')
+    expect(stdout.trim().split('\n').map((line) => line.replace(/\s+/, ' '))).toEqual(['65534', '65534', `CapEff: ${'0'.repeat(16)}`, `CapBnd: ${'0'.repeat(16)}`, 'NoNewPrivs: 1', 'Seccomp: 2'])
+  })
+
+  test.skipIf(!hasCompiler)('lets through the system calls of a batch program and no others', async () => {
+    const source = fileURLToPath(new URL('../../fixtures/seccomp-probe.c', import.meta.url))
+    const probe = join(folder, 'probe')
+    execFileSync('gcc', ['-static', '-o', probe, source])
+    const image = await buildBusyboxImage(['COPY probe /probe'], 'lilypad-test/busybox:probe', [probe])
+    const { stdout } = await sh('/probe', {}, runtimeOf(image))
+    const eperm = 1
+    const enosys = 38
+    expect(Object.fromEntries(stdout.trim().split('\n').map((line) => [line.split(' ')[0], Number(line.split(' ')[1])]))).toEqual({
+      io_uring_setup: eperm,
+      socket_vsock: eperm,
+      socket_netlink: eperm,
+      socket_packet: eperm,
+      socket_inet_raw: eperm,
+      socket_inet_datagram: eperm,
+      socket_inet_stream: 0,
+      socket_unix: 0,
+      ptrace: eperm,
+      unshare_user: eperm,
+      clone_user: eperm,
+      clone3: enosys,
+      setns: eperm,
+      mount: eperm,
+      bpf: eperm,
+      perf_event_open: eperm,
+      userfaultfd: eperm,
+      keyctl: eperm,
+      open_by_handle_at: eperm,
+      process_vm_readv: eperm,
+      setuid_root: eperm,
+      fork: 0,
+    })
+  })
+
+  test('sees no network but its own loopback, and no environment but its own', async () => {
+    const { stdout } = await sh('ls /sys/class/net; echo --; env | cut -d= -f1 | sort | tr "\\n" " "')
+    const [network = '', environment = ''] = stdout.split('--\n')
+    expect(network.trim()).toBe('lo')
+    const own = ['GLIBC_TUNABLES', 'LC_ALL', 'OMP_NUM_THREADS', 'OMP_THREAD_LIMIT', 'SOURCE_DATE_EPOCH', 'TZ']
+    const fromEngineAndShell = ['HOME', 'HOSTNAME', 'PATH', 'PWD', 'SHLVL']
+    expect(environment.trim().split(' ').filter((name) => !fromEngineAndShell.includes(name))).toEqual(own)
+  })
+
+  test('bounds a sparse file by its size', async () => {
+    expect((await sh('truncate -s 1T /out/huge; truncate -s 900k /out/hole')).outcome).toMatchObject({ kind: expect.stringMatching(/exited|output-limit/) })
+    expect((await sh('truncate -s 2000k /out/hole; exit 0')).outputs).toEqual([])
+  })
+
+  test('large outputs get a file system on disk, so that they do not count as memory', async () => {
+    const { outcome, outputs, isolation } = await sh('head -c 40m /dev/zero > /out/large', { outputBytes: 48 * 1024 ** 2 })
+    expect(isolation['outputs']).toBe(process.getuid?.() === 0 ? 'ext4' : 'watched')
+    expect(outcome).toEqual({ kind: 'exited', code: 0 })
+    expect(outputs).toMatchObject([{ path: 'large', bytes: 40 * 1024 ** 2 }])
+    const over = await sh('head -c 60m /dev/zero > /out/large; exit 0', { outputBytes: 48 * 1024 ** 2 })
+    expect([over.outcome, over.outputs]).toEqual([{ kind: 'output-limit' }, []])
+  })
+
+  test('an image that is not here is named, one that moved under its tag is not run', async () => {
+    await expect(sh('true', {}, runtimeOf(`sha256:${'1'.repeat(64)}`))).rejects.toMatchObject({ name: 'ImageMissingError' })
+    const other = await buildBusyboxImage(['LABEL other=1'], 'lilypad-test/busybox:moved')
+    expect(other).not.toBe(digest)
+    expect((await sh('true')).outcome).toEqual({ kind: 'exited', code: 0 })
+  })
+
+  test('an image that declares volumes is refused, because they have no limit', async () => {
+    const withVolume = await buildBusyboxImage(['VOLUME /data'], 'lilypad-test/busybox:volume')
+    await expect(sh('true', {}, runtimeOf(withVolume))).rejects.toMatchObject({ name: 'ExecutorUnavailableError', reason: 'the image declares volumes' })
+  })
+
+  test('a command that is not in the image fails the job, not the provider', async () => {
+    const outputDirectory = join(folder, 'run-missing')
+    await mkdir(outputDirectory)
+    const { outcome } = await executor.run({ id: '0x', runtime: runtimeOf(digest), args: ['/nothing/here'], env: {}, inputs: [], limits: suiteLimits, outputDirectory })
+    expect(outcome).toEqual({ kind: 'trapped', reason: 'the container could not start its program' })
+  })
+
+  test('nothing is left after runs: no container, mount or folder', async () => {
+    await sh('echo x > /out/x')
+    expect(await docker.listContainers({ all: true, filters: { label: ['lilypad.node=own'] } })).toEqual([])
+    expect(await readdir(join(folder, 'state', 'docker'))).toEqual([])
+    expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain(folder)
+  })
+
+  test('an engine that is not there is said to be unavailable', async () => {
+    const elsewhere = new DockerExecutor({ stateDirectory: join(folder, 'elsewhere'), nodeId: 'x', socketPath: join(folder, 'no.sock') })
+    expect(await elsewhere.probe()).toEqual({ available: false, reason: 'the engine refused or does not answer' })
+  })
+
+  test('sweep removes what a killed provider left', async () => {
+    const stateDirectory = join(folder, 'state-of-the-killed')
+    const script = join(fileURLToPath(new URL('.', import.meta.url)), 'killed-docker-provider.ts')
+    const args = ['--conditions=source', '--no-warnings', script, stateDirectory, digest, folder]
+    const provider = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] })
+    const list = () => docker.listContainers({ filters: { label: ['lilypad.node=killed'] } })
+    await expect.poll(async () => (await list()).length, { timeout: 20_000 }).toBe(1)
+    provider.kill('SIGKILL')
+    await once(provider, 'close')
+    expect(await list()).toHaveLength(1)
+    await new DockerExecutor({ stateDirectory, nodeId: 'somebody-else' }).sweep().catch(() => {})
+    await new DockerExecutor({ stateDirectory, nodeId: 'killed' }).sweep()
+    expect(await docker.listContainers({ all: true, filters: { label: ['lilypad.node=killed'] } })).toEqual([])
+    expect(await readdir(join(stateDirectory, 'docker'))).toEqual([])
+    expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain(stateDirectory)
+  })
+})
