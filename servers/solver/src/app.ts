@@ -1,0 +1,44 @@
+import express, { type Express } from 'express'
+import { LilypadError } from '@lilypad-agents/protocol'
+import type { SolverContext } from './context.ts'
+import { rateLimit } from './http/rate-limit.ts'
+import { errorHandler } from './http/send-error.ts'
+import { createOrderDesk } from './job/place-order.ts'
+import { artifactRoutes } from './routes/artifacts.ts'
+import { jobEventRoutes } from './routes/job-events.ts'
+import { jobFileRoutes } from './routes/job-files.ts'
+import { jobRoutes } from './routes/jobs.ts'
+import { moduleRoutes } from './routes/modules.ts'
+import { networkRoutes } from './routes/network.ts'
+import { quoteRoutes } from './routes/quotes.ts'
+
+/** Puts the routes together; it does not listen. `closing` ends the streams that would otherwise stay open. */
+export function createApp(context: SolverContext, options: { readonly closing: AbortSignal }): Express {
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.set('query parser', 'simple')
+  app.use((request, response, next) => {
+    // Any page may read, verify and order: nothing here is granted by cookies or by where a page comes from. Every
+    // write and every private read carries a signature that no page can make without the key.
+    response.setHeader('access-control-allow-origin', '*')
+    response.setHeader('access-control-expose-headers', 'content-length, content-range, retry-after')
+    response.setHeader('x-content-type-options', 'nosniff')
+    if (request.method !== 'OPTIONS') return next()
+    response.setHeader('access-control-allow-methods', 'GET, POST, PUT')
+    response.setHeader('access-control-allow-headers', 'authorization, content-type, range, last-event-id')
+    response.setHeader('access-control-max-age', '86400')
+    response.status(204).end()
+  })
+  app.use(rateLimit({ requestsPerSecond: context.rules.requestsPerSecond, clock: context.clock }))
+  app.use(networkRoutes(context))
+  app.use(moduleRoutes(context))
+  app.use(artifactRoutes(context))
+  app.use(quoteRoutes(context))
+  app.use(jobRoutes(context, createOrderDesk(context)))
+  app.use(jobEventRoutes(context, options.closing))
+  app.use(jobFileRoutes(context))
+  app.use((_request, _response, next) => next(new LilypadError('NOT_FOUND', 'There is nothing at this address.')))
+  app.use(errorHandler(context.log))
+  return app
+}

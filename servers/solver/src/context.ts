@@ -1,0 +1,46 @@
+import type { Address, Signer, SigningDomain } from '@lilypad-agents/protocol'
+import type { Logger } from 'pino'
+import type { BlobStore } from './blobs/blob-store.ts'
+import type { Chain } from './chain/chain.ts'
+import type { Database } from './db/open-database.ts'
+import type { JobSignals } from './job/job-signals.ts'
+import type { ModuleCatalog } from './module/module-catalog.ts'
+import type { ProviderConnections } from './relay/provider-connections.ts'
+
+/** The contracts this solver serves. */
+export type Contracts = { readonly jobVault: Address; readonly moduleRegistry: Address; readonly lilyToken: Address }
+
+/** What routes, relay and background work share. */
+export type SolverContext = {
+  readonly domain: SigningDomain
+  readonly contracts: Contracts
+  readonly signer: Signer
+  readonly chain: Chain
+  readonly database: Database
+  readonly catalog: ModuleCatalog
+  /** Programs of modules; kept. */
+  readonly artifacts: BlobStore
+  /** Inputs and outputs of jobs; removed after a while. */
+  readonly jobBlobs: BlobStore
+  readonly signals: JobSignals
+  readonly providers: ProviderConnections
+  readonly clock: () => Date
+  readonly log: Logger
+  readonly rules: SolverRules
+}
+
+/** Numbers that an operator may change. */
+export type SolverRules = {
+  /** How long after `deliverBy` a delivery is still waited for. */
+  readonly deliveryGraceSeconds: number
+  /** How long a delivered job waits for its acknowledgement before its money is free again. */
+  readonly acknowledgeWithinSeconds: number
+  readonly maxWaitSeconds: number
+  readonly requestsPerSecond: number
+  readonly reorgBlocks: number
+}
+
+/** Now, in Unix seconds. */
+export function nowSeconds(context: Pick<SolverContext, 'clock'>): number {
+  return Math.floor(context.clock().getTime() / 1000)
+}

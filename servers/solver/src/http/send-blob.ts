@@ -1,0 +1,18 @@
+import type { Response } from 'express'
+import type { Bytes32 } from '@lilypad-agents/protocol'
+import type { BlobStore } from '../blobs/blob-store.ts'
+
+/** Streams a blob, whole or a range of it. Content of strangers is never shown by a browser under our name. */
+export function sendBlob(response: Response, blobs: BlobStore, digest: Bytes32): Promise<void> {
+  response.setHeader('content-type', 'application/octet-stream')
+  response.setHeader('content-disposition', 'attachment')
+  response.setHeader('content-security-policy', "default-src 'none'; sandbox")
+  return new Promise((resolve, reject) => {
+    const options = { root: blobs.directory, dotfiles: 'allow', cacheControl: false, lastModified: false, etag: false } as const
+    response.sendFile(blobs.path(digest), options, (error?: Error) => {
+      // A reader who hangs up half-way is no failure of ours.
+      if (!error || response.headersSent) resolve()
+      else reject(error)
+    })
+  })
+}

@@ -1,0 +1,66 @@
+import {
+  type Delivery,
+  inputUnits,
+  jobManifestDigest,
+  jobPrice,
+  LilypadError,
+  logsDigest,
+  moduleManifestDigest,
+  type ModuleManifest,
+  type OrderRequest,
+  outputsRoot,
+  receiptStatuses,
+  receiptType,
+  type Bytes32,
+  type SigningDomain,
+  toSubjects,
+} from '@lilypad-agents/protocol'
+
+/**
+ * Checks that a delivery says one thing: signed by the order's provider, for this order and module, its digests those
+ * of its manifest, its price the meter times the ask and within the order's maximum.
+ * @throws LilypadError `VERIFICATION_FAILED` or `SIGNATURE_INVALID`
+ */
+export function assertDelivery(
+  delivery: Delivery,
+  facts: {
+    readonly domain: SigningDomain
+    readonly orderHash: Bytes32
+    readonly request: OrderRequest
+    readonly manifest: ModuleManifest
+  },
+): void {
+  const { receipt, signature, manifest } = delivery
+  const { domain, orderHash, request, manifest: module } = facts
+  const { order } = request
+  const { predicate } = manifest
+  if (receiptType.findSigner(domain, receipt, signature) !== order.provider) {
+    throw new LilypadError('SIGNATURE_INVALID', 'The receipt is not signed by the provider of the order.')
+  }
+  const units = { meteredSeconds: receipt.meteredSeconds, inputUnits: receipt.inputUnits, outputUnits: receipt.outputUnits }
+  const succeeded = receiptStatuses[receipt.status] === 'succeeded'
+  const paths = new Set(predicate.outputs.map(({ path }) => path))
+  const outputBytes = predicate.outputs.reduce((sum, { bytes }) => sum + bytes, 0)
+  const rules: readonly (readonly [what: string, holds: boolean])[] = [
+    ['receipt.orderHash', receipt.orderHash === orderHash],
+    ['receipt.manifestDigest', receipt.manifestDigest === jobManifestDigest(manifest)],
+    ['receipt.outputsRoot', receipt.outputsRoot === outputsRoot(predicate.outputs)],
+    ['receipt.logsDigest', receipt.logsDigest === logsDigest(predicate.logs)],
+    ['receipt.inputUnits', receipt.inputUnits === inputUnits(module.units.inputFrom, request.inputs)],
+    ['receipt.price', receipt.price === (succeeded ? jobPrice(request.ask.ask, units) : 0n)],
+    ['receipt.price over the order', receipt.price <= order.maxPrice],
+    ['receipt.finishedAt', receipt.finishedAt >= receipt.startedAt],
+    ['manifest.orderHash', predicate.orderHash === orderHash],
+    ['manifest.provider', predicate.provider === order.provider],
+    ['manifest.module', predicate.module.id === order.moduleVersion && predicate.module.manifestDigest === moduleManifestDigest(module)],
+    ['manifest.inputsDigest', predicate.inputsDigest === order.inputsDigest],
+    ['manifest.subject', JSON.stringify(toSubjects(predicate.outputs)) === JSON.stringify(manifest.subject)],
+    ['manifest.outputs twice', paths.size === predicate.outputs.length],
+    ['manifest.outputs over the limits', outputBytes <= module.limits.outputBytes && paths.size <= module.limits.outputFiles],
+    ['manifest.usage', predicate.usage.meteredSeconds === receipt.meteredSeconds && predicate.usage.outputUnits === receipt.outputUnits],
+    ['declared outputs', !succeeded || module.outputs.files.every(({ path }) => paths.has(path))],
+  ]
+  const broken = rules.filter(([, holds]) => !holds).map(([what]) => what)
+  if (broken.length === 0) return
+  throw new LilypadError('VERIFICATION_FAILED', 'The delivery contradicts itself or its order.', { details: broken.slice(0, 10) })
+}

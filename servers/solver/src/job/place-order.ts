@@ -1,0 +1,219 @@
+import { and, eq, gt, sum } from 'drizzle-orm'
+import {
+  type Bytes32,
+  jobOrderType,
+  laneId,
+  LilypadError,
+  listInputFiles,
+  OrderRequest,
+  reservationType,
+  sessionGrantType,
+  SignedReservation,
+} from '@lilypad-agents/protocol'
+import { z } from 'zod'
+import type { ChainGrant } from '../chain/chain.ts'
+import { nowSeconds, type SolverContext } from '../context.ts'
+import type { Transaction } from '../db/open-database.ts'
+import { jobEvents, jobFiles, jobs, ledgers, reservations } from '../db/schema.ts'
+import { assertWithinCaps, grantCaps } from '../grant/assert-within-grant.ts'
+import { assertOrder } from '../order/assert-order.ts'
+import { emptyLedger, nextReservation } from '../reservation/next-reservation.ts'
+import { findJob, type JobRow, JobUnknownError, toEventRow } from './job-row.ts'
+import { type JobViewJson, toJobView } from './job-view.ts'
+
+export type PlacedOrder = { readonly view: JobViewJson; readonly isNew: boolean }
+
+/** A settlement came between reading the balance and locking the ledger; the balance has to be read again. */
+class BalanceOutdated extends Error {}
+const maxAttempts = 5
+
+/** Takes orders. The same order, however often and however many at once, is one job with one reservation. */
+export function createOrderDesk(context: SolverContext) {
+  const inFlight = new Map<Bytes32, Promise<PlacedOrder>>()
+
+  async function placeNew(request: OrderRequest, orderHash: Bytes32): Promise<PlacedOrder> {
+    const { order, grant } = request
+    const module = context.catalog.get(order.moduleVersion)
+    assertOrder(request, {
+      domain: context.domain,
+      solver: context.signer.address,
+      token: context.contracts.lilyToken,
+      manifest: module.manifest,
+      isDeprecated: module.deprecated,
+      now: nowSeconds(context),
+    })
+    if (!context.providers.isConnected(order.provider)) {
+      throw new LilypadError('PROVIDER_GONE', 'The provider of this order is not connected now.', {
+        details: [`Provider: ${order.provider}`],
+        hint: 'request a new quote; the solver names a provider that is there',
+      })
+    }
+    if (grant) {
+      const digest = sessionGrantType.hash(context.domain, grant.grant)
+      if (!(await context.chain.isSignedBy({ address: order.payer, digest, signature: grant.signature }))) {
+        throw new LilypadError('SIGNATURE_INVALID', 'The grant is not signed by the payer.', { details: [`Payer: ${order.payer}`] })
+      }
+    }
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await reserve(request, orderHash)
+      } catch (error) {
+        if (!(error instanceof BalanceOutdated) || attempt === maxAttempts) throw error
+      }
+    }
+  }
+
+  async function reserve(request: OrderRequest, orderHash: Bytes32): Promise<PlacedOrder> {
+    const { order, grant } = request
+    const { payer, key, token } = order
+    const lane = laneId(order)
+    const settlements = await getSettlements(request)
+    const [account, chainGrant, isNonceUsed] = await Promise.all([
+      context.chain.getAccount({ payer, token }),
+      grant ? context.chain.getGrant({ payer, key, token }) : undefined,
+      context.chain.isNonceUsed({ laneId: lane, nonce: order.nonce }),
+    ])
+    if (isNonceUsed) throw nonceUsed(order.nonce)
+    // Pending money still pays jobs that run, but no new promise is made against it.
+    const spendable = account.balance - account.pendingWithdrawal
+    return context.database.transaction(async (transaction) => {
+      const ledger = await lockLedger(transaction, request)
+      const known = await findJob(transaction, orderHash)
+      if (known) return { view: await toJobView(transaction, known), isNew: false }
+      if (ledger.settlements !== settlements) throw new BalanceOutdated()
+      const [sameNonce] = await transaction
+        .select({ orderHash: jobs.orderHash })
+        .from(jobs)
+        .where(and(eq(jobs.laneId, lane), eq(jobs.nonce, order.nonce)))
+      if (sameNonce) throw nonceUsed(order.nonce)
+      if (grant && chainGrant) await assertCaps(transaction, request, chainGrant)
+      const now = nowSeconds(context)
+      const solver = context.signer.address
+      const reservation = nextReservation(ledger, { order, orderHash, solver, spendable, now })
+      const hash = reservationType.hash(context.domain, reservation)
+      const signature = context.signer.sign(hash)
+      await transaction
+        .insert(reservations)
+        .values({ ...reservation, key, hash, held: reservation.amount, releasedAt: null })
+      await transaction
+        .update(ledgers)
+        .set({ sequence: reservation.sequence, head: hash, outstanding: reservation.outstanding })
+        .where(and(eq(ledgers.payer, payer), eq(ledgers.token, token)))
+      const job = await insertJob(transaction, request, {
+        orderHash,
+        laneId: lane,
+        reservation: JSON.stringify(z.encode(SignedReservation, { reservation, signature })),
+        now,
+      })
+      return { view: await toJobView(transaction, job), isNew: true }
+    })
+  }
+
+  async function getSettlements({ order }: OrderRequest): Promise<number> {
+    const [ledger] = await context.database
+      .select({ settlements: ledgers.settlements })
+      .from(ledgers)
+      .where(and(eq(ledgers.payer, order.payer), eq(ledgers.token, order.token)))
+    return ledger?.settlements ?? 0
+  }
+
+  async function assertCaps(transaction: Transaction, { order, grant }: OrderRequest, chainGrant: ChainGrant): Promise<void> {
+    if (!grant) return
+    const { payer, key, token } = order
+    const [row] = await transaction
+      .select({ held: sum(reservations.held) })
+      .from(reservations)
+      .where(and(eq(reservations.payer, payer), eq(reservations.key, key), eq(reservations.token, token), gt(reservations.held, 0n)))
+    const now = nowSeconds(context)
+    assertWithinCaps(order, { caps: grantCaps(grant.grant, chainGrant, now), outstanding: BigInt(row?.held ?? 0), now })
+  }
+
+  return async function placeOrder(request: OrderRequest): Promise<PlacedOrder> {
+    const { order } = request
+    const orderHash = jobOrderType.hash(context.domain, order)
+    if (jobOrderType.findSigner(context.domain, order, request.signature) !== order.key) {
+      throw new LilypadError('SIGNATURE_INVALID', 'The order is not signed by its key.', {
+        details: [`Key: ${order.key}`],
+        hint: `sign for chain ${context.domain.chainId} and vault ${context.domain.vault}; GET /network tells both`,
+      })
+    }
+    // A known order is answered before any check: a retry after the deadline still has to find its job.
+    const known = await findJob(context.database, orderHash)
+    if (known) return { view: await toJobView(context.database, known), isNew: false }
+    const running = inFlight.get(orderHash)
+    if (running) return { ...(await running), isNew: false }
+    const placing = placeNew(request, orderHash).finally(() => inFlight.delete(orderHash))
+    inFlight.set(orderHash, placing)
+    const placed = await placing
+    if (placed.isNew) {
+      context.log.info({ jobId: orderHash, provider: order.provider, module: order.moduleVersion }, 'job.reserved')
+      context.signals.notify(orderHash)
+      await context.providers.pushJob(order.provider, orderHash)
+    }
+    return placed
+  }
+}
+
+async function lockLedger(transaction: Transaction, { order }: OrderRequest) {
+  const { payer, token } = order
+  await transaction.insert(ledgers).values({ payer, token, ...emptyLedger }).onConflictDoNothing()
+  const [ledger] = await transaction
+    .select()
+    .from(ledgers)
+    .where(and(eq(ledgers.payer, payer), eq(ledgers.token, token)))
+    .for('update')
+  if (!ledger) throw new JobUnknownError()
+  return ledger
+}
+
+async function insertJob(
+  transaction: Transaction,
+  request: OrderRequest,
+  facts: { orderHash: Bytes32; laneId: Bytes32; reservation: string; now: number },
+): Promise<JobRow> {
+  const { order } = request
+  const { orderHash, now } = facts
+  const json = z.encode(OrderRequest, request)
+  const files = [...new Map(listInputFiles(request.inputs).map(({ file }) => [file.sha256, file])).values()]
+  const [job] = await transaction
+    .insert(jobs)
+    .values({
+      orderHash,
+      state: 'reserved',
+      payer: order.payer,
+      key: order.key,
+      provider: order.provider,
+      token: order.token,
+      moduleVersion: order.moduleVersion,
+      laneId: facts.laneId,
+      nonce: order.nonce,
+      startBy: order.startBy,
+      deliverBy: order.deliverBy,
+      request: JSON.stringify(json),
+      order: JSON.stringify(json.order),
+      reservation: facts.reservation,
+      missingInputs: files.length,
+      eventSequence: 2,
+      createdAt: now,
+      updatedAt: now,
+    })
+    .returning()
+  if (!job) throw new JobUnknownError()
+  if (files.length > 0) {
+    const rows = files.map(({ sha256, bytes }) => ({ orderHash, direction: 'input' as const, sha256, bytes, present: false }))
+    await transaction.insert(jobFiles).values(rows)
+  }
+  // Ordered and reserved are one step here: an order that gets no reservation leaves nothing behind.
+  await transaction.insert(jobEvents).values([
+    toEventRow(orderHash, 1, { type: 'state', state: 'ordered', at: now }),
+    toEventRow(orderHash, 2, { type: 'state', state: 'reserved', at: now }),
+  ])
+  return job
+}
+
+function nonceUsed(nonce: number) {
+  return new LilypadError('NONCE_USED', 'Another order of this lane has this nonce.', {
+    details: [`Nonce: ${nonce}`],
+    hint: 'sign the order with the next nonce of the lane',
+  })
+}

@@ -1,0 +1,211 @@
+import { and, count, eq, sum } from 'drizzle-orm'
+import {
+  type Address,
+  type Bytes32,
+  Delivery,
+  errorCodes,
+  hasRun,
+  LilypadError,
+  OrderRequest,
+  receiptStatuses,
+  receiptType,
+} from '@lilypad-agents/protocol'
+import { z } from 'zod'
+import { nowSeconds, type SolverContext } from '../context.ts'
+import type { Transaction } from '../db/open-database.ts'
+import { jobFiles } from '../db/schema.ts'
+import { assertDelivery } from './assert-delivery.ts'
+import {
+  addJobEvent,
+  changeJob,
+  findJob,
+  getRequestText,
+  holdAmount,
+  type JobRow,
+  JobUnknownError,
+  moveJob,
+  patchJob,
+  StateConflictError,
+} from './job-row.ts'
+
+/** A job of this provider; a job of another provider is as unknown to it as one that never was. */
+async function changeOwn<T>(
+  context: SolverContext,
+  provider: Address,
+  orderHash: Bytes32,
+  change: (transaction: Transaction, job: JobRow) => Promise<T>,
+): Promise<T> {
+  return changeJob(context, orderHash, async (transaction, job) => {
+    if (job.provider !== provider) throw new JobUnknownError()
+    return change(transaction, job)
+  })
+}
+
+/** The provider takes the job. Twice is once. */
+export async function acceptJob(context: SolverContext, provider: Address, orderHash: Bytes32): Promise<JobRow> {
+  return changeOwn(context, provider, orderHash, async (transaction, job) => {
+    if (job.state !== 'reserved' || job.acceptedAt !== null) return job
+    if (job.missingInputs > 0) throw new StateConflictError(orderHash, job.state, 'accepted before its inputs are here')
+    return patchJob(transaction, job, { acceptedAt: nowSeconds(context) })
+  })
+}
+
+/** The provider does not take the job. Its reason is quoted, never followed. */
+export async function declineJob(
+  context: SolverContext,
+  provider: Address,
+  orderHash: Bytes32,
+  reason: { readonly code: string; readonly text: string },
+): Promise<JobRow> {
+  return changeOwn(context, provider, orderHash, async (transaction, job) => {
+    if (job.state === 'declined') return job
+    return moveJob(transaction, context, job, 'declined', {
+      reasonCode: errorCodes.find((code) => code === reason.code) ?? 'JOB_DECLINED',
+      reasonMessage: `The provider declined the job and gave as its reason: ${JSON.stringify(reason.text.slice(0, 200))}.`.slice(0, 400),
+    })
+  })
+}
+
+/** The program runs. */
+export async function startJob(context: SolverContext, provider: Address, orderHash: Bytes32): Promise<JobRow> {
+  return changeOwn(context, provider, orderHash, async (transaction, job) => {
+    if (hasRun(job.state) || job.state === 'running') return job
+    return moveJob(transaction, context, job, 'running', { acceptedAt: job.acceptedAt ?? nowSeconds(context) })
+  })
+}
+
+/** How far the program is, in its own words. */
+export async function progressJob(
+  context: SolverContext,
+  provider: Address,
+  orderHash: Bytes32,
+  progress: { readonly fraction: number; readonly text: string },
+): Promise<void> {
+  await changeOwn(context, provider, orderHash, async (transaction, job) => {
+    if (job.state !== 'running') return
+    await addJobEvent(
+      transaction,
+      job,
+      { type: 'progress', ...progress },
+      { progressFraction: String(progress.fraction), progressText: progress.text },
+    )
+  })
+}
+
+/** Passes on what the program wrote, up to what the module may log on both streams. */
+export async function logJob(
+  context: SolverContext,
+  provider: Address,
+  orderHash: Bytes32,
+  log: { readonly stream: 'stdout' | 'stderr'; readonly data: string },
+): Promise<void> {
+  await changeOwn(context, provider, orderHash, async (transaction, job) => {
+    if (job.state !== 'running') return
+    const limit = (context.catalog.find(job.moduleVersion)?.manifest.limits.logBytes ?? 0) * 2
+    const logBytes = job.logBytes + Math.floor((log.data.length * 3) / 4)
+    if (logBytes > limit) return
+    await addJobEvent(transaction, job, { type: 'log', ...log }, { logBytes })
+  })
+}
+
+export type DeliveryAnswer =
+  | { readonly kind: 'stored' }
+  | { readonly kind: 'missing'; readonly missing: readonly Bytes32[] }
+  | { readonly kind: 'expired' }
+
+/**
+ * Takes the provider's receipt. A successful job is delivered once all its outputs are here; the provider learns which
+ * are missing and comes again.
+ */
+export async function deliverJob(
+  context: SolverContext,
+  provider: Address,
+  orderHash: Bytes32,
+  delivery: Delivery,
+): Promise<DeliveryAnswer> {
+  const receiptHash = receiptType.hash(context.domain, delivery.receipt)
+  return changeOwn(context, provider, orderHash, async (transaction, job): Promise<DeliveryAnswer> => {
+    if (job.receiptHash === receiptHash) return { kind: 'stored' }
+    if (job.receiptHash !== null) throw new StateConflictError(orderHash, job.state, 'delivered with another receipt')
+    if (job.state === 'expired') return { kind: 'expired' }
+    if (hasRun(job.state)) throw new StateConflictError(orderHash, job.state, 'delivered')
+    const module = context.catalog.get(job.moduleVersion)
+    const request = OrderRequest.parse(JSON.parse(await getRequestText(transaction, orderHash)))
+    assertDelivery(delivery, { domain: context.domain, orderHash, request, manifest: module.manifest })
+    const { receipt, manifest } = delivery
+    const status = receiptStatuses[receipt.status] ?? 'failed'
+    if (status === 'succeeded') {
+      const uploaded = await listOutputs(transaction, orderHash)
+      const missing = manifest.predicate.outputs.filter(({ sha256, bytes }) => uploaded.get(sha256) !== bytes).map(({ sha256 }) => sha256)
+      if (missing.length > 0) return { kind: 'missing', missing: [...new Set(missing)] }
+    }
+    const running = job.state === 'reserved' ? await moveJob(transaction, context, job, 'running') : job
+    const patch = {
+      acceptedAt: job.acceptedAt ?? nowSeconds(context),
+      delivery: JSON.stringify(z.encode(Delivery, delivery)),
+      receiptHash,
+      price: receipt.price,
+      runMilliseconds: manifest.predicate.usage.runMilliseconds,
+    }
+    if (status === 'succeeded') {
+      const delivered = await moveJob(transaction, context, running, 'delivered', patch)
+      // The receipt fixes the price, so the rest of the maximum is free for other orders.
+      await holdAmount(transaction, delivered, receipt.price, nowSeconds(context))
+    } else {
+      await moveJob(transaction, context, running, 'failed', { ...patch, reasonCode: 'JOB_FAILED', reasonMessage: failureText[status] })
+    }
+    return { kind: 'stored' }
+  })
+}
+
+const failureText = {
+  failed: 'The program of the module ended with an error. Nothing is charged; the logs tell more.',
+  'limit-exceeded': 'The program went over a limit of its module (time, memory, disk or log). Nothing is charged.',
+  'outputs-refused': 'The provider refused the files the program left behind. Nothing is charged.',
+} as const
+
+/** Uploaded outputs of a job: size by digest. */
+async function listOutputs(transaction: Transaction, orderHash: Bytes32): Promise<ReadonlyMap<Bytes32, number>> {
+  const rows = await transaction
+    .select({ sha256: jobFiles.sha256, bytes: jobFiles.bytes })
+    .from(jobFiles)
+    .where(and(eq(jobFiles.orderHash, orderHash), eq(jobFiles.direction, 'output')))
+  return new Map(rows.map(({ sha256, bytes }) => [sha256, bytes]))
+}
+
+/**
+ * How many bytes a provider may still upload for a job.
+ * @throws LilypadError `PAYLOAD_TOO_LARGE` when the module's limits are reached, `STATE_CONFLICT` when the job takes no outputs now
+ */
+export async function getOutputRoom(context: SolverContext, job: JobRow): Promise<number> {
+  if (job.state !== 'running' && job.state !== 'reserved') throw new StateConflictError(job.orderHash, job.state, 'given more outputs')
+  const { limits } = context.catalog.get(job.moduleVersion).manifest
+  const [used] = await context.database
+    .select({ files: count(), bytes: sum(jobFiles.bytes) })
+    .from(jobFiles)
+    .where(and(eq(jobFiles.orderHash, job.orderHash), eq(jobFiles.direction, 'output')))
+  if ((used?.files ?? 0) >= limits.outputFiles) {
+    throw new LilypadError('PAYLOAD_TOO_LARGE', 'The job has more output files than its module may write.', {
+      details: [`Expected: at most ${limits.outputFiles}`],
+    })
+  }
+  return Math.max(0, limits.outputBytes - Number(used?.bytes ?? 0))
+}
+
+/** Records an output that is now on the relay's disk. */
+export async function recordOutput(context: SolverContext, orderHash: Bytes32, file: { sha256: Bytes32; bytes: number }): Promise<void> {
+  await context.database
+    .insert(jobFiles)
+    .values({ orderHash, direction: 'output', ...file, present: true })
+    .onConflictDoNothing()
+}
+
+/** The provider has the voucher on its disk. */
+export async function confirmAcknowledgement(context: SolverContext, provider: Address, orderHash: Bytes32): Promise<void> {
+  const job = await findJob(context.database, orderHash)
+  if (job?.acknowledgementReceived) return
+  await changeOwn(context, provider, orderHash, async (transaction, job) => {
+    if (job.acknowledgement === null) throw new StateConflictError(orderHash, job.state, 'acknowledged by its provider')
+    await patchJob(transaction, job, { acknowledgementReceived: true })
+  })
+}

@@ -1,0 +1,63 @@
+import { askType, type Bytes32, LilypadError, type ProviderFrame, type SignedAsk } from '@lilypad-agents/protocol'
+import { nowSeconds, type SolverContext } from '../context.ts'
+import {
+  acceptJob,
+  confirmAcknowledgement,
+  declineJob,
+  deliverJob,
+  logJob,
+  progressJob,
+  startJob,
+} from '../job/provider-moves.ts'
+import type { ProviderConnection } from './provider-connections.ts'
+
+type JobFrame = Exclude<ProviderFrame, { type: 'hello' }>
+
+/** Does what a frame of a welcomed provider asks for. Jobs of other providers do not exist for it. */
+export async function handleFrame(context: SolverContext, connection: ProviderConnection, frame: JobFrame): Promise<void> {
+  const { provider } = connection
+  switch (frame.type) {
+    case 'asks':
+      connection.asks = frame.asks.map((signedAsk) => checkAsk(context, connection, signedAsk))
+      context.log.info({ provider, asks: connection.asks.length }, 'provider.asks')
+      return
+    case 'accepted':
+      return tellIfExpired(connection, await acceptJob(context, provider, frame.orderHash))
+    case 'declined':
+      await declineJob(context, provider, frame.orderHash, { code: frame.code, text: frame.reason })
+      return
+    case 'started':
+      return tellIfExpired(connection, await startJob(context, provider, frame.orderHash))
+    case 'progress':
+      return progressJob(context, provider, frame.orderHash, { fraction: frame.fraction, text: frame.text })
+    case 'log':
+      return logJob(context, provider, frame.orderHash, { stream: frame.stream, data: frame.data })
+    case 'delivered': {
+      const { orderHash } = frame
+      const answer = await deliverJob(context, provider, orderHash, frame.delivery)
+      if (answer.kind === 'expired') connection.send({ type: 'expired', orderHash })
+      else connection.send({ type: 'stored', orderHash, missing: answer.kind === 'missing' ? [...answer.missing] : [] })
+      return
+    }
+    case 'acknowledged':
+      return confirmAcknowledgement(context, provider, frame.orderHash)
+  }
+}
+
+function tellIfExpired(connection: ProviderConnection, job: { readonly state: string; readonly orderHash: Bytes32 }): void {
+  if (job.state === 'expired') connection.send({ type: 'expired', orderHash: job.orderHash })
+}
+
+function checkAsk(context: SolverContext, { provider }: ProviderConnection, signedAsk: SignedAsk): SignedAsk {
+  const { ask, signature } = signedAsk
+  if (ask.provider !== provider || ask.solver !== context.signer.address || ask.token !== context.contracts.lilyToken) {
+    throw new LilypadError('INVALID_REQUEST', 'An ask names another provider, solver or token.', { details: [`Module: ${ask.moduleVersion}`] })
+  }
+  if (askType.findSigner(context.domain, ask, signature) !== provider) {
+    throw new LilypadError('SIGNATURE_INVALID', 'An ask is not signed by its provider.', { details: [`Module: ${ask.moduleVersion}`] })
+  }
+  if (ask.validUntil <= nowSeconds(context)) {
+    throw new LilypadError('ORDER_EXPIRED', 'An ask is no longer valid.', { details: [`Module: ${ask.moduleVersion}`] })
+  }
+  return signedAsk
+}

@@ -1,0 +1,64 @@
+import type { Address, Bytes32, SignedAsk, SolverFrame } from '@lilypad-agents/protocol'
+
+/** One connected provider. */
+export type ProviderConnection = {
+  readonly provider: Address
+  asks: readonly SignedAsk[]
+  send(frame: SolverFrame): void
+  close(code: number, reason: string): void
+}
+
+/** Providers that are connected now, with what they offer. */
+export type ProviderConnections = {
+  readonly count: number
+  isConnected(provider: Address): boolean
+  listAsks(): readonly SignedAsk[]
+  listProviders(): readonly Address[]
+  /** Sends a frame if the provider is connected. */
+  send(provider: Address, frame: SolverFrame): boolean
+  /** Sends what the provider still has to answer about one job. */
+  pushJob(provider: Address, orderHash: Bytes32): Promise<void>
+  /** Takes the place of an older connection of the same provider, which is closed. */
+  add(connection: ProviderConnection): void
+  remove(connection: ProviderConnection): void
+  /** Who finds and sends pending frames; set once, when the relay starts. */
+  onPush(push: (connection: ProviderConnection, orderHash: Bytes32) => Promise<void>): void
+  closeAll(): void
+}
+
+/** Creates the list of connected providers, empty. */
+export function createProviderConnections(): ProviderConnections {
+  const connections = new Map<Address, ProviderConnection>()
+  let push: (connection: ProviderConnection, orderHash: Bytes32) => Promise<void> = async () => {}
+  return {
+    get count() {
+      return connections.size
+    },
+    isConnected: (provider) => connections.has(provider),
+    listAsks: () => [...connections.values()].flatMap(({ asks }) => asks),
+    listProviders: () => [...connections.keys()],
+    send(provider, frame) {
+      const connection = connections.get(provider)
+      connection?.send(frame)
+      return connection !== undefined
+    },
+    async pushJob(provider, orderHash) {
+      const connection = connections.get(provider)
+      if (connection) await push(connection, orderHash)
+    },
+    add(connection) {
+      connections.get(connection.provider)?.close(4001, 'replaced by a newer connection of this provider')
+      connections.set(connection.provider, connection)
+    },
+    remove(connection) {
+      if (connections.get(connection.provider) === connection) connections.delete(connection.provider)
+    },
+    onPush(handler) {
+      push = handler
+    },
+    closeAll() {
+      for (const connection of connections.values()) connection.close(1001, 'the solver is stopping')
+      connections.clear()
+    },
+  }
+}

@@ -1,0 +1,37 @@
+import { json, Router } from 'express'
+import { AcknowledgementRequest, OrderRequest, parseWire } from '@lilypad-agents/protocol'
+import { z } from 'zod'
+import type { SolverContext } from '../context.ts'
+import { authorizeRequester } from '../http/authorize.ts'
+import { getJobView, isWorthReturning } from '../job/job-view.ts'
+import type { createOrderDesk } from '../job/place-order.ts'
+import { acknowledgeJob } from '../job/requester-moves.ts'
+import { waitForJob } from '../job/wait-for-job.ts'
+
+/** `POST /jobs`, `GET /jobs/{orderHash}`, `POST /jobs/{orderHash}/acknowledgement`. */
+export function jobRoutes(context: SolverContext, placeOrder: ReturnType<typeof createOrderDesk>): Router {
+  const router = Router()
+  const WaitQuery = z.object({ waitSeconds: z.coerce.number().min(0).max(context.rules.maxWaitSeconds).default(0) })
+
+  router.post('/jobs', json({ limit: '4mb' }), async (request, response) => {
+    const { view, isNew } = await placeOrder(parseWire(OrderRequest, request.body, 'order'))
+    response.status(isNew ? 201 : 200).json(view)
+  })
+
+  router.get('/jobs/:orderHash', async (request, response) => {
+    const { waitSeconds } = parseWire(WaitQuery, request.query, 'query')
+    const job = await authorizeRequester(context, request)
+    if (waitSeconds > 0 && !isWorthReturning(job.state)) {
+      await waitForJob(context, job, { milliseconds: waitSeconds * 1000, gone: response })
+    }
+    response.json(await getJobView(context, job.orderHash))
+  })
+
+  router.post('/jobs/:orderHash/acknowledgement', json({ limit: '16kb' }), async (request, response) => {
+    const { voucher, signature } = parseWire(AcknowledgementRequest, request.body, 'acknowledgement')
+    const job = await authorizeRequester(context, request)
+    await acknowledgeJob(context, job.orderHash, { voucher, signature })
+    response.json(await getJobView(context, job.orderHash))
+  })
+  return router
+}

@@ -1,0 +1,119 @@
+import { randomUUID } from 'node:crypto'
+import { and, avg, count, eq, inArray, isNotNull } from 'drizzle-orm'
+import { json, Router } from 'express'
+import {
+  type Address,
+  askType,
+  type Bytes32,
+  inputsDigest,
+  inputUnits,
+  jobPrice,
+  keccak256,
+  LilypadError,
+  parseInputs,
+  parseWire,
+  Quote,
+  QuoteRequest,
+} from '@lilypad-agents/protocol'
+import { z } from 'zod'
+import { nowSeconds, type SolverContext } from '../context.ts'
+import { jobs } from '../db/schema.ts'
+import { matchAsks } from '../matching/match-asks.ts'
+import { maxOrderSeconds } from '../order/assert-order.ts'
+
+const quoteSeconds = 300
+/** How long after the quote an order may start: the quote's life, uploads, and a queue at the provider. */
+const startWithinSeconds = 900
+/** Given to a provider on top of the run for fetching, starting and handing in. */
+const overheadSeconds = 120
+
+/** `POST /quotes`. Nothing of a quote is kept: an order carries everything it needs. */
+export function quoteRoutes(context: SolverContext): Router {
+  const router = Router()
+
+  router.post('/quotes', json({ limit: '4mb' }), async (request, response) => {
+    const asked = parseWire(QuoteRequest, request.body, 'quote request')
+    const now = nowSeconds(context)
+    const module = context.catalog.get(asked.module)
+    if (module.deprecated) {
+      throw new LilypadError('MODULE_DEPRECATED', 'The author has withdrawn this module version.', { hint: 'ask for the module by its name' })
+    }
+    const { moduleVersion, manifest } = module
+    parseInputs(manifest.inputs, asked.inputs)
+    const quoteId = keccak256(randomUUID())
+    const { matches, cheapestOverCap } = matchAsks({
+      asks: context.providers.listAsks(),
+      moduleVersion,
+      manifest,
+      inputs: asked.inputs,
+      token: context.contracts.lilyToken,
+      maxPrice: asked.maxPrice,
+      provider: asked.provider,
+      load: await countLoad(context),
+      seed: quoteId,
+      now,
+    })
+    const [best] = matches
+    if (!best) throw noMatch(module.name, cheapestOverCap, asked.maxPrice)
+    const { ask } = best.signedAsk
+    const expectedSeconds = (await findUsualSeconds(context, moduleVersion)) ?? Math.min(manifest.limits.timeoutSeconds, 10)
+    const units = inputUnits(manifest.units.inputFrom, asked.inputs)
+    const expected = jobPrice(ask, { meteredSeconds: Math.ceil(expectedSeconds), inputUnits: units, outputUnits: 0 })
+    // A provider stops a run that the order's maximum no longer covers, so a cap below the longest run is allowed.
+    const maxPrice = asked.maxPrice !== undefined && asked.maxPrice < best.most ? asked.maxPrice : best.most
+    const startBy = now + startWithinSeconds
+    const quote: Quote = {
+      quoteId,
+      module: module.name,
+      moduleVersion,
+      manifestDigest: module.manifestDigest,
+      // Of the inputs as they came: the order has to carry the same.
+      inputsDigest: inputsDigest(asked.inputs),
+      ask: best.signedAsk,
+      maxPrice,
+      expectedPrice: expected < maxPrice ? expected : maxPrice,
+      expectedSeconds,
+      startBy,
+      deliverBy: Math.min(startBy + manifest.limits.timeoutSeconds + overheadSeconds, now + maxOrderSeconds),
+      expiresAt: Math.min(now + quoteSeconds, ask.validUntil),
+    }
+    context.log.info({ quoteId, module: moduleVersion, ask: askType.hash(context.domain, ask) }, 'job.quoted')
+    response.json(z.encode(Quote, quote))
+  })
+  return router
+}
+
+function noMatch(module: string, cheapest: bigint | undefined, maxPrice: bigint | undefined): LilypadError {
+  if (cheapest !== undefined && maxPrice !== undefined) {
+    return new LilypadError('PRICE_OVER_CAP', 'Every provider of this module asks more than the maximum price.', {
+      details: [`Expected: at most ${maxPrice}   Actual: at least ${cheapest}`],
+      hint: 'raise maxPrice, or try again when a cheaper provider is there',
+    })
+  }
+  return new LilypadError('NO_PROVIDER_AVAILABLE', 'No provider offers this module now.', {
+    details: [`Module: ${module}`],
+    hint: 'try again in a few seconds, or start a provider with `lilypad provider start`',
+  })
+}
+
+/** Jobs each provider has to do now. */
+async function countLoad(context: SolverContext): Promise<ReadonlyMap<Address, number>> {
+  const rows = await context.database
+    .select({ provider: jobs.provider, load: count() })
+    .from(jobs)
+    .where(inArray(jobs.state, ['reserved', 'running']))
+    .groupBy(jobs.provider)
+  return new Map(rows.map(({ provider, load }) => [provider, load]))
+}
+
+/** How long runs of this module took so far, in seconds. */
+async function findUsualSeconds(context: SolverContext, moduleVersion: Bytes32): Promise<number | undefined> {
+  const recent = context.database
+    .select({ runMilliseconds: jobs.runMilliseconds })
+    .from(jobs)
+    .where(and(eq(jobs.moduleVersion, moduleVersion), isNotNull(jobs.runMilliseconds)))
+    .limit(50)
+    .as('recent')
+  const [row] = await context.database.select({ usual: avg(recent.runMilliseconds) }).from(recent)
+  return row?.usual == null ? undefined : Number(row.usual) / 1000
+}

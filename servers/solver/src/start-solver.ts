@@ -1,0 +1,170 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { type Address, createSigner, LilypadError } from '@lilypad-agents/protocol'
+import { installNativeCrypto } from '@lilypad-agents/protocol/node'
+import { destination, type Logger, pino } from 'pino'
+import { createApp } from './app.ts'
+import { repeat } from './background/repeat.ts'
+import { openBlobStore } from './blobs/blob-store.ts'
+import type { Chain } from './chain/chain.ts'
+import { createViemChain } from './chain/viem-chain.ts'
+import { type ParsedSolverConfig, parseSolverConfig, type SolverConfig } from './config.ts'
+import type { SolverContext } from './context.ts'
+import { openDatabase } from './db/open-database.ts'
+import { lockState } from './db/state-lock.ts'
+import { expireJobs } from './job/expire-jobs.ts'
+import { createJobSignals } from './job/job-signals.ts'
+import { openModuleCatalog } from './module/module-catalog.ts'
+import { createProviderConnections } from './relay/provider-connections.ts'
+import { startRelay } from './relay/start-relay.ts'
+import { observeSettlements } from './settlement/observe-settlements.ts'
+
+/** A running solver. */
+export type RunningSolver = {
+  readonly url: string
+  readonly address: Address
+  close(): Promise<void>
+}
+
+/** What a caller may bring instead of the real thing. */
+export type SolverDependencies = { readonly chain?: Chain; readonly clock?: () => Date; readonly log?: Logger }
+
+/**
+ * Starts a solver: takes its state directory, opens the database and the blobs, listens, and goes on with every job it
+ * finds. Closing leaves the same state that a kill would.
+ * @throws LilypadError `CONFIG_INVALID` or `WRONG_CHAIN`
+ */
+export async function startSolver(config: SolverConfig, dependencies: SolverDependencies = {}): Promise<RunningSolver> {
+  installNativeCrypto()
+  const parsed = parseSolverConfig(config)
+  const directory = join(parsed.stateDir, 'solver')
+  const undo: (() => Promise<unknown>)[] = []
+  const close = once(async () => {
+    for (const step of undo.reverse()) await step()
+  })
+  try {
+    const lock = await lockState(directory)
+    undo.push(() => lock.release())
+    const { database, close: closeDatabase } = await openDatabase({ directory: join(directory, 'db'), databaseUrl: parsed.databaseUrl })
+    undo.push(closeDatabase)
+    const context = await createContext(parsed, dependencies, database)
+    await assertChain(context)
+    const closing = new AbortController()
+    const background = startBackground(context, parsed, closing.signal)
+    const relay = startRelay(context)
+    const server = createHttpServer(context, closing.signal, relay)
+    await listen(server, parsed)
+    undo.push(async () => {
+      closing.abort()
+      await relay.close()
+      await closeServer(server)
+      await background
+    })
+    const { port } = server.address() as AddressInfo
+    const url = `http://${parsed.host.includes(':') ? `[${parsed.host}]` : parsed.host}:${port}`
+    context.log.info({ url, solver: context.signer.address }, 'listening')
+    return { url, address: context.signer.address, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function createContext(
+  config: ParsedSolverConfig,
+  dependencies: SolverDependencies,
+  database: SolverContext['database'],
+): Promise<SolverContext> {
+  const { network } = config
+  const { contracts } = network
+  const blobs = { quotaBytes: config.blobQuotaBytes, idleMilliseconds: config.uploadIdleSeconds * 1000 }
+  const directory = join(config.stateDir, 'solver')
+  return {
+    domain: { chainId: network.chainId, vault: contracts.jobVault },
+    contracts,
+    signer: createSigner(config.privateKey),
+    chain:
+      dependencies.chain ??
+      createViemChain({ ...network, ...contracts, confirmations: config.confirmations, deployedAtBlock: network.deployedAtBlock }),
+    database,
+    catalog: await openModuleCatalog(database),
+    artifacts: await openBlobStore({ ...blobs, directory: join(directory, 'artifacts') }),
+    jobBlobs: await openBlobStore({ ...blobs, directory: join(directory, 'blobs') }),
+    signals: createJobSignals(),
+    providers: createProviderConnections(),
+    clock: dependencies.clock ?? (() => new Date()),
+    log: dependencies.log ?? pino({ level: config.logLevel, base: { service: 'solver' } }, destination({ dest: 2, sync: true })),
+    rules: {
+      deliveryGraceSeconds: config.deliveryGraceSeconds,
+      acknowledgeWithinSeconds: config.acknowledgeWithinSeconds,
+      maxWaitSeconds: 50,
+      requestsPerSecond: config.requestsPerSecond,
+      reorgBlocks: config.reorgBlocks,
+    },
+  }
+}
+
+/** A chain that is away now may come back; another chain than expected never becomes right. */
+async function assertChain(context: SolverContext): Promise<void> {
+  const chainId = await context.chain.getChainId().catch((error: unknown) => {
+    context.log.warn({ err: error }, 'chain.unreachable')
+    return undefined
+  })
+  if (chainId === undefined || chainId === context.domain.chainId) return
+  throw new LilypadError('WRONG_CHAIN', 'The RPC serves another chain than the network file names.', {
+    details: [`Expected: ${context.domain.chainId}   Actual: ${chainId}`],
+    hint: 'correct the RPC or the network file',
+  })
+}
+
+async function startBackground(context: SolverContext, config: ParsedSolverConfig, signal: AbortSignal): Promise<void> {
+  const sweep = () => context.jobBlobs.sweep(new Date(context.clock().getTime() - config.blobTtlSeconds * 1000))
+  await Promise.all([
+    repeat(context, { name: 'settlements', everyMilliseconds: config.pollMilliseconds, signal }, () => observeSettlements(context)),
+    repeat(context, { name: 'expiry', everyMilliseconds: Math.min(config.pollMilliseconds, 1000), signal }, () => expireJobs(context)),
+    repeat(context, { name: 'blobs', everyMilliseconds: 600_000, signal }, sweep),
+  ])
+}
+
+function createHttpServer(context: SolverContext, closing: AbortSignal, relay: ReturnType<typeof startRelay>): Server {
+  const server = createServer(
+    // Uploads are watched for silence by the blob store; these bound everything else.
+    { headersTimeout: 15_000, requestTimeout: 600_000, keepAliveTimeout: 15_000, maxHeaderSize: 16 * 1024 },
+    createApp(context, { closing }),
+  )
+  server.maxConnections = 5000
+  server.on('upgrade', (request, socket, head) => {
+    const path = request.url?.split('?')[0]
+    if (path === '/provider') relay.upgrade(request, socket, head)
+    else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n')
+  })
+  return server
+}
+
+function listen(server: Server, { host, port }: ParsedSolverConfig): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new LilypadError('CONFIG_INVALID', 'The port of the solver is taken.', { details: [`Address: ${host}:${port}`], hint: 'choose another `--port`; 0 takes a free one' })
+          : error,
+      ),
+    )
+    server.listen(port, host, () => resolve())
+  })
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+    server.closeIdleConnections()
+    // Whoever still waits after this asks again; the state is on disk.
+    setTimeout(() => server.closeAllConnections(), 1000).unref()
+  })
+}
+
+function once(run: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined
+  return () => (running ??= run())
+}
