@@ -26,6 +26,7 @@ export { InputFile, inputsDigest, InputsInvalidError, JobInputs, listInputFiles,
 export { ModuleLimits } from './module/module-limits.ts'
 export { Comparator, determinisms, encodeModuleManifest, ImageDigest, moduleId, ModuleManifest, moduleManifestDigest, ModuleName, ModuleRuntime, moduleVersionId, UnitSource } from './module/module-manifest.ts'
 export { inputFileName, programArguments, programInputs } from './module/program-arguments.ts'
+export { matchesOutput } from './comparator/matches-output.ts'
 export { encodeJobManifest, JobManifest, jobManifestDigest, JobOutcome, jobPredicateType, toSubjects } from './job/job-manifest.ts'
 export { canMove, hasRun, isFinal, jobMoves, jobStates, type JobState } from './job/state.ts'
 export { DsseEnvelope, findDsseSigner, findManifestSigner, signManifest, toDsseEnvelope } from './bundle/dsse-envelope.ts'

@@ -34,6 +34,7 @@ export { deprecateVersionCall, publishVersionCall } from './registry/registry-ca
 export { getModule, getVersion, listPublished, ModuleUnknownError, type PublishedVersion } from './registry/registry-reads.ts'
 export { formatTokenAmount, lilyDecimals, parseTokenAmount } from './money/token-amount-text.ts'
 export { approveCall, getTokenBalance, signDepositAuthorization, transferCall } from './token/token-actions.ts'
+export { auditVault, type VaultAudit } from './vault/audit-vault.ts'
 export { findSettlement, type Settlement } from './vault/find-settlement.ts'
 export {
   cancelWithdrawCall,

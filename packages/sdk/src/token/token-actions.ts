@@ -7,9 +7,10 @@ import type { ContractCall } from '../chain/send-call.ts'
 import type { DepositAuthorization } from '../vault/vault-calls.ts'
 
 /** Tokens an account holds, in base units. */
-export async function getTokenBalance(client: ChainClient, options: { readonly token: Address; readonly account: Address }): Promise<bigint> {
+export async function getTokenBalance(client: ChainClient, options: { readonly token: Address; readonly account: Address; readonly blockNumber?: bigint }): Promise<bigint> {
+  const { token, account, blockNumber } = options
   return translateChainErrors('balanceOf', () =>
-    client.readContract({ address: options.token, abi: lilyTokenAbi, functionName: 'balanceOf', args: [options.account] }),
+    client.readContract({ address: token, abi: lilyTokenAbi, functionName: 'balanceOf', args: [account], ...(blockNumber === undefined ? {} : { blockNumber }) }),
   )
 }
 

@@ -1,0 +1,7 @@
+export { anvilBinary, developmentKey, startAnvil } from './local/anvil.ts'
+export { type Child, startChild } from './local/child-process.ts'
+export { findFreePort } from './local/free-port.ts'
+export { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from './local/local-network.ts'
+export { openClient } from './local/open-client.ts'
+export { type LocalRole, localRoles, openStateDirectory, type StateDirectory } from './local/state-directory.ts'
+export { type BuiltModule, buildModule, type PublishedModule, publishModule } from './module/publish-module.ts'

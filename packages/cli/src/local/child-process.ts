@@ -1,0 +1,75 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createWriteStream, mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { LilypadError } from '@lilypad-agents/protocol'
+
+/** How a part of the local network is started. */
+export type ChildOptions = {
+  readonly name: string
+  readonly command: string
+  readonly args: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  /** Where its output goes. */
+  readonly logFile: string
+  /** Resolves once it answers; called until it does. */
+  readonly isReady: () => Promise<boolean>
+  readonly readyTimeoutSeconds?: number
+  /** Starts it again when it ends by itself. */
+  readonly restart?: boolean
+}
+
+/** A part of the local network, kept alive until it is closed. */
+export type Child = { readonly name: string; readonly pid: () => number | undefined; close(): Promise<void> }
+
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
+
+/** Starts a process, waits until it is ready, and starts it again if it dies. Its environment is exactly what is given. */
+export async function startChild(options: ChildOptions): Promise<Child> {
+  const { name, command, args, env, logFile, isReady, readyTimeoutSeconds = 60, restart = true } = options
+  mkdirSync(dirname(logFile), { recursive: true, mode: 0o700 })
+  let isClosing = false
+  let child: ChildProcess | undefined
+  let exited: Promise<void> = Promise.resolve()
+  let restarts = 0
+
+  const start = () => {
+    const log = createWriteStream(logFile, { flags: 'a', mode: 0o600 })
+    const started = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    child = started
+    started.stdout?.pipe(log, { end: false })
+    started.stderr?.pipe(log, { end: false })
+    exited = new Promise((resolve) => {
+      const end = () => {
+        log.end()
+        resolve()
+        if (isClosing || !restart) return
+        restarts += 1
+        setTimeout(() => !isClosing && start(), Math.min(200 * 2 ** Math.min(restarts, 6), 10_000)).unref()
+      }
+      started.once('exit', end)
+      started.once('error', end)
+    })
+  }
+
+  const close = async () => {
+    isClosing = true
+    const ending = child
+    if (!ending || ending.exitCode !== null || ending.signalCode !== null) return
+    ending.kill('SIGTERM')
+    const timer = setTimeout(() => ending.kill('SIGKILL'), 8000)
+    await exited
+    clearTimeout(timer)
+  }
+
+  start()
+  const until = Date.now() + readyTimeoutSeconds * 1000
+  while (!(await isReady().catch(() => false))) {
+    const hasDied = child?.exitCode !== null && child?.exitCode !== undefined
+    if (Date.now() > until || (hasDied && restarts > 3)) {
+      await close()
+      throw new LilypadError('CONFIG_INVALID', `The ${name} did not start.`, { details: [`Log: ${logFile}`], hint: 'the end of its log says why' })
+    }
+    await pause(50)
+  }
+  return { name, pid: () => child?.pid, close }
+}

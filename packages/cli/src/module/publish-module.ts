@@ -1,0 +1,94 @@
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { type Bytes32, LilypadError, ModuleManifest, moduleManifestDigest, moduleVersionId, parseWire, sha256 } from '@lilypad-agents/protocol'
+import { type ChainClient, createSolverClient, getVersion, type Network, publishVersionCall, sendCallSync, signingDomain, toLilypadChain } from '@lilypad-agents/sdk'
+import { z } from 'zod'
+
+/** A module built from its folder. */
+export type BuiltModule = { readonly folder: string; readonly manifest: ModuleManifest; readonly programPath: string | undefined }
+
+const BuildAnswer = z.object({ manifestPath: z.string().optional(), programPath: z.string().optional() })
+
+/**
+ * Builds the module in a folder: runs its `build.mjs`, if it has one, which may answer with a completed manifest and the program.
+ * The build runs with the rights of the caller: build only what you trust.
+ */
+export async function buildModule(path: string): Promise<BuiltModule> {
+  const folder = resolve(path)
+  const manifestPath = join(folder, 'module.json')
+  if (!existsSync(manifestPath)) {
+    throw new LilypadError('INVALID_REQUEST', 'The folder holds no module.', { details: [`Expected: ${manifestPath}`], hint: 'name a folder with a module.json' })
+  }
+  const recipe = join(folder, 'build.mjs')
+  const answer = existsSync(recipe) ? BuildAnswer.parse(await runRecipe(recipe, folder)) : {}
+  const manifest = parseWire(ModuleManifest, await readJson(answer.manifestPath ?? manifestPath), `manifest ${manifestPath}`)
+  const programPath = manifest.runtime.kind === 'wasm' ? (answer.programPath ?? join(folder, 'program.wasm')) : undefined
+  if (programPath && manifest.runtime.kind === 'wasm') {
+    const actual = sha256(await readFile(programPath))
+    if (actual !== manifest.runtime.program.sha256) {
+      throw new LilypadError('DIGEST_MISMATCH', 'The program is not the one that module.json names.', {
+        details: [`Expected: ${manifest.runtime.program.sha256}   Actual: ${actual}   File: ${programPath}`],
+        hint: 'put the actual digest into module.json if the change was meant',
+      })
+    }
+  }
+  return { folder, manifest, programPath }
+}
+
+async function readJson(path: string): Promise<Record<string, unknown>> {
+  try {
+    return z.record(z.string(), z.unknown()).parse(JSON.parse(await readFile(path, 'utf8')))
+  } catch (error) {
+    throw new LilypadError('INVALID_REQUEST', 'The file is not a JSON object.', { details: [`File: ${path}`], cause: error })
+  }
+}
+
+async function runRecipe(recipe: string, folder: string): Promise<unknown> {
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, [recipe], { cwd: folder, maxBuffer: 16 * 1024 ** 2, timeout: 900_000 })
+    return JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
+  } catch (error) {
+    const stderr = typeof error === 'object' && error !== null && 'stderr' in error ? String(error.stderr) : ''
+    throw new LilypadError('CONFIG_INVALID', 'The build recipe of the module failed.', { details: [`Recipe: ${recipe}`, ...stderr.trim().split('\n').slice(-5)], cause: error })
+  }
+}
+
+/** A version that is in the registry and known to the solver. */
+export type PublishedModule = { readonly name: string; readonly version: string; readonly moduleVersion: Bytes32; readonly transaction: string | null }
+
+/** Registers a built module on chain and gives its manifest and program to the solver. Doing it again changes nothing. */
+export async function publishModule(options: { readonly built: BuiltModule; readonly client: ChainClient; readonly network: Network }): Promise<PublishedModule> {
+  const { built, client, network } = options
+  const { manifest, programPath } = built
+  const chain = toLilypadChain(network)
+  const manifestDigest = moduleManifestDigest(manifest)
+  const moduleVersion = moduleVersionId(manifest.name, manifestDigest)
+  const isPublished = await getVersion(client, { moduleVersion }).then(
+    () => true,
+    (error: unknown) => {
+      if (LilypadError.is(error) && error.code === 'MODULE_UNKNOWN') return false
+      throw error
+    },
+  )
+  let transaction: string | null = null
+  if (!isPublished) {
+    const receipt = await sendCallSync(
+      client,
+      publishVersionCall(chain, {
+        name: manifest.name,
+        manifestDigest,
+        feeBips: manifest.author.feeBips,
+        priceToken: network.contracts.lilyToken,
+        pricePerJob: manifest.price.pricePerJob,
+      }),
+    )
+    transaction = receipt.transactionHash
+  }
+  const solver = createSolverClient({ url: network.solverUrl, domain: signingDomain(chain) })
+  await solver.publishModule(manifest)
+  if (programPath && manifest.runtime.kind === 'wasm') await solver.uploadArtifact(manifest.runtime.program.sha256, await readFile(programPath))
+  return { name: manifest.name, version: manifest.version, moduleVersion, transaction }
+}

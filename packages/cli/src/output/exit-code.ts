@@ -1,0 +1,28 @@
+import { type ErrorCode, toLilypadError } from '@lilypad-agents/protocol'
+
+/** What the exit code of the command says. */
+export const exitCodes = { ok: 0, failed: 1, usage: 2, notVerified: 3, overLimit: 4, unavailable: 5 } as const
+
+const byCode: { readonly [code in ErrorCode]?: number } = {
+  INVALID_REQUEST: exitCodes.usage,
+  INPUTS_INVALID: exitCodes.usage,
+  CONFIG_INVALID: exitCodes.usage,
+  VERIFICATION_FAILED: exitCodes.notVerified,
+  DIGEST_MISMATCH: exitCodes.notVerified,
+  SIGNATURE_INVALID: exitCodes.notVerified,
+  OVER_JOB_LIMIT: exitCodes.overLimit,
+  OVER_DAY_LIMIT: exitCodes.overLimit,
+  OVER_TOTAL_LIMIT: exitCodes.overLimit,
+  PRICE_OVER_CAP: exitCodes.overLimit,
+  INSUFFICIENT_BALANCE: exitCodes.overLimit,
+  NO_PROVIDER_AVAILABLE: exitCodes.unavailable,
+  PROVIDER_GONE: exitCodes.unavailable,
+  SOLVER_UNREACHABLE: exitCodes.unavailable,
+  RPC_UNREACHABLE: exitCodes.unavailable,
+  TIMED_OUT: exitCodes.unavailable,
+}
+
+/** Exit code for an error. */
+export function toExitCode(error: unknown): number {
+  return byCode[toLilypadError(error).code] ?? exitCodes.failed
+}

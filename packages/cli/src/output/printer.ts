@@ -1,0 +1,53 @@
+import { stripVTControlCharacters } from 'node:util'
+
+/** Where a command writes: results to stdout, everything on the way to stderr. */
+export type Printer = {
+  readonly isJson: boolean
+  /** Prints the result: the value as one line of JSON with `--json`, else the lines. */
+  result(value: unknown, lines: readonly string[]): void
+  /** A finished step. */
+  step(name: string, text: string): void
+  /** What is going on now; replaced by the next one on a terminal, left out elsewhere. */
+  progress(text: string): void
+  note(text: string): void
+}
+
+/** Makes text of others safe for a terminal: no control sequences, no line breaks, cut. */
+export function plainText(text: string, length = 200): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
+  const plain = stripVTControlCharacters(text).replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]+/g, ' ')
+  return plain.length > length ? `${plain.slice(0, length - 1)}…` : plain
+}
+
+/** A printer for this process. BigInts become decimal strings in JSON. */
+export function createPrinter(options: { readonly isJson: boolean }): Printer {
+  const { isJson } = options
+  const isTerminal = process.stderr.isTTY === true
+  let hasProgress = false
+  const clear = () => {
+    if (hasProgress) process.stderr.write('\r\u001b[2K')
+    hasProgress = false
+  }
+  return {
+    isJson,
+    result(value, lines) {
+      clear()
+      const text = isJson ? JSON.stringify(value, (_, item) => (typeof item === 'bigint' ? item.toString() : item)) : lines.join('\n')
+      process.stdout.write(`${text}\n`)
+    },
+    step(name, text) {
+      clear()
+      process.stderr.write(`  ✔ ${name.padEnd(11)} ${text}\n`)
+    },
+    progress(text) {
+      if (!isTerminal) return
+      clear()
+      process.stderr.write(`  … ${text.slice(0, (process.stderr.columns ?? 80) - 6)}`)
+      hasProgress = true
+    },
+    note(text) {
+      clear()
+      process.stderr.write(`${text}\n`)
+    },
+  }
+}

@@ -1,0 +1,2 @@
+export { type Actor, startTestChain, type TestChain } from './test-chain.ts'
+export { startTestNetwork, type TestNetwork } from './test-network.ts'
