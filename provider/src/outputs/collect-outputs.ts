@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { constants, type Dirent } from 'node:fs'
+import { constants } from 'node:fs'
 import { type FileHandle, lstat, mkdir, open, readdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type Hex, isSafePath, type OutputFile } from '@lilypad-agents/protocol'
@@ -87,14 +87,18 @@ export async function emptyFolder(folder: string): Promise<void> {
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 async function walk(folder: string, prefix: string, budget: { bytes: number; files: number; folders: number }, found: Found[]): Promise<void> {
-  const entries = (await readdir(folder, { encoding: 'buffer', withFileTypes: true })) as unknown as Dirent<Buffer>[]
+  const entries = await readdir(folder, { encoding: 'buffer', withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    throw error.code === 'EACCES' ? new Refusal('a folder cannot be read', prefix) : error
+  })
   if (entries.length > budget.files + budget.folders) throw new TooMuch()
   for (const entry of entries) {
     const path = prefix + decodeName(entry.name, prefix)
     const problem = findPathProblem(path)
     if (problem !== undefined) throw new Refusal(problem, path)
     const full = join(folder, path.slice(prefix.length))
-    const stat = await lstat(full)
+    const stat = await lstat(full).catch((error: NodeJS.ErrnoException) => {
+      throw error.code === 'EACCES' ? new Refusal('a folder cannot be read', path) : error
+    })
     if (stat.isDirectory()) {
       budget.folders -= 1
       if (budget.folders < 0) throw new TooMuch()
@@ -157,20 +161,21 @@ async function copyAndHash(from: FileHandle, to: FileHandle, file: Found): Promi
 /** Opens a file step by step below a folder, so that no part of its path can be a link (openat, by way of /proc). */
 async function openBeneath(root: string, file: Found): Promise<FileHandle> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-  const refuseLinks = (error: NodeJS.ErrnoException): never => {
+  const refuse = (error: NodeJS.ErrnoException): never => {
+    if (error.code === 'EACCES') throw new Refusal('the file cannot be read', file.path)
     throw error.code === 'ELOOP' || error.code === 'ENOTDIR' ? new Refusal('a link stands in the way', file.path) : error
   }
-  if (process.platform !== 'linux') return open(join(root, file.path), flags).catch(refuseLinks)
+  if (process.platform !== 'linux') return open(join(root, file.path), flags).catch(refuse)
   const parts = file.path.split('/')
   const name = parts.pop() ?? ''
   let folder = await open(root, constants.O_RDONLY | constants.O_DIRECTORY)
   try {
     for (const part of parts) {
-      const next = await open(`/proc/self/fd/${folder.fd}/${part}`, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW).catch(refuseLinks)
+      const next = await open(`/proc/self/fd/${folder.fd}/${part}`, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW).catch(refuse)
       await folder.close()
       folder = next
     }
-    return await open(`/proc/self/fd/${folder.fd}/${name}`, flags).catch(refuseLinks)
+    return await open(`/proc/self/fd/${folder.fd}/${name}`, flags).catch(refuse)
   } finally {
     await folder.close()
   }

@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { type FileHandle, link, mkdir, mkdtemp, open, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { chmod, type FileHandle, link, mkdir, mkdtemp, open, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { collectOutputs, findPathProblem } from '../../src/outputs/collect-outputs.ts'
@@ -94,6 +95,17 @@ describe('collectOutputs', () => {
     expect(await collect()).toEqual({ kind: 'output-limit' })
   })
 
+  test.skipIf(!canBecomeNobody())('refuses what another user cannot read, and removes it all the same', async () => {
+    const script = join(fileURLToPath(new URL('.', import.meta.url)), 'unreadable-tree.ts')
+    await chmod(root, 0o777)
+    const out = execFileSync(process.execPath, ['--conditions=source', '--no-warnings', script, root], { uid: 65_534, gid: 65_534, encoding: 'utf8' })
+    expect(JSON.parse(out)).toEqual([
+      { kind: 'refused-output', reason: 'the file cannot be read', path: '"file"' },
+      { kind: 'refused-output', reason: 'a folder cannot be read', path: '"folder/"' },
+      [],
+    ])
+  })
+
   test('never throws its own refusals, never places anything outside, delivers all or nothing', async () => {
     const name = fc.oneof(fc.constantFrom('a', 'b', 'c'), fc.string({ minLength: 1, maxLength: 6, unit: 'binary' }))
     const entry = fc.record({ parts: fc.array(name, { minLength: 1, maxLength: 4 }), kind: fc.constantFrom('file', 'file', 'file', 'link', 'hard'), size: fc.nat(4000) })
@@ -137,6 +149,17 @@ describe('collectOutputs', () => {
     )
   })
 })
+
+/** Whether this is root and another user may read this folder and Node.js. */
+function canBecomeNobody(): boolean {
+  if (process.getuid?.() !== 0) return false
+  try {
+    execFileSync(process.execPath, ['-e', 'fs.readFileSync(process.argv[1])', fileURLToPath(import.meta.url)], { uid: 65_534, gid: 65_534, stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}
 
 async function writeNew(path: string, content: Buffer): Promise<void> {
   const handle: FileHandle = await open(path, 'wx')

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ModuleLimits, ModuleRuntime } from '@lilypad-agents/protocol'
 import Docker from 'dockerode'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { describeExecutor, suiteLimits, type SuiteProgramName } from '../../../packages/testkit/src/suites/executor.ts'
 import { buildBusyboxImage, findDockerProblem } from '../../fixtures/busybox-image.ts'
 import { DockerExecutor } from '../../src/executors/docker/docker-executor.ts'
@@ -156,6 +156,19 @@ describe.skipIf(skipIf)('docker executor', () => {
     expect(outputs).toMatchObject([{ path: 'large', bytes: 40 * 1024 ** 2 }])
     const over = await sh('head -c 60m /dev/zero > /out/large; exit 0', { outputBytes: 48 * 1024 ** 2 })
     expect([over.outcome, over.outputs]).toEqual([{ kind: 'output-limit' }, []])
+  })
+
+  test('a provider that may not mount watches the folder instead', async () => {
+    vi.spyOn(process, 'getuid').mockReturnValue(1000)
+    vi.spyOn(process, 'getgid').mockReturnValue(1000)
+    try {
+      const fine = await sh('id -u > /out/user')
+      expect([fine.outcome, fine.outputs.length, fine.isolation['outputs'], fine.isolation['user']]).toEqual([{ kind: 'exited', code: 0 }, 1, 'watched', 1000])
+      const slow = 'i=0; while true; do i=$((i+1)); head -c 400k /dev/zero > /out/$i; sleep 0.1; done'
+      expect((await sh(slow)).outcome).toEqual({ kind: 'output-limit' })
+    } finally {
+      vi.restoreAllMocks()
+    }
   })
 
   test('an image that is not here is named, one that moved under its tag is not run', async () => {

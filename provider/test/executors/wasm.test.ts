@@ -62,6 +62,8 @@ describe('wasm executor', () => {
   test.each([
     ['trap', { kind: 'trapped', reason: 'unreachable' }],
     ['badPointer', { kind: 'trapped', reason: 'invalid use of the system interface' }],
+    ['recurse', { kind: 'trapped', reason: 'stack overflow' }],
+    ['manyMemories', { kind: 'out-of-memory' }],
     ['foreignImport', { kind: 'trapped', reason: 'the program imports something that is not WASI preview 1' }],
   ] as const)('names the failure of %s in its own words', async (name, outcome) => {
     expect((await run(name)).outcome).toEqual(outcome)

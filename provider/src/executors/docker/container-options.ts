@@ -1,7 +1,7 @@
 import type { ContainerCreateOptions } from 'dockerode'
 import { containerEnvironment, environmentLines } from '../determinism-environment.ts'
 import type { ExecutorTask } from '../executor.ts'
-import { containerUser } from './output-volume.ts'
+import type { JobUser } from './output-volume.ts'
 import type { SeccompProfile } from './seccomp-profile.ts'
 
 // The engine takes no container with less.
@@ -17,13 +17,15 @@ export type ContainerFacts = {
   readonly labels: Readonly<Record<string, string>>
   readonly seccomp: SeccompProfile
   readonly cpus: number
+  readonly user: JobUser
 }
 
 /** The hardened profile of every container job, in one place. Nothing in it comes from the module but numbers, arguments and environment. */
 export function containerOptions(task: ExecutorTask, facts: ContainerFacts): ContainerCreateOptions {
   const { limits } = task
   const memory = Math.max(limits.memoryBytes, minMemoryBytes)
-  const owner = `uid=${containerUser},gid=${containerUser},mode=0700`
+  const { uid, gid } = facts.user
+  const owner = `uid=${uid},gid=${gid},mode=0700`
   // tmpfs reads a size of 0 as "no limit".
   const scratch = Math.max(limits.scratchBytes, pageBytes)
   const fileSize = limits.outputBytes + limits.scratchBytes + pageBytes
@@ -33,7 +35,7 @@ export function containerOptions(task: ExecutorTask, facts: ContainerFacts): Con
     Image: facts.imageId,
     ...(task.args.length > 0 ? { Cmd: [...task.args] } : {}),
     Env: [...environmentLines(containerEnvironment, task.env)],
-    User: `${containerUser}:${containerUser}`,
+    User: `${uid}:${gid}`,
     Labels: { ...facts.labels },
     Tty: false,
     OpenStdin: hasStdin,

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { chmod, copyFile, link, mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { chmod, copyFile, link, mkdir, readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import type { ModuleRuntime, OutputFile } from '@lilypad-agents/protocol'
 import Docker from 'dockerode'
 import { collectOutputs, maxOutputFolders } from '../../outputs/collect-outputs.ts'
+import { removeTree } from '../../outputs/remove-tree.ts'
 import { ExecutorClosedError, ExecutorUnavailableError, ImageMissingError } from '../errors.ts'
 import type { Availability, Execution, Executor, ExecutorTask, Isolation, Outcome, RunOptions } from '../executor.ts'
 import { LogSpool } from '../log-spool.ts'
@@ -12,7 +13,7 @@ import { findProcess, isAlive } from '../process-identity.ts'
 import { RunControl } from '../run-control.ts'
 import { containerOptions } from './container-options.ts'
 import { logDemultiplexer } from './log-demultiplexer.ts'
-import { canMount, containerUser, createOutputVolume, type OutputVolume, releaseMounts } from './output-volume.ts'
+import { canMount, createOutputVolume, jobUser, type OutputVolume, releaseMounts } from './output-volume.ts'
 import { type SeccompProfile, seccompProfile } from './seccomp-profile.ts'
 
 export type DockerExecutorOptions = {
@@ -127,7 +128,7 @@ export class DockerExecutor implements Executor {
       throw error instanceof ExecutorUnavailableError || statusOf(error) === undefined ? error : this.#unavailable(error)
     } finally {
       await volume?.release()
-      await rm(jobFolder, { recursive: true, force: true })
+      await removeTree(jobFolder)
     }
   }
 
@@ -142,7 +143,7 @@ export class DockerExecutor implements Executor {
     const { name, inputFolder, volume } = place
     const imageId = task.runtime.kind === 'container' ? task.runtime.image.digest : ''
     const labels = { [nodeLabel]: this.#nodeId, [jobLabel]: task.id }
-    const created = containerOptions(task, { name, imageId, inputFolder, outputFolder: volume.directory, labels, seccomp: engine.seccomp, cpus: engine.cpus })
+    const created = containerOptions(task, { name, imageId, inputFolder, outputFolder: volume.directory, labels, seccomp: engine.seccomp, cpus: engine.cpus, user: jobUser() })
     const container = await this.#docker.createContainer(created)
     const watch = volume.bound === 'watched' ? watchUsage(volume, task, control) : undefined
     try {
@@ -200,7 +201,7 @@ export class DockerExecutor implements Executor {
       if (await isOwned(name)) continue
       const folder = join(this.#jobsFolder, name)
       await releaseMounts(folder)
-      await rm(folder, { recursive: true, force: true })
+      await removeTree(folder)
     }
   }
 
@@ -324,7 +325,7 @@ function describeIsolation(task: ExecutorTask, engine: Engine, volume: OutputVol
   const { limits } = task
   return {
     ...engine.facts,
-    user: containerUser,
+    user: jobUser().uid,
     network: 'none',
     rootFileSystem: 'read-only',
     capabilities: 'none',

@@ -17,8 +17,16 @@ export type OutputVolume = {
   release(): Promise<void>
 }
 
-/** User and group of every container job: nobody. */
-export const containerUser = 65_534
+/** User and group of a job. */
+export type JobUser = { readonly uid: number; readonly gid: number }
+
+const nobody: JobUser = { uid: 65_534, gid: 65_534 }
+
+/** Nobody, where the provider may give files away and take them back; else the provider's own user, or it could not read the outputs. */
+export function jobUser(): JobUser {
+  const uid = process.getuid?.() ?? nobody.uid
+  return uid === 0 ? nobody : { uid, gid: process.getgid?.() ?? uid }
+}
 
 const pageBytes = 4096
 const commands = promisify(execFile)
@@ -39,11 +47,11 @@ const isSmall = ({ outputBytes, memoryBytes }: ModuleLimits) => outputBytes <= M
  */
 export async function createOutputVolume(jobFolder: string, limits: ModuleLimits): Promise<OutputVolume> {
   const directory = join(jobFolder, 'out')
-  // Until something is mounted here, nobody but root may write: a daemon that does not see our mounts fails closed.
+  // Belongs to the provider until something is mounted here: where the engine does not see our mounts, the job cannot write.
   await mkdir(directory, { mode: 0o700 })
   if (!canMount()) {
-    // The folder above belongs to the provider alone, so this one is open to the container only.
-    await chmod(directory, 0o777)
+    const { uid, gid } = jobUser()
+    await chown(directory, uid, gid)
     return volume(directory, 'watched')
   }
   if (isSmall(limits)) {
@@ -70,7 +78,8 @@ const mountFlags = 'nosuid,nodev,noexec'
 
 async function mountTmpfs(directory: string, limits: ModuleLimits): Promise<void> {
   const size = (Math.ceil(limits.outputBytes / pageBytes) + Math.min(limits.outputFiles, 1024) + 2) * pageBytes
-  const options = `${mountFlags},size=${size},nr_inodes=${inodesFor(limits)},uid=${containerUser},gid=${containerUser},mode=0700`
+  const { uid, gid } = jobUser()
+  const options = `${mountFlags},size=${size},nr_inodes=${inodesFor(limits)},uid=${uid},gid=${gid},mode=0700`
   await run('mount', ['-t', 'tmpfs', '-o', options, 'lilypad-out', directory])
 }
 
@@ -83,7 +92,8 @@ async function mountExt4(image: string, directory: string, limits: ModuleLimits)
   await run('mkfs.ext4', ['-q', '-F', '-O', '^has_journal', '-m', '0', '-N', String(inodes), image])
   await run('mount', ['-o', `loop,${mountFlags}`, image, directory])
   await rmdir(join(directory, 'lost+found'))
-  await chown(directory, containerUser, containerUser)
+  const { uid, gid } = jobUser()
+  await chown(directory, uid, gid)
   await chmod(directory, 0o700)
 }
 
