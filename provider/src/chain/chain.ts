@@ -1,0 +1,37 @@
+import type { Address, Bytes32, Hex, SignedGrant } from '@lilypad-agents/protocol'
+import type { LaneSettlement } from '@lilypad-agents/sdk'
+import type { ChainGrant, PayerAccount } from '../order/check-order.ts'
+
+/** What the chain has settled of a lane. Nonces below `nextNonce` are used. */
+export type ChainLane = { readonly settledJobs: number; readonly settledAmount: bigint; readonly nextNonce: number }
+
+/** A version as the registry has it. */
+export type ChainVersion = { readonly manifestDigest: Bytes32; readonly isDeprecated: boolean }
+
+/** A transaction in a block. `skipped` lanes were not settled by it; `reason` is the name of the vault's error. */
+export type IncludedTransaction = {
+  readonly hasSucceeded: boolean
+  readonly blockNumber: number
+  readonly skipped: readonly { readonly laneId: Bytes32; readonly reason: string }[]
+}
+
+/**
+ * The contracts as the provider needs them. Every call throws RPC_UNREACHABLE when the chain does not answer, and
+ * CONTRACT_REVERTED when a contract refuses.
+ */
+export interface Chain {
+  /** Undefined when the registry does not know the version. */
+  findVersion(moduleVersion: Bytes32): Promise<ChainVersion | undefined>
+  getAccount(of: { readonly payer: Address; readonly token: Address }): Promise<PayerAccount>
+  getGrant(of: { readonly payer: Address; readonly key: Address; readonly token: Address }): Promise<ChainGrant>
+  getLane(laneId: Bytes32): Promise<ChainLane>
+  getCredit(of: { readonly account: Address; readonly token: Address }): Promise<bigint>
+  /** Whether a payer that may be a contract stands behind a signature (ERC-1271, ERC-6492). */
+  isSignedByPayer(payer: Address, digest: Bytes32, signature: Hex): Promise<boolean>
+  /** Name of the error for which the vault would not settle this lane now; undefined when it would. */
+  findLaneProblem(lane: LaneSettlement): Promise<string | undefined>
+  /** Sends one transaction and returns its hash; nothing is known of its fate yet. */
+  settle(lanes: readonly LaneSettlement[]): Promise<Bytes32>
+  registerGrant(grant: SignedGrant): Promise<Bytes32>
+  waitForTransaction(transaction: Bytes32, signal?: AbortSignal): Promise<IncludedTransaction>
+}

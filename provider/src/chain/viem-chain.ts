@@ -1,0 +1,84 @@
+import { jobVaultAbi } from '@lilypad-agents/abi'
+import type { Address, Bytes32, Hex } from '@lilypad-agents/protocol'
+import {
+  type ChainClient,
+  type ContractCall,
+  ContractRevertedError,
+  getAccount,
+  getCredit,
+  getGrant,
+  getLane,
+  getVersion,
+  ModuleUnknownError,
+  registerGrantCall,
+  sendCall,
+  settleCall,
+  settleLaneCall,
+  translateChainErrors,
+} from '@lilypad-agents/sdk'
+import { type AbiItem, parseEventLogs, toFunctionSelector } from 'viem'
+import type { Chain } from './chain.ts'
+
+/** Longest wait for a transaction to be in a block; after that the lanes are simply looked at again. */
+const inclusionMilliseconds = 120_000
+
+const errorNames = new Map(jobVaultAbi.flatMap((item: AbiItem) => (item.type === 'error' ? [[toFunctionSelector(`${item.name}(${item.inputs.map(({ type }) => type).join()})`), item.name] as const] : [])))
+
+/** Name of a custom error of the vault by its selector, as `LaneSkipped` carries it. */
+export function skipReason(selector: Hex): string {
+  return errorNames.get(selector) ?? (selector === '0x00000000' ? 'OutOfGasOrMalformed' : selector)
+}
+
+/** The contracts over a viem client that can send. */
+export function createViemChain(client: ChainClient): Chain {
+  const { chain } = client
+  const simulate = (call: ContractCall) => translateChainErrors(call.functionName, () => client.simulateContract({ ...call, ...(client.account ? { account: client.account } : {}) }))
+  return {
+    async findVersion(moduleVersion) {
+      try {
+        const { manifestDigest, isDeprecated } = await getVersion(client, { moduleVersion })
+        return { manifestDigest: manifestDigest.toLowerCase() as Bytes32, isDeprecated }
+      } catch (error) {
+        if (error instanceof ModuleUnknownError) return undefined
+        throw error
+      }
+    },
+    getAccount: (of) => getAccount(client, of),
+    async getGrant(of) {
+      const { isKnown, nonce, perJob, perDay, remaining, spentToday, day, validUntil } = await getGrant(client, of)
+      // The vault starts a new sum with the first settlement of a UTC day, so an old day's sum is still in its storage.
+      const isToday = day === Math.floor(Date.now() / 86_400_000)
+      return { isKnown, nonce, perJob, perDay, remaining, spentToday: isToday ? spentToday : 0n, validUntil }
+    },
+    async getLane(laneId) {
+      const { settledJobs, settledAmount, nextNonce } = await getLane(client, { laneId })
+      return { settledJobs: Number(settledJobs), settledAmount, nextNonce: Number(nextNonce) }
+    },
+    getCredit: (of) => getCredit(client, of),
+    isSignedByPayer: (payer: Address, hash: Bytes32, signature: Hex) => translateChainErrors('isValidSignature', () => client.verifyHash({ address: payer, hash, signature })),
+    async findLaneProblem(lane) {
+      try {
+        await simulate(settleLaneCall(chain, { lane }))
+        return undefined
+      } catch (error) {
+        if (error instanceof ContractRevertedError) return error.errorName
+        throw error
+      }
+    },
+    settle(lanes) {
+      const [only] = lanes
+      // The form for one lane is the cheaper one, and it reverts where the other would skip.
+      return sendCall(client, only !== undefined && lanes.length === 1 ? settleLaneCall(chain, { lane: only }) : settleCall(chain, { lanes }))
+    },
+    registerGrant: (grant) => sendCall(client, registerGrantCall(chain, grant)),
+    async waitForTransaction(hash) {
+      const receipt = await translateChainErrors('waitForTransaction', () => client.waitForTransactionReceipt({ hash, timeout: inclusionMilliseconds }))
+      const skipped = parseEventLogs({ abi: jobVaultAbi, eventName: 'LaneSkipped', logs: receipt.logs })
+      return {
+        hasSucceeded: receipt.status === 'success',
+        blockNumber: Number(receipt.blockNumber),
+        skipped: skipped.map(({ args }) => ({ laneId: args.laneId.toLowerCase() as Bytes32, reason: skipReason(args.reason) })),
+      }
+    },
+  }
+}

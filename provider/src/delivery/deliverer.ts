@@ -1,0 +1,115 @@
+import { type Bytes32, LilypadError, type ProviderFrame } from '@lilypad-agents/protocol'
+import type { BlobStore } from '../blob/blob-store.ts'
+import { pause, retry } from '../connection/backoff.ts'
+import type { SolverFiles } from '../connection/solver-files.ts'
+import type { ReachPoint } from '../fault/fault-point.ts'
+import type { Journal } from '../journal/journal.ts'
+import { failureFacts, type Logger } from '../log/logger.ts'
+
+export type DelivererOptions = {
+  readonly journal: Journal
+  readonly blobs: BlobStore
+  readonly files: SolverFiles
+  readonly send: (frame: ProviderFrame) => boolean
+  readonly reach: ReachPoint
+  readonly log: Logger
+}
+
+/** Least time between two uploads of one job that the solver asked for. */
+const retryMilliseconds = 2000
+
+/** Takes finished jobs to the solver: every output once by content, then the receipt, again until it is stored. */
+export class Deliverer {
+  readonly #options: DelivererOptions
+  readonly #uploads = new Map<Bytes32, Promise<void>>()
+  readonly #uploadedAt = new Map<Bytes32, number>()
+  readonly #stop = new AbortController()
+
+  constructor(options: DelivererOptions) {
+    this.#options = options
+  }
+
+  /** Uploads and announces a job that has just finished. */
+  deliver(orderHash: Bytes32): void {
+    if (this.#uploads.has(orderHash) || this.#stop.signal.aborted) return
+    const { log } = this.#options
+    const upload = this.#upload(orderHash)
+      // The solver may have refused a file because it has the whole delivery already; its answer to the receipt tells.
+      .catch((error: unknown) => log.warn({ event: 'delivery.refused', orderHash, ...failureFacts(error) }, 'output not uploaded'))
+      .then(() => {
+        if (this.#stop.signal.aborted) return
+        this.#uploadedAt.set(orderHash, Date.now())
+        this.#announce(orderHash)
+      })
+      .catch((error: unknown) => log.error({ event: 'delivery.broken', orderHash, ...failureFacts(error) }, 'delivery not announced'))
+      .finally(() => this.#uploads.delete(orderHash))
+    this.#uploads.set(orderHash, upload)
+  }
+
+  /**
+   * Announces what the solver has not confirmed: after a restart or over a new connection. The answer names the
+   * outputs that are missing there, so nothing is uploaded twice.
+   */
+  resume(): void {
+    for (const orderHash of this.#options.journal.listJobs('finished')) if (!this.#uploads.has(orderHash)) this.announceAgain(orderHash)
+  }
+
+  /** Tells a solver that may have missed all of it that the job was taken, begun and delivered. */
+  announceAgain(orderHash: Bytes32): void {
+    const { send } = this.#options
+    send({ type: 'accepted', orderHash })
+    send({ type: 'started', orderHash })
+    this.#announce(orderHash)
+  }
+
+  /** The solver has answered: it is stored, or outputs have to come again. */
+  confirm(orderHash: Bytes32, missing: readonly Bytes32[]): void {
+    const { journal, reach, log } = this.#options
+    const job = journal.findJob(orderHash)
+    if (job?.phase !== 'finished') return
+    if (missing.length > 0) {
+      void this.#deliverAgain(orderHash)
+      return
+    }
+    reach('delivered')
+    const isPayable = journal.getAcceptedJob(orderHash).delivery?.receipt.status === 0
+    journal.markDelivered(orderHash, { isPayable })
+    this.#uploadedAt.delete(orderHash)
+    log.info({ event: 'job.delivered', orderHash }, 'job delivered')
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort()
+    await Promise.allSettled(this.#uploads.values())
+  }
+
+  async #deliverAgain(orderHash: Bytes32): Promise<void> {
+    const since = Date.now() - (this.#uploadedAt.get(orderHash) ?? 0)
+    if (since < retryMilliseconds) await pause(retryMilliseconds - since, this.#stop.signal)
+    this.deliver(orderHash)
+  }
+
+  async #upload(orderHash: Bytes32): Promise<void> {
+    const { journal, blobs, files, reach, log } = this.#options
+    const { delivery } = journal.getAcceptedJob(orderHash)
+    const outputs = new Map((delivery?.manifest.predicate.outputs ?? []).map((file) => [file.sha256, file]))
+    const { signal } = this.#stop
+    for (const file of outputs.values()) {
+      await retry(() => files.putOutput(orderHash, file, blobs.pathOf(file.sha256), signal), {
+        signal,
+        maxMilliseconds: 10_000,
+        isRetryable: (error) => LilypadError.is(error) && error.retryable && journal.findJob(orderHash)?.phase === 'finished',
+        onFailure: (error, attempt) => {
+          if (attempt === 0 && !signal.aborted) log.warn({ event: 'delivery.waiting', orderHash, ...failureFacts(error) }, 'output not uploaded yet')
+        },
+      })
+    }
+    reach('outputs-uploaded')
+  }
+
+  #announce(orderHash: Bytes32): void {
+    const { journal, send } = this.#options
+    const { delivery } = journal.getAcceptedJob(orderHash)
+    if (delivery !== undefined) send({ type: 'delivered', orderHash, delivery })
+  }
+}

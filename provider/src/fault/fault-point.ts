@@ -1,0 +1,24 @@
+/** Named moments at which a test may kill the provider, in the order in which a job passes them. */
+export const faultPoints = [
+  'order-received',
+  'accepted',
+  'inputs-fetched',
+  'run-finished',
+  'receipt-signed',
+  'outputs-uploaded',
+  'delivered',
+  'acknowledged',
+  'settlement-sent',
+  'settlement-confirmed',
+] as const
+export type FaultPoint = (typeof faultPoints)[number]
+
+/** Called at each fault point; does nothing outside of crash tests. */
+export type ReachPoint = (point: FaultPoint) => void
+
+/** Kills this process as `kill -9` does when the named point is reached: nothing is flushed, closed or caught. */
+export function killAt(fault: FaultPoint | undefined): ReachPoint {
+  return (point) => {
+    if (point === fault) process.kill(process.pid, 'SIGKILL')
+  }
+}

@@ -1,0 +1,95 @@
+import { zeroBytes32 } from '@lilypad-agents/protocol'
+
+/** Tables of the journal. Amounts are decimal text because SQLite's integers are too small; ids are `0x` text. */
+export const schemaSql = `
+CREATE TABLE IF NOT EXISTS jobs (
+  order_hash TEXT PRIMARY KEY,
+  phase TEXT NOT NULL CHECK (phase IN ('accepted', 'finished', 'delivered', 'acknowledged', 'closed', 'declined')),
+  lane_id TEXT,
+  nonce INTEGER,
+  payer TEXT,
+  key TEXT,
+  token TEXT,
+  solver TEXT,
+  max_price TEXT,
+  deliver_by INTEGER,
+  module_version TEXT,
+  request TEXT,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  started_at INTEGER,
+  delivery TEXT,
+  receipt_hash TEXT,
+  price TEXT,
+  decline_code TEXT,
+  decline_reason TEXT,
+  accepted_at INTEGER NOT NULL
+) STRICT;
+-- One nonce of a lane pays one order, however many orders name it.
+CREATE UNIQUE INDEX IF NOT EXISTS jobs_nonce ON jobs (lane_id, nonce) WHERE phase <> 'declined';
+CREATE INDEX IF NOT EXISTS jobs_phase ON jobs (phase);
+CREATE INDEX IF NOT EXISTS jobs_payer ON jobs (payer, token, phase);
+
+CREATE TABLE IF NOT EXISTS reservations (
+  solver TEXT NOT NULL,
+  payer TEXT NOT NULL,
+  token TEXT NOT NULL,
+  sequence INTEGER NOT NULL,
+  hash TEXT NOT NULL,
+  signature TEXT NOT NULL,
+  PRIMARY KEY (solver, payer, token, sequence)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS grants (
+  payer TEXT NOT NULL,
+  key TEXT NOT NULL,
+  token TEXT NOT NULL,
+  grant_json TEXT NOT NULL,
+  PRIMARY KEY (payer, key, token)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS lanes (
+  lane_id TEXT PRIMARY KEY,
+  payer TEXT NOT NULL,
+  key TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  solver TEXT NOT NULL,
+  token TEXT NOT NULL,
+  lane INTEGER NOT NULL,
+  jobs INTEGER NOT NULL DEFAULT 0,
+  cumulative_amount TEXT NOT NULL DEFAULT '0',
+  records_hash TEXT NOT NULL DEFAULT '${zeroBytes32}',
+  settled_jobs INTEGER NOT NULL DEFAULT 0,
+  settled_amount TEXT NOT NULL DEFAULT '0',
+  settled_at INTEGER NOT NULL DEFAULT 0,
+  checked_at INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX IF NOT EXISTS lanes_payer ON lanes (payer, token);
+
+CREATE TABLE IF NOT EXISTS acknowledgements (
+  lane_id TEXT NOT NULL REFERENCES lanes (lane_id),
+  position INTEGER NOT NULL,
+  order_hash TEXT NOT NULL UNIQUE REFERENCES jobs (order_hash),
+  receipt_hash TEXT NOT NULL,
+  module_version TEXT NOT NULL,
+  price TEXT NOT NULL,
+  nonce INTEGER NOT NULL,
+  cumulative_amount TEXT NOT NULL,
+  records_hash TEXT NOT NULL,
+  signature TEXT NOT NULL,
+  acknowledged_at INTEGER NOT NULL,
+  PRIMARY KEY (lane_id, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS settlements (
+  transaction_hash TEXT PRIMARY KEY,
+  lanes INTEGER NOT NULL,
+  jobs INTEGER NOT NULL,
+  sent_at INTEGER NOT NULL,
+  block_number INTEGER
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS modules (
+  module_version TEXT PRIMARY KEY,
+  manifest TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+`

@@ -1,0 +1,42 @@
+import process from 'node:process'
+import { readConfig } from './config.ts'
+import { killAt } from './fault/fault-point.ts'
+import { createLogger, failureFacts } from './log/logger.ts'
+import { createExecutors } from './run/create-executors.ts'
+import { startProvider } from './start-provider.ts'
+
+/** Longest time between a signal to stop and the end of the process. */
+const closeMilliseconds = 5000
+
+async function main(): Promise<void> {
+  const { executors, logLevel, fault, slots, solver, ...config } = readConfig({ args: process.argv.slice(2), environment: process.env })
+  const log = createLogger(logLevel)
+  const provider = await startProvider({
+    ...config,
+    ...(slots === undefined ? {} : { slots }),
+    ...(solver === undefined ? {} : { solver }),
+    executors: createExecutors(executors, { stateDir: config.stateDir }),
+    log,
+    reach: killAt(fault),
+  })
+  log.info({ event: 'listening', address: provider.address, solverUrl: new URL(config.network.solverUrl).origin }, 'listening')
+  const stop = (signal: NodeJS.Signals) => {
+    log.info({ event: 'provider.stopping', signal }, 'stopping')
+    // What is not closed by then is closed by the journal's next start.
+    setTimeout(() => process.exit(0), closeMilliseconds).unref()
+    provider.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error({ event: 'provider.not-closed', ...failureFacts(error) }, 'not closed cleanly')
+        process.exit(1)
+      },
+    )
+  }
+  process.once('SIGINT', stop)
+  process.once('SIGTERM', stop)
+}
+
+main().catch((error: unknown) => {
+  createLogger().fatal({ event: 'provider.not-started', ...failureFacts(error) }, 'provider not started')
+  process.exit(1)
+})

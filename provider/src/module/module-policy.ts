@@ -1,0 +1,24 @@
+import type { ModuleListing, ModuleManifest } from '@lilypad-agents/protocol'
+import type { Executor } from '../executors/executor.ts'
+
+/** Which modules a provider offers: all it can run, or those named by module name or version id. */
+export type ModulePolicy = 'all' | readonly string[]
+
+/** Whether the operator wants to offer this version. A withdrawn version is not offered any more. */
+export function isWanted(policy: ModulePolicy, listing: Pick<ModuleListing, 'name' | 'moduleVersion' | 'deprecated'>): boolean {
+  if (listing.deprecated) return false
+  return policy === 'all' || policy.includes(listing.name) || policy.includes(listing.moduleVersion)
+}
+
+/** First of the executors that can run a kind of program; `noop` pretends to run every kind. */
+export function findExecutor(executors: readonly Executor[], runtime: ModuleManifest['runtime']): Executor | undefined {
+  const name = runtime.kind === 'wasm' ? 'wasm' : 'docker'
+  return executors.find((executor) => executor.name === name) ?? executors.find((executor) => executor.name === 'noop')
+}
+
+/** Why this machine cannot run a module within its limits, or undefined. */
+export function findLimitProblem(limits: ModuleManifest['limits'], machine: { readonly memoryBytes: number; readonly cpus: number }): string | undefined {
+  if (limits.memoryBytes > machine.memoryBytes) return `the module may use ${limits.memoryBytes} bytes of memory, the machine has ${machine.memoryBytes}`
+  if (limits.cpuMillis > machine.cpus * 1000) return `the module may use ${limits.cpuMillis} thousandths of a CPU, the machine has ${machine.cpus} CPUs`
+  return undefined
+}

@@ -1,0 +1,111 @@
+import { type Bytes32, LilypadError, type ModuleListing } from '@lilypad-agents/protocol'
+import type { SolverClient } from '@lilypad-agents/sdk'
+import type { Journal } from '../journal/journal.ts'
+import { failureFacts, type Logger } from '../log/logger.ts'
+import { type InstalledModule, type InstallOptions, installModule, installProgram } from './install-module.ts'
+import { isWanted, type ModulePolicy } from './module-policy.ts'
+
+export type ModuleShelfOptions = InstallOptions & {
+  readonly policy: ModulePolicy
+  readonly journal: Journal
+  readonly client: Pick<SolverClient, 'listModules' | 'getModule'>
+  readonly log: Logger
+}
+
+/** A version whose installation failed is tried again after this long, unless the failure may pass by itself. */
+const retryFailedMilliseconds = 60_000
+
+/** The module versions this provider has installed, and those of them it offers. */
+export class ModuleShelf {
+  readonly #options: ModuleShelfOptions
+  readonly #installed = new Map<Bytes32, InstalledModule>()
+  readonly #installing = new Map<Bytes32, Promise<InstalledModule>>()
+  readonly #failedAt = new Map<Bytes32, number>()
+  #offered: ReadonlySet<Bytes32> = new Set()
+
+  constructor(options: ModuleShelfOptions) {
+    this.#options = options
+  }
+
+  find(moduleVersion: Bytes32): InstalledModule | undefined {
+    return this.#installed.get(moduleVersion)
+  }
+
+  listOffered(): readonly InstalledModule[] {
+    return [...this.#installed.values()].filter(({ moduleVersion }) => this.#offered.has(moduleVersion))
+  }
+
+  /**
+   * A version that was installed before, made ready again: jobs accepted before a restart need it, whether it is still
+   * offered or not, and whether chain and solver answer or not.
+   */
+  async getForRun(moduleVersion: Bytes32, signal: AbortSignal): Promise<InstalledModule> {
+    const installed = this.#installed.get(moduleVersion)
+    if (installed !== undefined) return installed
+    const manifest = this.#options.journal.findModule(moduleVersion)
+    if (manifest === undefined) throw new LilypadError('MODULE_UNKNOWN', 'The provider does not have this module version.', { details: [`Version: ${moduleVersion}`] })
+    return this.#installOnce(moduleVersion, () => installProgram(this.#options, { moduleVersion, manifest }, signal))
+  }
+
+  /**
+   * Compares what the solver lists with what is wanted and installed. Returns whether the offer has changed.
+   * @throws SOLVER_UNREACHABLE
+   */
+  async refresh(signal: AbortSignal): Promise<boolean> {
+    const wanted = await this.#listWanted()
+    for (const listing of wanted) await this.#tryInstall(listing, signal)
+    const offered = new Set(wanted.map(({ moduleVersion }) => moduleVersion).filter((version) => this.#installed.has(version)))
+    const hasChanged = offered.size !== this.#offered.size || [...offered].some((version) => !this.#offered.has(version))
+    this.#offered = offered
+    return hasChanged
+  }
+
+  async #listWanted(): Promise<readonly ModuleListing[]> {
+    const { client, policy } = this.#options
+    const wanted = new Map<Bytes32, ModuleListing>()
+    let cursor: string | null = null
+    do {
+      const page: Awaited<ReturnType<typeof client.listModules>> = await client.listModules({ limit: 100, ...(cursor === null ? {} : { cursor }) })
+      for (const listing of page.modules) if (isWanted(policy, listing)) wanted.set(listing.moduleVersion, listing)
+      cursor = page.nextCursor
+    } while (cursor !== null)
+    if (policy === 'all') return [...wanted.values()]
+    // The list has the newest version of each module only; an older one is asked for by its id.
+    for (const name of policy) {
+      if (!/^0x[0-9a-f]{64}$/.test(name) || wanted.has(name as Bytes32)) continue
+      const listing = await client.getModule(name).catch(() => undefined)
+      if (listing && isWanted(policy, listing)) wanted.set(listing.moduleVersion, listing)
+    }
+    return [...wanted.values()]
+  }
+
+  async #tryInstall(listing: ModuleListing, signal: AbortSignal): Promise<void> {
+    const { moduleVersion, name } = listing
+    const failedAt = this.#failedAt.get(moduleVersion)
+    if (this.#installed.has(moduleVersion) || (failedAt !== undefined && Date.now() < failedAt + retryFailedMilliseconds)) return
+    const { log, journal } = this.#options
+    try {
+      const installed = await this.#installOnce(moduleVersion, () => installModule(this.#options, listing, signal))
+      journal.saveModule(moduleVersion, installed.manifest)
+      this.#failedAt.delete(moduleVersion)
+      log.info({ event: 'module.installed', module: name, moduleVersion, executor: installed.executor.name }, 'module installed')
+    } catch (error) {
+      if (signal.aborted) return
+      if (!(LilypadError.is(error) && error.retryable)) this.#failedAt.set(moduleVersion, Date.now())
+      log.warn({ event: 'module.not-installed', module: name, moduleVersion, ...failureFacts(error) }, 'module not installed')
+    }
+  }
+
+  #installOnce(moduleVersion: Bytes32, install: () => Promise<InstalledModule>): Promise<InstalledModule> {
+    const running = this.#installing.get(moduleVersion)
+    if (running) return running
+    const started = install()
+      .then((module) => {
+        this.#installed.set(moduleVersion, module)
+        return module
+      })
+      .finally(() => this.#installing.delete(moduleVersion))
+    this.#installing.set(moduleVersion, started)
+    return started
+  }
+}

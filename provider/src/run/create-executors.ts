@@ -1,0 +1,31 @@
+import { createHash } from 'node:crypto'
+import { join, resolve } from 'node:path'
+import { DockerExecutor } from '../executors/docker/docker-executor.ts'
+import type { Executor } from '../executors/executor.ts'
+import { NoopExecutor } from '../executors/noop/noop-executor.ts'
+import { WasmExecutor } from '../executors/wasm/wasm-executor.ts'
+
+export type ExecutorName = Executor['name']
+
+/** The executors of a node, by name, with their state below `<stateDir>/provider`. */
+export function createExecutors(names: readonly ExecutorName[], options: { readonly stateDir: string }): readonly Executor[] {
+  const stateDirectory = join(options.stateDir, 'provider', 'executors')
+  // Two nodes of one machine share the engine; each may only sweep what it started itself.
+  const nodeId = createHash('sha256').update(resolve(options.stateDir)).digest('hex').slice(0, 16)
+  return [...new Set(names)].map((name) => {
+    switch (name) {
+      case 'wasm':
+        return new WasmExecutor({ stateDirectory })
+      case 'docker':
+        return new DockerExecutor({ stateDirectory, nodeId })
+      case 'noop':
+        return new NoopExecutor()
+      default:
+        return assertNever(name)
+    }
+  })
+}
+
+function assertNever(name: never): never {
+  throw new TypeError(`unknown executor ${String(name)}`)
+}

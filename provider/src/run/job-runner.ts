@@ -1,0 +1,232 @@
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Bytes32, inputFileName, inputUnits, LilypadError, listInputFiles, parseInputs, programArguments, programInputs, type ProviderFrame, receiptType, type Signer, type SigningDomain } from '@lilypad-agents/protocol'
+import type { BlobStore } from '../blob/blob-store.ts'
+import { pause, retry } from '../connection/backoff.ts'
+import type { SolverFiles } from '../connection/solver-files.ts'
+import type { Execution, ExecutorTask } from '../executors/executor.ts'
+import type { ReachPoint } from '../fault/fault-point.ts'
+import type { AcceptedJob, Journal } from '../journal/journal.ts'
+import { failureFacts, type Logger } from '../log/logger.ts'
+import type { InstalledModule } from '../module/install-module.ts'
+import type { ModuleShelf } from '../module/module-shelf.ts'
+import { createDelivery, type JobResult } from '../receipt/create-delivery.ts'
+import { affordableSeconds } from './affordable-seconds.ts'
+import type { MachineFacts } from './machine-facts.ts'
+import { progressGate } from './progress-gate.ts'
+import type { RunSlots } from './run-slots.ts'
+
+export type JobRunnerOptions = {
+  readonly domain: SigningDomain
+  readonly signer: Signer
+  readonly journal: Journal
+  readonly blobs: BlobStore
+  readonly files: SolverFiles
+  readonly shelf: ModuleShelf
+  readonly slots: RunSlots
+  readonly machine: MachineFacts
+  /** Folder for the working directories and kept logs of runs. */
+  readonly jobsFolder: string
+  readonly send: (frame: ProviderFrame) => boolean
+  readonly sendIfFree: (frame: ProviderFrame) => boolean
+  /** The job has its receipt. */
+  readonly onFinished: (orderHash: Bytes32) => void
+  readonly reach: ReachPoint
+  readonly log: Logger
+}
+
+/** An executor that fails this often for one job is given up on, and the job fails without a charge. */
+const maxExecutorFailures = 3
+/** Base64 of this many bytes fits a log frame. */
+const logFrameBytes = 60_000
+
+const seconds = () => Math.floor(Date.now() / 1000)
+
+/**
+ * Takes accepted jobs to their one receipt. A job is in the journal before it comes here, so it is begun again after a
+ * crash; a receipt is in the journal before anyone sees it, so there is never a second one.
+ */
+export class JobRunner {
+  readonly #options: JobRunnerOptions
+  readonly #running = new Map<Bytes32, { readonly stop: AbortController; readonly done: Promise<void>; hasStarted: boolean }>()
+  #isClosed = false
+
+  constructor(options: JobRunnerOptions) {
+    this.#options = options
+  }
+
+  get load(): number {
+    return this.#running.size
+  }
+
+  /** Starts a job once, however often it is asked for. */
+  start(orderHash: Bytes32): void {
+    if (this.#isClosed || this.#running.has(orderHash)) return
+    const stop = new AbortController()
+    const done = this.#run(orderHash, stop.signal)
+      .catch((error: unknown) => this.#options.log.error({ event: 'job.broken', orderHash, ...failureFacts(error) }, 'the job could not be brought to an end'))
+      .finally(() => this.#running.delete(orderHash))
+    this.#running.set(orderHash, { stop, done, hasStarted: false })
+  }
+
+  /** Whether a run of the job has begun in this process. */
+  hasStarted(orderHash: Bytes32): boolean {
+    return this.#running.get(orderHash)?.hasStarted ?? false
+  }
+
+  /** Stops a job that nobody waits for. Its journal entry is closed by the caller. */
+  stop(orderHash: Bytes32): void {
+    this.#running.get(orderHash)?.stop.abort()
+  }
+
+  /** Stops all runs without a receipt; the next start of the provider begins them again. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    for (const { stop } of this.#running.values()) stop.abort()
+    await Promise.allSettled([...this.#running.values()].map(({ done }) => done))
+  }
+
+  async #run(orderHash: Bytes32, signal: AbortSignal): Promise<void> {
+    const { shelf, slots, reach, journal } = this.#options
+    const job = journal.getAcceptedJob(orderHash)
+    if (job.phase !== 'accepted') return
+    const { deliverBy } = job.request.order
+    let module: InstalledModule
+    let sources: ReadonlyMap<string, string>
+    try {
+      module = await this.#untilDue(job, signal, () => shelf.getForRun(job.request.order.moduleVersion, signal))
+      sources = await this.#untilDue(job, signal, () => this.#fetchInputs(job, signal))
+    } catch (error) {
+      if (!signal.aborted) this.#cancel(job, `inputs or program could not be had in time: ${LilypadError.is(error) ? error.code : 'INTERNAL'}`)
+      return
+    }
+    reach('inputs-fetched')
+    await slots.run(signal, async () => {
+      for (let failures = 0; !signal.aborted; ) {
+        if (job.attempts === 0 && failures === 0 && seconds() > job.request.order.startBy) return this.#cancel(job, 'no slot was free in time')
+        if (seconds() >= deliverBy) return this.#cancel(job, 'the time of the job is over')
+        try {
+          return await this.#attempt(job, module, sources, signal)
+        } catch (error) {
+          failures += 1
+          this.#options.log.error({ event: 'run.broken', orderHash, failures, ...failureFacts(error) }, 'the executor failed')
+          if (failures >= maxExecutorFailures) return this.#cancel(job, `the executor failed: ${LilypadError.is(error) ? error.code : 'INTERNAL'}`)
+          await pause(500 * failures, signal)
+        }
+      }
+    })
+  }
+
+  #untilDue<T>(job: AcceptedJob, signal: AbortSignal, call: () => Promise<T>): Promise<T> {
+    return retry(call, {
+      signal,
+      until: job.request.order.deliverBy * 1000,
+      maxMilliseconds: 5000,
+      isRetryable: (error) => LilypadError.is(error) && error.retryable,
+      onFailure: (error, attempt) => {
+        if (attempt === 0 && !signal.aborted) this.#options.log.warn({ event: 'job.waiting', orderHash: job.orderHash, ...failureFacts(error) }, 'the job waits for inputs or program')
+      },
+    })
+  }
+
+  async #fetchInputs(job: AcceptedJob, signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
+    const { files, blobs } = this.#options
+    const sources = new Map<string, string>()
+    for (const { input, file } of listInputFiles(job.request.inputs)) {
+      sources.set(inputFileName(input, file.mediaType), await files.fetchInput(job.orderHash, file, blobs, signal))
+    }
+    return sources
+  }
+
+  async #attempt(job: AcceptedJob, module: InstalledModule, sources: ReadonlyMap<string, string>, signal: AbortSignal): Promise<void> {
+    const { journal, reach, send, log } = this.#options
+    const { orderHash } = job
+    const attempt = journal.startAttempt(orderHash, seconds())
+    if (attempt === undefined) return
+    const folder = join(this.#options.jobsFolder, orderHash.slice(2), String(attempt.number))
+    await rm(folder, { recursive: true, force: true })
+    const outputDirectory = join(folder, 'out')
+    await mkdir(outputDirectory, { recursive: true, mode: 0o700 })
+    const running = this.#running.get(orderHash)
+    if (running) running.hasStarted = true
+    send({ type: 'started', orderHash })
+    log.info({ event: 'job.started', orderHash, module: module.manifest.name, attempt: attempt.number }, 'job started')
+    const execution = await this.#execute(job, module, sources, folder, outputDirectory, signal)
+    // Stopped from outside: nobody wants it, or the provider is closing and will begin again.
+    if (execution.outcome.kind === 'cancelled' && signal.aborted) return
+    reach('run-finished')
+    await this.#finish({ orderHash, request: job.request, manifest: module.manifest, executor: module.executor.name, machine: this.#options.machine, attempts: attempt.number, firstStartedAt: attempt.firstStartedAt, ended: execution }, outputDirectory)
+    await rm(outputDirectory, { recursive: true, force: true })
+  }
+
+  async #execute(job: AcceptedJob, module: InstalledModule, sources: ReadonlyMap<string, string>, folder: string, outputDirectory: string, signal: AbortSignal): Promise<Execution> {
+    const { sendIfFree } = this.#options
+    const { orderHash, request } = job
+    const { manifest, executor, programPath } = module
+    const inputs = parseInputs(manifest.inputs, request.inputs)
+    const inputsJson = Buffer.from(JSON.stringify(programInputs(inputs)))
+    const inputsPath = join(folder, 'inputs.json')
+    await writeFile(inputsPath, inputsJson, { mode: 0o444 })
+    const units = inputUnits(manifest.units.inputFrom, request.inputs)
+    const affordable = affordableSeconds(request.ask.ask, { maxPrice: request.order.maxPrice, inputUnits: units })
+    const paidUntil = affordable === undefined ? Number.POSITIVE_INFINITY : Date.now() / 1000 + affordable
+    const task: ExecutorTask = {
+      id: orderHash,
+      runtime: manifest.runtime,
+      ...(programPath === undefined ? {} : { programPath }),
+      args: programArguments(manifest.runtime.args, manifest.inputs, inputs),
+      env: manifest.runtime.env,
+      ...(manifest.runtime.stdin === 'inputs' ? { stdin: inputsJson } : {}),
+      inputs: [{ path: 'inputs.json', source: inputsPath }, ...[...sources].map(([path, source]) => ({ path, source }))],
+      limits: manifest.limits,
+      outputDirectory,
+      // The limits stay those of the module, since warm slots are kept by them; what the order does not pay for is cut off by the deadline.
+      deadline: Math.min(request.order.deliverBy, paidUntil),
+    }
+    const gate = progressGate(({ fraction, text }) => void sendIfFree({ type: 'progress', orderHash, fraction, text: text.slice(0, 200) }))
+    const onLog = (stream: 'stdout' | 'stderr', bytes: Uint8Array) => {
+      for (let start = 0; start < bytes.length; start += logFrameBytes) {
+        sendIfFree({ type: 'log', orderHash, stream, data: Buffer.from(bytes.subarray(start, start + logFrameBytes)).toString('base64') })
+      }
+    }
+    try {
+      return await executor.run(task, { signal, onLog, onProgress: gate.report })
+    } finally {
+      gate.flush()
+    }
+  }
+
+  async #finish(result: JobResult, outputDirectory?: string): Promise<void> {
+    const { domain, signer, blobs } = this.#options
+    const delivery = createDelivery(domain, signer, result)
+    if (outputDirectory !== undefined) {
+      // On disk before the receipt promises them.
+      for (const file of delivery.manifest.predicate.outputs) await blobs.add(file, join(outputDirectory, file.path))
+    }
+    this.#publish(result.orderHash, delivery)
+  }
+
+  #publish(orderHash: Bytes32, delivery: ReturnType<typeof createDelivery>): void {
+    const { domain, journal, reach, log, onFinished } = this.#options
+    const isFirst = journal.finish(orderHash, delivery, receiptType.hash(domain, delivery.receipt))
+    if (!isFirst) return
+    reach('receipt-signed')
+    const { status, price, startedAt, finishedAt } = delivery.receipt
+    const { outcome, usage } = delivery.manifest.predicate
+    log.info({ event: 'job.finished', orderHash, status, outcome: outcome.kind, price: price.toString(), runMilliseconds: usage.runMilliseconds, startedAt, finishedAt }, 'job finished')
+    onFinished(orderHash)
+  }
+
+  /** Ends a job without a result: signed, free of charge. */
+  #cancel(job: AcceptedJob, reason: string): void {
+    const { domain, signer, journal, machine, shelf } = this.#options
+    const { orderHash, request } = job
+    const manifest = shelf.find(request.order.moduleVersion)?.manifest ?? journal.findModule(request.order.moduleVersion)
+    if (manifest === undefined) throw new RangeError(`job ${orderHash} has no module in the journal`)
+    const attempts = journal.findJob(orderHash)?.attempts ?? job.attempts
+    const at = seconds()
+    const executor = shelf.find(request.order.moduleVersion)?.executor.name ?? (manifest.runtime.kind === 'wasm' ? 'wasm' : 'docker')
+    const delivery = createDelivery(domain, signer, { orderHash, request, manifest, executor, machine, attempts, firstStartedAt: at, ended: { reason, at } })
+    this.#publish(orderHash, delivery)
+  }
+}

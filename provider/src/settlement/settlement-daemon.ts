@@ -1,0 +1,222 @@
+import { type Bytes32, LilypadError } from '@lilypad-agents/protocol'
+import type { Chain, ChainLane } from '../chain/chain.ts'
+import { backoffMilliseconds, pause } from '../connection/backoff.ts'
+import type { ReachPoint } from '../fault/fault-point.ts'
+import type { Journal, JournalLane } from '../journal/journal.ts'
+import { failureFacts, type Logger } from '../log/logger.ts'
+import { defaultSettlementLimits, type LaneBacklog, planSettlement, type SettlementLimits, type SettlementPlan } from './plan-settlement.ts'
+
+export type SettlementOptions = {
+  /** Settles as soon as this many jobs are acknowledged and not on chain. @default 100 */
+  readonly maxJobs?: number
+  /** Settles when the oldest of them is this old. @default 2 */
+  readonly maxAgeSeconds?: number
+  readonly limits?: SettlementLimits
+}
+
+export type SettlementDaemonOptions = SettlementOptions & {
+  readonly journal: Journal
+  readonly chain: Chain
+  readonly reach: ReachPoint
+  readonly log: Logger
+}
+
+/** A settled lane is looked at again for this long: a reorganisation may take its settlement back. */
+const reorganisationSeconds = 600
+const recheckSeconds = 30
+const chainReadsAtOnce = 16
+
+const seconds = () => Math.floor(Date.now() / 1000)
+
+/**
+ * Brings vouchers to the chain in batches, without being asked. It keeps no decision of its own: each round compares
+ * the journal with the lane counters on chain and sends the difference, one transaction at a time.
+ */
+export class SettlementDaemon {
+  readonly #options: SettlementDaemonOptions
+  readonly #stop = new AbortController()
+  /** Lanes the vault refused, with the time of the next try. */
+  readonly #refused = new Map<Bytes32, { readonly attempts: number; readonly nextAt: number }>()
+  #wake: (() => void) | undefined
+  #loop: Promise<void> | undefined
+  #round: Promise<unknown> = Promise.resolve()
+
+  constructor(options: SettlementDaemonOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    this.#loop ??= this.#run()
+  }
+
+  /** Tells that a voucher has arrived. */
+  notify(): void {
+    this.#wake?.()
+  }
+
+  /** Settles all that is open now and returns how many jobs the chain has afterwards that it did not have before. */
+  settleNow(): Promise<number> {
+    return this.#inTurn(() => this.#settle(this.#options.journal.listLanes().filter(isOpen)))
+  }
+
+  /** Sends what is open, if the chain answers within the time, and stops. */
+  async close(options: { readonly flushMilliseconds?: number } = {}): Promise<void> {
+    const { flushMilliseconds = 3000 } = options
+    this.#stop.abort()
+    this.#wake?.()
+    const flush = this.settleNow().catch((error: unknown) => {
+      this.#options.log.warn({ event: 'settlement.not-flushed', ...failureFacts(error) }, 'vouchers stay for the next start')
+    })
+    await Promise.race([flush, pause(flushMilliseconds)])
+    await this.#loop
+  }
+
+  async #run(): Promise<void> {
+    const { log } = this.#options
+    for (let failures = 0; !this.#stop.signal.aborted; ) {
+      try {
+        await this.#inTurn(() => this.#settle(this.#listDue()))
+        failures = 0
+        await this.#sleep(this.#millisecondsToNextRound())
+      } catch (error) {
+        if (failures === 0) log.warn({ event: 'settlement.waiting', ...failureFacts(error) }, 'vouchers are not settled yet')
+        await pause(backoffMilliseconds(failures++, { baseMilliseconds: 500 }), this.#stop.signal)
+      }
+    }
+  }
+
+  /** Rounds never overlap, so two transactions are never sent for one voucher by this process. */
+  #inTurn<T>(round: () => Promise<T>): Promise<T> {
+    const turn = this.#round.then(round, round)
+    this.#round = turn.catch(() => {})
+    return turn
+  }
+
+  #listDue(): readonly JournalLane[] {
+    const { journal, maxJobs = 100, maxAgeSeconds = 2 } = this.#options
+    const now = seconds()
+    const lanes = journal.listLanesToSettle(now - reorganisationSeconds)
+    const open = lanes.filter(isOpen).filter(({ laneId }) => (this.#refused.get(laneId)?.nextAt ?? 0) <= now)
+    const jobs = open.reduce((sum, lane) => sum + lane.jobs - lane.settledJobs, 0)
+    const isAged = open.some(({ oldestUnsettledAt }) => oldestUnsettledAt !== undefined && oldestUnsettledAt + maxAgeSeconds <= now)
+    // One lane that is due takes all the others along: the transaction is paid for anyway.
+    const due = jobs >= maxJobs || isAged ? open : []
+    return [...due, ...lanes.filter((lane) => !isOpen(lane) && lane.checkedAt + recheckSeconds <= now)]
+  }
+
+  #millisecondsToNextRound(): number {
+    const { maxAgeSeconds = 2 } = this.#options
+    return Math.max(100, Math.min(1000, (maxAgeSeconds * 1000) / 4))
+  }
+
+  #sleep(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds)
+      this.#wake = () => {
+        const { journal, maxJobs = 100, maxAgeSeconds = 2 } = this.#options
+        const isNow = this.#stop.signal.aborted || maxAgeSeconds === 0 || journal.countUnsettled() >= maxJobs
+        if (!isNow) return
+        clearTimeout(timer)
+        resolve()
+      }
+      if (this.#stop.signal.aborted) this.#wake()
+    })
+  }
+
+  async #settle(lanes: readonly JournalLane[]): Promise<number> {
+    if (lanes.length === 0) return 0
+    const { log, limits = defaultSettlementLimits } = this.#options
+    const before = await this.#readLanes(lanes)
+    const plan = planSettlement(this.#loadBacklogs(lanes, before, limits), before, limits)
+    for (const { laneId, reason } of plan.broken) this.#refuse(laneId, reason)
+    await this.#registerGrants(lanes, plan)
+    for (const batch of plan.batches) await this.#settleBatch(batch)
+    if (plan.batches.length === 0) return 0
+    const after = await this.#readLanes(lanes)
+    const settledJobs = lanes.reduce((sum, { laneId }) => sum + Math.max(0, (after.get(laneId)?.settledJobs ?? 0) - (before.get(laneId)?.settledJobs ?? 0)), 0)
+    log.info({ event: 'settlement.settled', jobs: settledJobs, lanes: plan.batches.flat().length }, 'jobs settled')
+    return settledJobs
+  }
+
+  async #readLanes(lanes: readonly JournalLane[]): Promise<ReadonlyMap<Bytes32, ChainLane>> {
+    const { chain, journal } = this.#options
+    const states = new Map<Bytes32, ChainLane>()
+    for (let start = 0; start < lanes.length; start += chainReadsAtOnce) {
+      await Promise.all(
+        lanes.slice(start, start + chainReadsAtOnce).map(async ({ laneId }) => {
+          const state = await chain.getLane(laneId)
+          states.set(laneId, state)
+          journal.noteSettled(laneId, { settledJobs: state.settledJobs, settledAmount: state.settledAmount, now: seconds() })
+        }),
+      )
+    }
+    return states
+  }
+
+  #loadBacklogs(lanes: readonly JournalLane[], chain: ReadonlyMap<Bytes32, ChainLane>, limits: SettlementLimits): readonly LaneBacklog[] {
+    const { journal } = this.#options
+    return lanes.flatMap(({ laneId, jobs }) => {
+      const from = chain.get(laneId)?.settledJobs ?? 0
+      const previousRecordsHash = journal.findRecordsHash(laneId, from)
+      const entries = journal.listEntries(laneId, { from, limit: limits.maxRecords })
+      return previousRecordsHash === undefined ? [{ laneId, jobs, entries: [], previousRecordsHash: laneId }] : [{ laneId, jobs, entries, previousRecordsHash }]
+    })
+  }
+
+  /** A key's vouchers count once its grant is on chain; whoever is owed may bring it there. */
+  async #registerGrants(lanes: readonly JournalLane[], plan: SettlementPlan): Promise<void> {
+    const { journal, chain, log } = this.#options
+    const planned = new Set(plan.batches.flat().map(({ laneId }) => laneId))
+    const keys = new Map(lanes.filter(({ laneId, key, payer }) => planned.has(laneId) && key !== payer).map((lane) => [`${lane.payer}:${lane.key}:${lane.token}`, lane]))
+    for (const { payer, key, token } of keys.values()) {
+      const signed = journal.findGrant({ payer, key, token })
+      if (signed === undefined) continue
+      const known = await chain.getGrant({ payer, key, token })
+      if (known.isKnown && known.nonce >= signed.grant.nonce) continue
+      try {
+        await chain.waitForTransaction(await chain.registerGrant(signed))
+        log.info({ event: 'grant.registered', payer, key }, 'grant registered')
+      } catch (error) {
+        if (LilypadError.is(error) && error.retryable) throw error
+        // An older grant that is still live may do; the vault decides when the lane is settled.
+        log.warn({ event: 'grant.not-registered', payer, key, ...failureFacts(error) }, 'grant not registered')
+      }
+    }
+  }
+
+  async #settleBatch(batch: SettlementPlan['batches'][number]): Promise<void> {
+    const { chain, journal, log, reach } = this.#options
+    const payable: (typeof batch)[number][] = []
+    for (const lane of batch) {
+      const problem = await chain.findLaneProblem(lane.settlement)
+      if (problem === undefined) payable.push(lane)
+      else this.#refuse(lane.laneId, problem)
+    }
+    if (payable.length === 0) return
+    const jobs = payable.reduce((sum, { settlement }) => sum + settlement.records.length, 0)
+    const transaction = await chain.settle(payable.map(({ settlement }) => settlement))
+    reach('settlement-sent')
+    journal.noteSettlement({ transaction, lanes: payable.length, jobs, now: seconds() })
+    log.info({ event: 'settlement.sent', transaction, lanes: payable.length, jobs }, 'settlement sent')
+    const included = await chain.waitForTransaction(transaction, this.#stop.signal)
+    reach('settlement-confirmed')
+    journal.noteSettlementBlock(transaction, included.blockNumber)
+    const skipped = new Map(included.skipped.map(({ laneId, reason }) => [laneId, reason]))
+    for (const { laneId } of payable) {
+      const reason = skipped.get(laneId) ?? (included.hasSucceeded ? undefined : 'TransactionReverted')
+      if (reason === undefined) this.#refused.delete(laneId)
+      else this.#refuse(laneId, reason)
+    }
+  }
+
+  #refuse(laneId: Bytes32, reason: string): void {
+    const attempts = (this.#refused.get(laneId)?.attempts ?? 0) + 1
+    const waitSeconds = Math.ceil(backoffMilliseconds(attempts, { baseMilliseconds: 2500, maxMilliseconds: 600_000 }) / 1000)
+    this.#refused.set(laneId, { attempts, nextAt: seconds() + waitSeconds })
+    this.#options.log.warn({ event: 'lane.skipped', laneId, reason, attempts, nextTryInSeconds: waitSeconds }, 'lane not settled now')
+  }
+}
+
+function isOpen(lane: JournalLane): boolean {
+  return lane.jobs > lane.settledJobs
+}

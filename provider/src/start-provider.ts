@@ -1,0 +1,276 @@
+import { mkdirSync } from 'node:fs'
+import { readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Address, createSigner, type Hex, LilypadError, type ProviderFrame } from '@lilypad-agents/protocol'
+import { installNativeCrypto } from '@lilypad-agents/protocol/node'
+import { createChainClient, createSolverClient, type Network, signingDomain, toLilypadChain } from '@lilypad-agents/sdk'
+import { AcknowledgementDesk } from './acknowledgement/acknowledgement-desk.ts'
+import { AskBook } from './ask/ask-book.ts'
+import { BlobStore } from './blob/blob-store.ts'
+import type { Chain } from './chain/chain.ts'
+import { createViemChain } from './chain/viem-chain.ts'
+import { pause } from './connection/backoff.ts'
+import { SolverConnection, type WorkFrame } from './connection/solver-connection.ts'
+import { createSolverFiles } from './connection/solver-files.ts'
+import { Deliverer } from './delivery/deliverer.ts'
+import { type ProviderStatus, sumEarnings } from './earnings/provider-status.ts'
+import type { Executor } from './executors/executor.ts'
+import { type ReachPoint, killAt } from './fault/fault-point.ts'
+import { Journal } from './journal/journal.ts'
+import { createLogger, failureFacts, type Logger } from './log/logger.ts'
+import type { ModulePolicy } from './module/module-policy.ts'
+import { ModuleShelf } from './module/module-shelf.ts'
+import { OrderDesk } from './order/order-desk.ts'
+import { PayerFactsReader } from './order/payer-facts.ts'
+import { JobRunner } from './run/job-runner.ts'
+import { readMachineFacts } from './run/machine-facts.ts'
+import { RunSlots } from './run/run-slots.ts'
+import { SettlementDaemon, type SettlementOptions } from './settlement/settlement-daemon.ts'
+
+export type ProviderOptions = {
+  readonly network: Network
+  /** Private key of the provider: signs asks, receipts and settlement transactions. Never logged, never given to a program. */
+  readonly key: Hex
+  /** State of this node; everything is kept below `<stateDir>/provider`. */
+  readonly stateDir: string
+  readonly executors: readonly Executor[]
+  /** @default 'all' */
+  readonly modules?: ModulePolicy
+  /** Hundredths of a percent of the modules' list prices. @default 10000 */
+  readonly priceFactorBips?: number
+  /** Jobs that run at the same time. @default half the CPUs, at least 1 */
+  readonly slots?: number
+  /** Jobs that may wait for a slot. @default 256 */
+  readonly maxQueued?: number
+  readonly settlement?: SettlementOptions
+  /** Only this solver is worked for. @default whichever answers at the network's URL */
+  readonly solver?: Address
+  /** How often the solver is asked for new modules. @default 5 */
+  readonly refreshSeconds?: number
+  /** How long blobs and logs of closed jobs are kept. @default 604800 */
+  readonly keepSeconds?: number
+  readonly log?: Logger
+  /** @default the network's contracts over its RPC */
+  readonly chain?: Chain
+  readonly reach?: ReachPoint
+}
+
+/** A running provider. */
+export type Provider = {
+  readonly address: Address
+  status(): Promise<ProviderStatus>
+  /** Looks for new modules now instead of at the next turn. */
+  refreshModules(): Promise<void>
+  /** Settles what is open now. Resolves to the number of jobs that came on chain. */
+  settleNow(): Promise<number>
+  /** Stops within a few seconds. Runs are broken off without a receipt and begin again at the next start. */
+  close(): Promise<void>
+}
+
+const maintenanceMilliseconds = 30_000
+
+/**
+ * Starts a provider: connects to the solver, offers modules, takes orders, runs them, signs what came out, settles.
+ * It starts also while chain or solver are down and catches up by itself.
+ * @throws StateInUseError when another provider uses the same state directory
+ */
+export async function startProvider(options: ProviderOptions): Promise<Provider> {
+  const { network, key, stateDir, executors, modules = 'all', priceFactorBips = 10_000, maxQueued = 256, refreshSeconds = 5, keepSeconds = 604_800 } = options
+  installNativeCrypto()
+  const log = options.log ?? createLogger()
+  const reach = options.reach ?? killAt(undefined)
+  const signer = createSigner(key)
+  const lilypadChain = toLilypadChain(network)
+  const domain = signingDomain(lilypadChain)
+  const chain = options.chain ?? createViemChain(createChainClient({ chain: lilypadChain, privateKey: key }))
+  const machine = readMachineFacts()
+  const slotCount = options.slots ?? Math.max(1, Math.floor(machine.cpus / 2))
+
+  const folder = join(stateDir, 'provider')
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const jobsFolder = join(folder, 'jobs')
+  const journal = Journal.open(folder)
+  const blobs = await BlobStore.open(join(folder, 'blobs'))
+  const artifacts = await BlobStore.open(join(folder, 'artifacts'))
+
+  const availability = await Promise.all(executors.map(async (executor) => ({ executor, probe: await executor.probe() })))
+  const available = availability.filter(({ probe }) => probe.available).map(({ executor }) => executor)
+  for (const { executor, probe } of availability) {
+    if (probe.available) await executor.sweep()
+    else log.info({ event: 'executor.unavailable', executor: executor.name, reason: probe.reason }, 'executor not available')
+  }
+
+  const stop = new AbortController()
+  const client = createSolverClient({ url: network.solverUrl, domain })
+  const files = createSolverFiles({ url: network.solverUrl, domain, signer })
+  const shelf = new ModuleShelf({ executors: available, artifacts, files, chain, machine, policy: modules, journal, client, log })
+  const askBook = new AskBook({ domain, signer, token: network.contracts.lilyToken, slots: slotCount, priceFactorBips })
+  const slots = new RunSlots(slotCount)
+  const send = (frame: ProviderFrame) => connection.send(frame)
+  const settlement = new SettlementDaemon({ ...options.settlement, journal, chain, reach, log })
+  const acknowledgements = new AcknowledgementDesk({ domain, journal, send, onAcknowledged: () => settlement.notify(), reach, log })
+  const deliverer = new Deliverer({ journal, blobs, files, send, reach, log })
+  const runner = new JobRunner({
+    domain,
+    signer,
+    journal,
+    blobs,
+    files,
+    shelf,
+    slots,
+    machine,
+    jobsFolder,
+    send,
+    sendIfFree: (frame) => connection.sendIfFree(frame),
+    onFinished: (orderHash) => deliverer.deliver(orderHash),
+    reach,
+    log,
+  })
+  const orders = new OrderDesk({
+    domain,
+    signer,
+    acceptedTokens: [network.contracts.lilyToken],
+    journal,
+    shelf,
+    payers: new PayerFactsReader({ chain, domain }),
+    hasRoom: () => runner.load < slotCount + maxQueued,
+    send,
+    onAccepted: (orderHash) => runner.start(orderHash),
+    onRepeated: ({ orderHash, phase }) => {
+      if (phase === 'accepted' && runner.hasStarted(orderHash)) send({ type: 'started', orderHash })
+      // A solver that asks for a finished job again has lost the delivery.
+      if (phase !== 'accepted' && phase !== 'declined') deliverer.announceAgain(orderHash)
+    },
+    reach,
+    log,
+  })
+
+  function receive(frame: WorkFrame, solver: Address): void {
+    switch (frame.type) {
+      case 'order':
+        void orders.receive(frame, solver)
+        return
+      case 'stored':
+        deliverer.confirm(frame.orderHash, frame.missing)
+        return
+      case 'acknowledgement':
+        acknowledgements.receive(frame.orderHash, frame.acknowledgement)
+        return
+      case 'expired':
+        journal.closeJob(frame.orderHash)
+        runner.stop(frame.orderHash)
+        log.info({ event: 'job.expired', orderHash: frame.orderHash }, 'the solver has given the job up')
+        return
+      default:
+        assertNever(frame)
+    }
+  }
+
+  function sendAsks(solver: Address, isNewConnection: boolean): void {
+    const { asks, hasChanged } = askBook.renew(shelf.listOffered(), solver, Math.floor(Date.now() / 1000))
+    if (hasChanged || isNewConnection) send({ type: 'asks', asks: [...asks] })
+  }
+
+  let refreshing: Promise<void> | undefined
+  const refreshModules = () => {
+    refreshing ??= shelf
+      .refresh(stop.signal)
+      .then(() => {
+        if (connection.solver !== undefined) sendAsks(connection.solver, false)
+      })
+      .finally(() => {
+        refreshing = undefined
+      })
+    return refreshing
+  }
+
+  const connection = new SolverConnection({
+    url: network.solverUrl,
+    domain,
+    signer,
+    ...(options.solver === undefined ? {} : { expectedSolver: options.solver }),
+    log,
+    onReady: (solver) => {
+      sendAsks(solver, true)
+      for (const orderHash of journal.listJobs('accepted')) {
+        send({ type: 'accepted', orderHash })
+        if (runner.hasStarted(orderHash)) send({ type: 'started', orderHash })
+      }
+      deliverer.resume()
+      void refreshModules().catch(() => {})
+    },
+    onFrame: receive,
+  })
+
+  async function refreshRegularly(): Promise<void> {
+    while (!stop.signal.aborted) {
+      await refreshModules().catch((error: unknown) => {
+        if (!stop.signal.aborted && !(LilypadError.is(error) && error.code === 'SOLVER_UNREACHABLE')) log.warn({ event: 'modules.not-refreshed', ...failureFacts(error) }, 'modules not refreshed')
+      })
+      await pause(refreshSeconds * 1000, stop.signal)
+    }
+  }
+
+  async function maintain(): Promise<void> {
+    while (!stop.signal.aborted) {
+      await pause(maintenanceMilliseconds, stop.signal)
+      if (stop.signal.aborted) return
+      deliverer.resume()
+      const unusedSince = new Date(Date.now() - keepSeconds * 1000)
+      await blobs.prune({ unusedSince, keep: journal.listBlobsInUse() }).catch((error: unknown) => log.warn({ event: 'blobs.not-pruned', ...failureFacts(error) }, 'old blobs not removed'))
+      await pruneFolders(jobsFolder, unusedSince, (name) => journal.findJob(`0x${name}`)?.phase === 'accepted').catch(() => {})
+    }
+  }
+
+  connection.start()
+  settlement.start()
+  for (const orderHash of journal.listJobs('accepted')) runner.start(orderHash)
+  const loops = [refreshRegularly(), maintain()]
+  log.info({ event: 'provider.started', address: signer.address, slots: slotCount, executors: available.map(({ name }) => name) }, 'provider started')
+
+  let closing: Promise<void> | undefined
+  return {
+    address: signer.address,
+    async status() {
+      return {
+        address: signer.address,
+        isConnected: connection.solver !== undefined,
+        modules: shelf.listOffered().map(({ manifest, moduleVersion, executor }) => ({ name: manifest.name, version: manifest.version, moduleVersion, executor: executor.name })),
+        executors: availability.map(({ executor, probe }) => ({ name: executor.name, available: probe.available, ...(probe.available ? {} : { reason: probe.reason }) })),
+        slots: { total: slotCount, taken: slots.taken, waiting: slots.waiting },
+        jobs: journal.countJobs(),
+        earnings: sumEarnings(journal),
+        credit: await chain.getCredit({ account: signer.address, token: network.contracts.lilyToken }).catch(() => undefined),
+        settlements: journal.listSettlements(20),
+      }
+    },
+    refreshModules,
+    settleNow: () => settlement.settleNow(),
+    close() {
+      closing ??= (async () => {
+        stop.abort()
+        orders.close()
+        await runner.close()
+        await Promise.all([deliverer.close(), settlement.close()])
+        await connection.close()
+        await Promise.allSettled([...loops, ...(refreshing ? [refreshing] : [])])
+        await Promise.allSettled(executors.map((executor) => executor.close()))
+        journal.close()
+        log.info({ event: 'provider.stopped' }, 'provider stopped')
+      })()
+      return closing
+    },
+  }
+}
+
+async function pruneFolders(folder: string, unusedSince: Date, isInUse: (name: string) => boolean): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    const path = join(folder, name)
+    const found = await stat(path)
+    if (found.mtime < unusedSince && !isInUse(name)) await rm(path, { recursive: true, force: true })
+  }
+}
+
+function assertNever(value: never): never {
+  throw new TypeError(`unexpected frame ${JSON.stringify(value)}`)
+}
