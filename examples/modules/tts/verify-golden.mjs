@@ -23,9 +23,19 @@ async function compare(outputs, golden) {
 function describeWave(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const tag = (at) => bytes.toString('latin1', at, at + 4)
-  const [format, channels, bitsPerSample] = [view.getUint16(20, true), view.getUint16(22, true), view.getUint16(34, true)]
+  const [format, channels, bitsPerSample] = [
+    view.getUint16(20, true),
+    view.getUint16(22, true),
+    view.getUint16(34, true),
+  ]
   const wellFormed =
-    tag(0) === 'RIFF' && tag(8) === 'WAVE' && tag(12) === 'fmt ' && tag(36) === 'data' && format === 1 && channels === 1 && bitsPerSample === 16
+    tag(0) === 'RIFF' &&
+    tag(8) === 'WAVE' &&
+    tag(12) === 'fmt ' &&
+    tag(36) === 'data' &&
+    format === 1 &&
+    channels === 1 &&
+    bitsPerSample === 16
   const sampleRate = view.getUint32(24, true)
   const dataBytes = view.getUint32(40, true)
   const samples = Math.floor(Math.min(dataBytes, bytes.length - 44) / 2)
@@ -51,7 +61,14 @@ async function compareExamples() {
     const outputs = await mkdtemp(join(tmpdir(), 'tts-'))
     const log = await open(join(outputs, 'log'), 'w')
     try {
-      const wasi = new WASI({ version: 'preview1', args, env: {}, preopens: { '/out': outputs }, stdout: log.fd, stderr: log.fd })
+      const wasi = new WASI({
+        version: 'preview1',
+        args,
+        env: {},
+        preopens: { '/out': outputs },
+        stdout: log.fd,
+        stderr: log.fd,
+      })
       wasi.start(await WebAssembly.instantiate(program, wasi.getImportObject()))
       results.push(await compare(outputs, join(module, example.golden)))
     } finally {

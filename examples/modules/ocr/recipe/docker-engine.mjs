@@ -22,7 +22,8 @@ export function connectEngine(socketPath) {
       const { status, body } = await call(socketPath, 'POST', '/images/load?quiet=1', archive)
       // The engine answers 200 before it has read the archive and reports trouble in the body.
       const trouble = body.split('\n').find((line) => line.includes('"error"'))
-      if (status !== 200 || trouble) throw new BuildFailure(`Docker refused the image (${status}): ${(trouble ?? body).slice(0, 300)}`)
+      if (status !== 200 || trouble)
+        throw new BuildFailure(`Docker refused the image (${status}): ${(trouble ?? body).slice(0, 300)}`)
     },
   }
 }
@@ -31,7 +32,10 @@ export function connectEngine(socketPath) {
 export function engineSocket(host) {
   if (!host) return process.platform === 'win32' ? '//./pipe/docker_engine' : '/var/run/docker.sock'
   const [, path] = /^(?:unix|npipe):\/\/(.+)$/.exec(host) ?? []
-  if (!path) throw new BuildFailure(`DOCKER_HOST is ${host}; only unix:// and npipe:// are spoken here. Use --archive and \`docker load\` instead.`)
+  if (!path)
+    throw new BuildFailure(
+      `DOCKER_HOST is ${host}; only unix:// and npipe:// are spoken here. Use --archive and \`docker load\` instead.`,
+    )
   return path
 }
 
@@ -44,6 +48,9 @@ async function call(socketPath, method, path, body) {
     const [response] = await Promise.all([answered, sent])
     return { status: response.statusCode, body: await text(response) }
   } catch (cause) {
-    throw new BuildFailure(`Docker cannot be reached at ${socketPath}: ${cause.message}. Start it, or use --archive <file>.`, { cause })
+    throw new BuildFailure(
+      `Docker cannot be reached at ${socketPath}: ${cause.message}. Start it, or use --archive <file>.`,
+      { cause },
+    )
   }
 }

@@ -32,7 +32,10 @@ export async function createImageArchive({ tree, config, reference }) {
         mediaType: 'application/vnd.oci.image.manifest.v1+json',
         digest: manifest.digest,
         size: manifest.size,
-        annotations: { 'io.containerd.image.name': `docker.io/${reference}`, 'org.opencontainers.image.ref.name': reference.split(':')[1] },
+        annotations: {
+          'io.containerd.image.name': `docker.io/${reference}`,
+          'org.opencontainers.image.ref.name': reference.split(':')[1],
+        },
       },
     ],
   }
@@ -45,11 +48,18 @@ export async function createImageArchive({ tree, config, reference }) {
     file(blobPath(manifest), { content: manifest.content }),
     file('index.json', { content: Buffer.from(JSON.stringify(index)) }),
     file('manifest.json', {
-      content: Buffer.from(JSON.stringify([{ Config: blobPath(image), RepoTags: [reference], Layers: [blobPath(layer)] }])),
+      content: Buffer.from(
+        JSON.stringify([{ Config: blobPath(image), RepoTags: [reference], Layers: [blobPath(layer)] }]),
+      ),
     }),
     file('oci-layout', { content: Buffer.from('{"imageLayoutVersion":"1.0.0"}') }),
   ]
-  return { imageId: image.digest, manifestDigest: manifest.digest, layerBytes: layer.size, stream: () => writeTar(entries) }
+  return {
+    imageId: image.digest,
+    manifestDigest: manifest.digest,
+    layerBytes: layer.size,
+    stream: () => writeTar(entries),
+  }
 }
 
 const blobPath = ({ digest }) => `blobs/${digest.replace(':', '/')}`

@@ -54,7 +54,10 @@ export async function listImageTree({ module, modules }) {
     }
   }
   const binaries = [...files.values()].filter(({ path }) => path === 'bin/node' || /\.(node|so(\.\d+)*)$/.test(path))
-  for (const path of await listSharedLibraries(binaries.map(({ source }) => source), modules)) {
+  for (const path of await listSharedLibraries(
+    binaries.map(({ source }) => source),
+    modules,
+  )) {
     await add(path.slice(1), await realpath(path), 0o755)
   }
   const folders = new Set(emptyFolders)
@@ -89,7 +92,10 @@ async function listSharedLibraries(binaries, modules) {
     for (const line of stdout.split('\n')) {
       const [, name, path] = /^\s*(?:(\S+) => )?(\/\S+|not found)/.exec(line) ?? []
       if (path === undefined || path.startsWith(modules)) continue
-      if (path === 'not found') throw new BuildFailure(`This machine lacks ${name}, which ${binary} needs. On Debian: apt-get install libstdc++6`)
+      if (path === 'not found')
+        throw new BuildFailure(
+          `This machine lacks ${name}, which ${binary} needs. On Debian: apt-get install libstdc++6`,
+        )
       found.add(path)
     }
   }

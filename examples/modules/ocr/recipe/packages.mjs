@@ -6,7 +6,11 @@ import { promisify } from 'node:util'
 
 import { BuildFailure } from './failure.mjs'
 
-const exists = (path) => stat(path).then(() => true, () => false)
+const exists = (path) =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
 
 /**
  * Installs the locked packages and gives their `node_modules`. The folder is named after the lock file and appears in
@@ -22,7 +26,16 @@ export async function installPackages({ module, cache, progress }) {
   try {
     await cp(join(module, 'package.json'), join(staging, 'package.json'))
     await cp(join(module, 'package-lock.json'), join(staging, 'package-lock.json'))
-    const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', '--os=linux', '--cpu=x64', '--libc=glibc']
+    const args = [
+      'ci',
+      '--ignore-scripts',
+      '--no-audit',
+      '--no-fund',
+      '--loglevel=error',
+      '--os=linux',
+      '--cpu=x64',
+      '--libc=glibc',
+    ]
     // onnxruntime-node would otherwise fetch CUDA libraries, were its install script ever run.
     const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' }
     await promisify(execFile)('npm', args, { cwd: staging, env, maxBuffer: 16 * 1024 * 1024 }).catch((error) => {
