@@ -93,6 +93,23 @@ describe('wasm executor', () => {
     expect(records.length).toBeLessThanOrEqual(1)
   })
 
+  test.skipIf(process.platform !== 'linux')('the process of a run has no environment and may read its code and program only', async () => {
+    const stateDirectory = join(folder, 'state-looked-at')
+    const watched = new WasmExecutor({ stateDirectory })
+    const outputDirectory = join(folder, 'run-looked-at')
+    await mkdir(outputDirectory)
+    const running = watched.run({ id: '0x', ...programs.hang, args: [], env: {}, inputs: [], limits: suiteLimits, outputDirectory })
+    await expect.poll(async () => (await readdir(join(stateDirectory, 'wasm')).catch(() => [])).length).toBe(1)
+    const pid = Number((await readdir(join(stateDirectory, 'wasm')))[0]?.split('-')[0])
+    const [environment, commandLine] = await Promise.all([readFile(`/proc/${pid}/environ`, 'utf8'), readFile(`/proc/${pid}/cmdline`, 'utf8')])
+    await watched.close()
+    expect((await running).outcome).toEqual({ kind: 'cancelled' })
+    expect(environment).toBe('')
+    const flags = commandLine.split('\0').filter((argument) => argument.startsWith('--'))
+    expect(flags).toContain('--permission')
+    expect(flags.filter((flag) => flag.startsWith('--allow')).map((flag) => flag.replace(/^(--allow-fs-read=).*\//, '$1'))).toEqual(['--allow-fs-read=*', '--allow-fs-read=*', '--allow-fs-read=hang.wasm'])
+  })
+
   test.skipIf(process.platform !== 'linux')('sweep ends the program of a provider that was killed', async () => {
     const stateDirectory = join(folder, 'state-of-the-killed')
     const script = join(fileURLToPath(new URL('.', import.meta.url)), 'killed-provider.ts')
