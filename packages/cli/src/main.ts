@@ -2,9 +2,23 @@
 import { existsSync, realpathSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Bytes32, type JobState, LilypadError, ModuleListing, parseWire, toLilypadError } from '@lilypad-agents/protocol'
+import {
+  Bytes32,
+  type JobState,
+  LilypadError,
+  ModuleListing,
+  parseWire,
+  toLilypadError,
+} from '@lilypad-agents/protocol'
 import { installNativeCrypto } from '@lilypad-agents/protocol/node'
-import { createChainClient, formatTokenAmount, type Lilypad, parseTokenAmount, StoredJob, toLilypadChain } from '@lilypad-agents/sdk'
+import {
+  createChainClient,
+  formatTokenAmount,
+  type Lilypad,
+  parseTokenAmount,
+  StoredJob,
+  toLilypadChain,
+} from '@lilypad-agents/sdk'
 import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
 import { Command, Option } from 'commander'
 import { z } from 'zod'
@@ -25,17 +39,30 @@ const collect = (value: string, previous: readonly string[] = []) => [...previou
 /** Adds the options that every command has. */
 function shared(command: Command): Command {
   return command
-    .addOption(new Option('--state-dir <folder>', 'where keys, jobs and logs are kept').env('LILYPAD_STATE_DIR').default('.lilypad'))
-    .addOption(new Option('--network <file>', 'network file; default: the one in the state folder').env('LILYPAD_NETWORK_FILE'))
+    .addOption(
+      new Option('--state-dir <folder>', 'where keys, jobs and logs are kept')
+        .env('LILYPAD_STATE_DIR')
+        .default('.lilypad'),
+    )
+    .addOption(
+      new Option('--network <file>', 'network file; default: the one in the state folder').env('LILYPAD_NETWORK_FILE'),
+    )
     .option('--json', 'print the result as one line of JSON')
 }
 
 const open = (options: Shared) => {
   const state = openStateDirectory(options.stateDir)
-  return { state, networkFile: options.network ?? state.networkFile, printer: createPrinter({ isJson: options.json === true }) }
+  return {
+    state,
+    networkFile: options.network ?? state.networkFile,
+    printer: createPrinter({ isJson: options.json === true }),
+  }
 }
 
-async function withClient(options: Shared, work: (lilypad: Lilypad, opened: ReturnType<typeof open>) => Promise<void>): Promise<void> {
+async function withClient(
+  options: Shared,
+  work: (lilypad: Lilypad, opened: ReturnType<typeof open>) => Promise<void>,
+): Promise<void> {
   const opened = open(options)
   const lilypad = openClient(opened.state, opened.networkFile)
   try {
@@ -50,7 +77,19 @@ const price = (listing: ModuleListing) => {
   return cheapest ? `from ${formatTokenAmount(cheapest.pricePerJob)} LILY` : 'no provider now'
 }
 
-const jobLine = ({ orderHash, module, state, price: paid, orderedAt }: { orderHash: string; module: { name: string }; state: JobState; price: bigint | null; orderedAt: number }) =>
+const jobLine = ({
+  orderHash,
+  module,
+  state,
+  price: paid,
+  orderedAt,
+}: {
+  orderHash: string
+  module: { name: string }
+  state: JobState
+  price: bigint | null
+  orderedAt: number
+}) =>
   `  ${orderHash}  ${module.name.padEnd(12)} ${state.padEnd(12)} ${paid === null ? '' : `${formatTokenAmount(paid)} LILY`}  ${new Date(orderedAt * 1000).toISOString()}`
 
 const program = new Command('lilypad')
@@ -66,108 +105,183 @@ shared(program.command('up').description('start a local network, run one job on 
   .option('--output <folder>', 'where outputs and receipts go', 'lilypad-jobs')
   .option('--timeout <seconds>', 'longest wait for the job', '300')
   .option('--ports <chain,solver,mcp>', 'ports wanted; 0 for any free one', '8545,8600,8601')
-  .action(async (options: Shared & { modules: string; module: string; once?: boolean; output: string; timeout: string; ports: string }) => {
-    const { printer, state } = open(options)
-    const stopping = new AbortController()
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stopping.abort())
-    const [chain = 0, solver = 0, mcp = 0] = options.ports.split(',').map(Number)
-    process.exitCode = await up({
-      stateDirectory: state.path,
-      modulesDirectory: options.modules,
-      module: options.module,
-      once: options.once === true,
-      outputDirectory: options.output,
-      timeoutSeconds: Number(options.timeout),
-      ports: { chain, solver, mcp },
-      printer,
-      signal: stopping.signal,
-    })
-  })
+  .action(
+    async (
+      options: Shared & {
+        modules: string
+        module: string
+        once?: boolean
+        output: string
+        timeout: string
+        ports: string
+      },
+    ) => {
+      const { printer, state } = open(options)
+      const stopping = new AbortController()
+      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stopping.abort())
+      const [chain = 0, solver = 0, mcp = 0] = options.ports.split(',').map(Number)
+      process.exitCode = await up({
+        stateDirectory: state.path,
+        modulesDirectory: options.modules,
+        module: options.module,
+        once: options.once === true,
+        outputDirectory: options.output,
+        timeoutSeconds: Number(options.timeout),
+        ports: { chain, solver, mcp },
+        printer,
+        signal: stopping.signal,
+      })
+    },
+  )
 
 const modules = program.command('modules').description('find, show and publish modules')
 shared(modules.command('search').description('list published modules').argument('[query]', 'words to look for'))
   .option('--limit <n>', 'most modules to list', '20')
   .action((query: string | undefined, options: Shared & { limit: string }) =>
     withClient(options, async (lilypad, { printer }) => {
-      const { modules: found } = await lilypad.searchModules({ limit: Number(options.limit), ...(query ? { query } : {}) })
-      printer.result(z.encode(z.array(ModuleListing), found), found.length === 0 ? ['  nothing found'] : found.map((listing) => `  ${listing.name.padEnd(20)} ${listing.manifest.version.padEnd(8)} ${price(listing).padEnd(24)} ${plainText(listing.manifest.summary, 90)}`))
+      const { modules: found } = await lilypad.searchModules({
+        limit: Number(options.limit),
+        ...(query ? { query } : {}),
+      })
+      printer.result(
+        z.encode(z.array(ModuleListing), found),
+        found.length === 0
+          ? ['  nothing found']
+          : found.map(
+              (listing) =>
+                `  ${listing.name.padEnd(20)} ${listing.manifest.version.padEnd(8)} ${price(listing).padEnd(24)} ${plainText(listing.manifest.summary, 90)}`,
+            ),
+      )
     }),
   )
-shared(modules.command('show').description('show one module: inputs, outputs, limits, price').argument('<module>', 'name, or id of a version'))
-  .action((name: string, options: Shared) =>
-    withClient(options, async (lilypad, { printer }) => {
-      const listing = await lilypad.getModule(name)
-      const { manifest } = listing
-      const inputs = Object.entries(manifest.inputs.properties).map(([input, schema]) => `    ${input}${manifest.inputs.required.includes(input) ? '' : ' (optional)'}: ${schema.type === 'object' ? `file, ${schema.mediaTypes.join(', ')}` : schema.type}  ${plainText(schema.description ?? schema.title ?? '', 100)}`)
-      const example = manifest.examples[0]
-      const asOption = Object.entries(example?.inputs ?? {}).map(([input, value]) => `--input ${input}=${JSON.stringify(value)}`)
-      const asFile = Object.entries(example?.files ?? {}).map(([input, path]) => `--file ${input}=${path}`)
-      printer.result(z.encode(ModuleListing, listing), [
-        `  ${manifest.name} ${manifest.version}: ${plainText(manifest.title)} (${price(listing)})`,
-        `  ${plainText(manifest.summary, 280)}`,
-        `  Version id: ${listing.moduleVersion}   Author: ${listing.author}`,
-        '  Inputs:', ...inputs,
-        `  Outputs: ${manifest.outputs.files.map((file) => `${file.path} (${file.mediaType})`).join(', ')}`,
-        `  Limits: ${manifest.limits.timeoutSeconds} s, ${Math.round(manifest.limits.memoryBytes / 1024 ** 2)} MiB   Determinism: ${manifest.determinism}   Licence: ${plainText(manifest.licence.code)}; weights ${plainText(manifest.licence.weights, 80)}`,
-        ...(example ? [`  Try: lilypad run ${manifest.name} ${[...asOption, ...asFile].map((part) => plainText(part, 160)).join(' ')}`] : []),
-      ])
-    }),
-  )
-shared(modules.command('publish').description('build a module folder and publish it').argument('<folder>', 'folder with a module.json'))
+shared(
+  modules
+    .command('show')
+    .description('show one module: inputs, outputs, limits, price')
+    .argument('<module>', 'name, or id of a version'),
+).action((name: string, options: Shared) =>
+  withClient(options, async (lilypad, { printer }) => {
+    const listing = await lilypad.getModule(name)
+    const { manifest } = listing
+    const inputs = Object.entries(manifest.inputs.properties).map(
+      ([input, schema]) =>
+        `    ${input}${manifest.inputs.required.includes(input) ? '' : ' (optional)'}: ${schema.type === 'object' ? `file, ${schema.mediaTypes.join(', ')}` : schema.type}  ${plainText(schema.description ?? schema.title ?? '', 100)}`,
+    )
+    const example = manifest.examples[0]
+    const asOption = Object.entries(example?.inputs ?? {}).map(
+      ([input, value]) => `--input ${input}=${JSON.stringify(value)}`,
+    )
+    const asFile = Object.entries(example?.files ?? {}).map(([input, path]) => `--file ${input}=${path}`)
+    printer.result(z.encode(ModuleListing, listing), [
+      `  ${manifest.name} ${manifest.version}: ${plainText(manifest.title)} (${price(listing)})`,
+      `  ${plainText(manifest.summary, 280)}`,
+      `  Version id: ${listing.moduleVersion}   Author: ${listing.author}`,
+      '  Inputs:',
+      ...inputs,
+      `  Outputs: ${manifest.outputs.files.map((file) => `${file.path} (${file.mediaType})`).join(', ')}`,
+      `  Limits: ${manifest.limits.timeoutSeconds} s, ${Math.round(manifest.limits.memoryBytes / 1024 ** 2)} MiB   Determinism: ${manifest.determinism}   Licence: ${plainText(manifest.licence.code)}; weights ${plainText(manifest.licence.weights, 80)}`,
+      ...(example
+        ? [
+            `  Try: lilypad run ${manifest.name} ${[...asOption, ...asFile].map((part) => plainText(part, 160)).join(' ')}`,
+          ]
+        : []),
+    ])
+  }),
+)
+shared(
+  modules
+    .command('publish')
+    .description('build a module folder and publish it')
+    .argument('<folder>', 'folder with a module.json'),
+)
   .option('--key <file>', 'key of the author; default: the author of the state folder')
   .action(async (folder: string, options: Shared & { key?: string }) => {
     const { state, networkFile, printer } = open(options)
     const network = readNetworkFile(networkFile)
-    const client = createChainClient({ chain: toLilypadChain(network), privateKey: readKeyFile(options.key ?? state.keyFile('author')) })
+    const client = createChainClient({
+      chain: toLilypadChain(network),
+      privateKey: readKeyFile(options.key ?? state.keyFile('author')),
+    })
     printer.progress('building')
     const published = await publishModule({ built: await buildModule(folder), client, network })
-    printer.result(published, [`  ${published.name} ${published.version} ${published.transaction ? `published in ${published.transaction}` : 'was already published'}`, `  Version id: ${published.moduleVersion}`])
+    printer.result(published, [
+      `  ${published.name} ${published.version} ${published.transaction ? `published in ${published.transaction}` : 'was already published'}`,
+      `  Version id: ${published.moduleVersion}`,
+    ])
   })
 
-shared(program.command('run').description('run a module: quote, order, wait, verify, pay').argument('<module>', 'name, or id of a version'))
+shared(
+  program
+    .command('run')
+    .description('run a module: quote, order, wait, verify, pay')
+    .argument('<module>', 'name, or id of a version'),
+)
   .option('--input <name=value>', 'an input; repeat for more', collect)
   .option('--file <name=path>', 'a file input; repeat for more', collect)
   .option('--inputs <json>', 'all inputs as one JSON object')
   .option('--max-price <lily>', 'most the job may cost')
   .option('--output <folder>', 'where outputs and the receipt go', 'lilypad-jobs')
   .option('--timeout <seconds>', 'longest wait', '600')
-  .action((module: string, options: Shared & { input?: string[]; file?: string[]; inputs?: string; maxPrice?: string; output: string; timeout: string }) =>
-    withClient(options, async (lilypad, { printer }) => {
-      const stopping = new AbortController()
-      process.once('SIGINT', () => stopping.abort())
-      const run = await runModule({
-        lilypad,
-        printer,
-        module,
-        inputs: options.input ?? [],
-        files: options.file ?? [],
-        ...(options.inputs ? { givenInputs: parseJsonObject(options.inputs) } : {}),
-        ...(options.maxPrice ? { maxPrice: parseTokenAmount(options.maxPrice) } : {}),
-        outputDirectory: options.output,
-        timeoutSeconds: Number(options.timeout),
-        signal: stopping.signal,
-      })
-      const { job, verification, outputs, directory, bundleFile } = run
-      printer.result(
-        {
-          job: job.orderHash,
-          module: { name: job.module.name, version: job.module.version, id: job.order.moduleVersion },
-          state: job.state,
-          price: job.price,
-          outputs: outputs.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256, file: join(directory, 'outputs', path) })),
-          receipt: bundleFile,
-          checks: verification.checks,
-        },
-        [`  ${formatTokenAmount(job.price ?? 0n)} LILY   job ${job.orderHash}`, ...outputs.map((output) => `  ${join(directory, 'outputs', output.path)}`), `  ${bundleFile}`],
-      )
-    }),
+  .action(
+    (
+      module: string,
+      options: Shared & {
+        input?: string[]
+        file?: string[]
+        inputs?: string
+        maxPrice?: string
+        output: string
+        timeout: string
+      },
+    ) =>
+      withClient(options, async (lilypad, { printer }) => {
+        const stopping = new AbortController()
+        process.once('SIGINT', () => stopping.abort())
+        const run = await runModule({
+          lilypad,
+          printer,
+          module,
+          inputs: options.input ?? [],
+          files: options.file ?? [],
+          ...(options.inputs ? { givenInputs: parseJsonObject(options.inputs) } : {}),
+          ...(options.maxPrice ? { maxPrice: parseTokenAmount(options.maxPrice) } : {}),
+          outputDirectory: options.output,
+          timeoutSeconds: Number(options.timeout),
+          signal: stopping.signal,
+        })
+        const { job, verification, outputs, directory, bundleFile } = run
+        printer.result(
+          {
+            job: job.orderHash,
+            module: { name: job.module.name, version: job.module.version, id: job.order.moduleVersion },
+            state: job.state,
+            price: job.price,
+            outputs: outputs.map(({ path, bytes, sha256 }) => ({
+              path,
+              bytes,
+              sha256,
+              file: join(directory, 'outputs', path),
+            })),
+            receipt: bundleFile,
+            checks: verification.checks,
+          },
+          [
+            `  ${formatTokenAmount(job.price ?? 0n)} LILY   job ${job.orderHash}`,
+            ...outputs.map((output) => `  ${join(directory, 'outputs', output.path)}`),
+            `  ${bundleFile}`,
+          ],
+        )
+      }),
   )
 
 function parseJsonObject(text: string): Record<string, unknown> {
   try {
     return z.record(z.string(), z.unknown()).parse(JSON.parse(text))
   } catch (error) {
-    throw new LilypadError('INVALID_REQUEST', 'The inputs are not a JSON object.', { hint: `write them as --inputs '{"name": "value"}'`, cause: error })
+    throw new LilypadError('INVALID_REQUEST', 'The inputs are not a JSON object.', {
+      hint: `write them as --inputs '{"name": "value"}'`,
+      cause: error,
+    })
   }
 }
 
@@ -183,28 +297,52 @@ shared(jobs.command('show').description('show one job, with its newest state').a
   .action((id: string, options: Shared & { output?: string }) =>
     withClient(options, async (lilypad, { printer }) => {
       const job = await lilypad.getJob(parseWire(Bytes32, id, 'job id'))
-      const written = options.output ? [`  ${await writeJobFiles(lilypad, job.orderHash, resolve(options.output))}`] : []
-      printer.result(z.encode(StoredJob, job), [jobLine(job), ...(job.reason ? [`  ${job.reason.code}: ${plainText(job.reason.message)}`] : []), ...(job.settlement ? [`  settled in ${job.settlement.transaction}`] : []), ...written])
+      const written = options.output
+        ? [`  ${await writeJobFiles(lilypad, job.orderHash, resolve(options.output))}`]
+        : []
+      printer.result(z.encode(StoredJob, job), [
+        jobLine(job),
+        ...(job.reason ? [`  ${job.reason.code}: ${plainText(job.reason.message)}`] : []),
+        ...(job.settlement ? [`  settled in ${job.settlement.transaction}`] : []),
+        ...written,
+      ])
     }),
   )
 shared(jobs.command('resume').description('finish what a crash left open')).action((options: Shared) =>
   withClient(options, async (lilypad, { printer }) => {
     const failures = await lilypad.resume({ timeoutSeconds: 60 })
     const open = failures.map(({ orderHash, error }) => ({ job: orderHash, code: toLilypadError(error).code }))
-    printer.result({ open }, open.length === 0 ? ['  nothing is open'] : open.map(({ job, code }) => `  ${job} ${code}`))
+    printer.result(
+      { open },
+      open.length === 0 ? ['  nothing is open'] : open.map(({ job, code }) => `  ${job} ${code}`),
+    )
   }),
 )
 
-shared(program.command('verify').description('check a receipt file offline, or a job by its id').argument('<receipt or job>', 'a receipt.json, its folder, or the id of a job'))
+shared(
+  program
+    .command('verify')
+    .description('check a receipt file offline, or a job by its id')
+    .argument('<receipt or job>', 'a receipt.json, its folder, or the id of a job'),
+)
   .option('--outputs <folder>', 'where the output files are; default: beside the receipt')
   .option('--chain', 'also check that the job is settled on chain')
   .action(async (what: string, options: Shared & { outputs?: string; chain?: boolean }) => {
     const { state, networkFile, printer } = open(options)
     const file = existsSync(what) && statSync(what).isDirectory() ? join(what, 'receipt.json') : what
     const verification = existsSync(file)
-      ? await verifyFiles({ file, ...(options.outputs ? { outputDirectory: options.outputs } : {}), ...(options.chain ? { networkFile } : {}) })
+      ? await verifyFiles({
+          file,
+          ...(options.outputs ? { outputDirectory: options.outputs } : {}),
+          ...(options.chain ? { networkFile } : {}),
+        })
       : await verifyJob(what, options.chain === true)
-    printer.result(verification, [...verification.checks.map(({ name, ok, evidence }) => `  ${ok ? '✔' : '✘'} ${name.padEnd(26)} ${plainText(evidence, 160)}`), verification.ok ? '  verified' : '  NOT verified'])
+    printer.result(verification, [
+      ...verification.checks.map(
+        ({ name, ok, evidence }) => `  ${ok ? '✔' : '✘'} ${name.padEnd(26)} ${plainText(evidence, 160)}`,
+      ),
+      verification.ok ? '  verified' : '  NOT verified',
+    ])
     if (!verification.ok) process.exitCode = exitCodes.notVerified
 
     async function verifyJob(id: string, chain: boolean) {
@@ -218,15 +356,19 @@ shared(program.command('verify').description('check a receipt file offline, or a
   })
 
 const wallet = program.command('wallet').description('balances, limits, deposits and withdrawals')
-shared(wallet.command('show', { isDefault: true }).description('balances and limits')).action((options: Shared) => withClient(options, (lilypad, { printer }) => showWallet(lilypad, printer)))
+shared(wallet.command('show', { isDefault: true }).description('balances and limits')).action((options: Shared) =>
+  withClient(options, (lilypad, { printer }) => showWallet(lilypad, printer)),
+)
 for (const [kind, description] of [
   ['deposit', 'put LILY of the payer into the vault'],
   ['withdraw', 'ask for LILY back; it leaves after the delay'],
 ] as const) {
-  shared(wallet.command(kind).description(description).argument('<lily>', 'amount, such as 2.5')).action((amount: string, options: Shared) => {
-    const { state, networkFile, printer } = open(options)
-    return moveWallet(state, networkFile, { kind, amount }, printer)
-  })
+  shared(wallet.command(kind).description(description).argument('<lily>', 'amount, such as 2.5')).action(
+    (amount: string, options: Shared) => {
+      const { state, networkFile, printer } = open(options)
+      return moveWallet(state, networkFile, { kind, amount }, printer)
+    },
+  )
 }
 for (const [kind, description] of [
   ['finalize-withdraw', 'pay out a withdrawal whose delay is over'],
@@ -261,8 +403,11 @@ async function main(): Promise<void> {
     const error = toLilypadError(thrown)
     const isJson = process.argv.includes('--json')
     if (isJson) process.stdout.write(`${JSON.stringify(error.toBody())}\n`)
-    process.stderr.write(`\nlilypad: ${plainText(error.shortMessage, 400)}\n${error.details.map((detail) => `  ${plainText(detail, 400)}\n`).join('')}  Code: ${error.code}   Charged: ${error.charged}\n${error.hint ? `  Hint: ${plainText(error.hint, 400)}\n` : ''}`)
-    if (error.code === 'INTERNAL' && process.env.LILYPAD_DEBUG) process.stderr.write(`${String(error.cause instanceof Error ? error.cause.stack : error.cause)}\n`)
+    process.stderr.write(
+      `\nlilypad: ${plainText(error.shortMessage, 400)}\n${error.details.map((detail) => `  ${plainText(detail, 400)}\n`).join('')}  Code: ${error.code}   Charged: ${error.charged}\n${error.hint ? `  Hint: ${plainText(error.hint, 400)}\n` : ''}`,
+    )
+    if (error.code === 'INTERNAL' && process.env.LILYPAD_DEBUG)
+      process.stderr.write(`${String(error.cause instanceof Error ? error.cause.stack : error.cause)}\n`)
     process.exitCode = toExitCode(error)
   }
 }

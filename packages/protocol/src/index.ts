@@ -1,12 +1,30 @@
 export { TokenAmount, Uint256 } from './primitives/amount.ts'
 export { canonicalJson, type Json } from './primitives/canonical-json.ts'
-export { Address, Bytes32, concatBytes, fromHex, PayerSignature, Signature, toHex, zeroAddress, zeroBytes32, type Hex } from './primitives/hex.ts'
+export {
+  Address,
+  Bytes32,
+  concatBytes,
+  fromHex,
+  PayerSignature,
+  Signature,
+  toHex,
+  zeroAddress,
+  zeroBytes32,
+  type Hex,
+} from './primitives/hex.ts'
 export { Counter, UnixSeconds } from './primitives/integer.ts'
 export { cryptoBackend, pureCrypto, setCryptoBackend, type CryptoBackend } from './crypto/crypto-backend.ts'
 export { keccak256, sha256 } from './crypto/hash.ts'
 export { createSigner, findSigner, isSignedBy, type Signer } from './crypto/signer.ts'
 export { defineSignedObject, type SignedObject } from './eip712/signed-object.ts'
-export { encodeType, encodeWord, hashTypedObject, type Field, type SigningDomain, type TypedObject } from './eip712/typed-data.ts'
+export {
+  encodeType,
+  encodeWord,
+  hashTypedObject,
+  type Field,
+  type SigningDomain,
+  type TypedObject,
+} from './eip712/typed-data.ts'
 export { askType, Ask } from './ask/ask.ts'
 export { jobPrice, type MeteredUnits } from './ask/job-price.ts'
 export { sessionGrantType, SessionGrant } from './grant/session-grant.ts'
@@ -24,15 +42,64 @@ export { FileInputSchema, InputName, InputPropertySchema, InputSchema } from './
 export { inputUnits } from './module/input-units.ts'
 export { InputFile, inputsDigest, InputsInvalidError, JobInputs, listInputFiles, parseInputs } from './module/inputs.ts'
 export { ModuleLimits } from './module/module-limits.ts'
-export { Comparator, determinisms, encodeModuleManifest, ImageDigest, moduleId, ModuleManifest, moduleManifestDigest, ModuleName, ModuleRuntime, moduleVersionId, UnitSource } from './module/module-manifest.ts'
+export {
+  Comparator,
+  determinisms,
+  encodeModuleManifest,
+  ImageDigest,
+  moduleId,
+  ModuleManifest,
+  moduleManifestDigest,
+  ModuleName,
+  ModuleRuntime,
+  moduleVersionId,
+  UnitSource,
+} from './module/module-manifest.ts'
 export { inputFileName, programArguments, programInputs } from './module/program-arguments.ts'
 export { matchesOutput } from './comparator/matches-output.ts'
-export { encodeJobManifest, JobManifest, jobManifestDigest, JobOutcome, jobPredicateType, toSubjects } from './job/job-manifest.ts'
+export {
+  encodeJobManifest,
+  JobManifest,
+  jobManifestDigest,
+  JobOutcome,
+  jobPredicateType,
+  toSubjects,
+} from './job/job-manifest.ts'
 export { canMove, hasRun, isFinal, jobMoves, jobStates, type JobState } from './job/state.ts'
-export { DsseEnvelope, findDsseSigner, findManifestSigner, signManifest, toDsseEnvelope } from './bundle/dsse-envelope.ts'
+export {
+  DsseEnvelope,
+  findDsseSigner,
+  findManifestSigner,
+  signManifest,
+  toDsseEnvelope,
+} from './bundle/dsse-envelope.ts'
 export { JobBundle } from './bundle/job-bundle.ts'
 export { InvalidRequestError, parseWire } from './error/common-errors.ts'
 export { errorCodes, errorTable, type ErrorCode, type ErrorRow } from './error/error-table.ts'
-export { ErrorBody, fromErrorBody, LilypadError, toLilypadError, type Charged, type LilypadErrorOptions } from './error/lilypad-error.ts'
+export {
+  ErrorBody,
+  fromErrorBody,
+  LilypadError,
+  toLilypadError,
+  type Charged,
+  type LilypadErrorOptions,
+} from './error/lilypad-error.ts'
 export { ProviderFrame, SolverFrame } from './http/provider-frame.ts'
-export { AcknowledgementRequest, apiVersion, Delivery, JobEvent, JobView, ModuleList, ModuleListing, NetworkInfo, OrderRequest, PublishRequest, Quote, QuoteRequest, SignedAsk, SignedGrant, SignedReservation, SignedVoucher } from './http/solver-api.ts'
+export {
+  AcknowledgementRequest,
+  apiVersion,
+  Delivery,
+  JobEvent,
+  JobView,
+  ModuleList,
+  ModuleListing,
+  NetworkInfo,
+  OrderRequest,
+  PublishRequest,
+  Quote,
+  QuoteRequest,
+  SignedAsk,
+  SignedGrant,
+  SignedReservation,
+  SignedVoucher,
+} from './http/solver-api.ts'

@@ -3,7 +3,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { developmentKey, findFreePort, startAnvil } from '@lilypad-agents/cli'
 import { createSigner, type Hex, type Signer } from '@lilypad-agents/protocol'
-import { type ChainClient, createChainClient, depositCall, approveCall, type Network, sendCallSync, toLilypadChain } from '@lilypad-agents/sdk'
+import {
+  type ChainClient,
+  createChainClient,
+  depositCall,
+  approveCall,
+  type Network,
+  sendCallSync,
+  toLilypadChain,
+} from '@lilypad-agents/sdk'
 import { deployContracts } from '@lilypad-agents/sdk/deploy'
 import { parseEther } from 'viem'
 
@@ -28,12 +36,26 @@ export async function startTestChain(options: { readonly solverUrl?: string } = 
   const folder = mkdtempSync(join(tmpdir(), 'lilypad-chain-'))
   const port = await findFreePort()
   const anvil = await startAnvil({ port, logFile: join(folder, 'anvil.log') })
-  const base = { name: 'test', chainId: 31_337, rpcUrl: `http://127.0.0.1:${port}`, solverUrl: options.solverUrl ?? 'http://127.0.0.1:1' }
+  const base = {
+    name: 'test',
+    chainId: 31_337,
+    rpcUrl: `http://127.0.0.1:${port}`,
+    solverUrl: options.solverUrl ?? 'http://127.0.0.1:1',
+  }
   const none: Hex = `0x${'0'.repeat(40)}`
-  const bare = createChainClient({ chain: toLilypadChain({ ...base, contracts: { jobVault: none, moduleRegistry: none, lilyToken: none } }), privateKey: developmentKey })
+  const bare = createChainClient({
+    chain: toLilypadChain({ ...base, contracts: { jobVault: none, moduleRegistry: none, lilyToken: none } }),
+    privateKey: developmentKey,
+  })
   const recipient = createSigner(developmentKey).address
   const treasury = createSigner(randomKey()).address
-  const contracts = await deployContracts(bare, { recipient, treasury, solverFeeBips: 100, protocolFeeBips: 100, withdrawDelaySeconds: 86_400 })
+  const contracts = await deployContracts(bare, {
+    recipient,
+    treasury,
+    solverFeeBips: 100,
+    protocolFeeBips: 100,
+    withdrawDelaySeconds: 86_400,
+  })
   const network: Network = { ...base, contracts }
   const chain = toLilypadChain(network)
   const deployer = createChainClient({ chain, privateKey: developmentKey })
@@ -45,7 +67,9 @@ export async function startTestChain(options: { readonly solverUrl?: string } = 
       const signer = createSigner(key)
       const { account } = deployer
       if (!account) throw new TypeError('the deployer has no account')
-      await deployer.waitForTransactionReceipt({ hash: await deployer.sendTransaction({ account, to: signer.address, value: parseEther('10') }) })
+      await deployer.waitForTransactionReceipt({
+        hash: await deployer.sendTransaction({ account, to: signer.address, value: parseEther('10') }),
+      })
       return { key, signer, client: createChainClient({ chain, privateKey: key }) }
     },
     async deposit(payer, amount) {

@@ -13,7 +13,12 @@ export type TestNetwork = LocalNetwork & {
 /** Starts a whole network in a temporary folder on free ports. The built servers are what runs. */
 export async function startTestNetwork(options: Partial<LocalNetworkOptions> = {}): Promise<TestNetwork> {
   const folder = mkdtempSync(join(tmpdir(), 'lilypad-network-'))
-  const network = await startLocalNetwork({ stateDirectory: folder, ports: { chain: 0, solver: 0, mcp: 0 }, withoutMcp: true, ...options })
+  const network = await startLocalNetwork({
+    stateDirectory: folder,
+    ports: { chain: 0, solver: 0, mcp: 0 },
+    withoutMcp: true,
+    ...options,
+  })
   return {
     ...network,
     folder,

@@ -1,28 +1,53 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { type Bytes32, JobBundle, LilypadError, type ModuleManifest, toDsseEnvelope } from '@lilypad-agents/protocol'
-import { formatTokenAmount, type GivenFile, type Lilypad, type Output, type StoredJob, type Verification } from '@lilypad-agents/sdk'
+import {
+  formatTokenAmount,
+  type GivenFile,
+  type Lilypad,
+  type Output,
+  type StoredJob,
+  type Verification,
+} from '@lilypad-agents/sdk'
 import { z } from 'zod'
 import { plainText, type Printer } from '../output/printer.ts'
 
 const mediaTypes: { readonly [extension: string]: string } = {
-  '.csv': 'text/csv', '.jpeg': 'image/jpeg', '.jpg': 'image/jpeg', '.json': 'application/json', '.mp3': 'audio/mpeg',
-  '.pdf': 'application/pdf', '.png': 'image/png', '.txt': 'text/plain', '.wav': 'audio/wav', '.webp': 'image/webp',
+  '.csv': 'text/csv',
+  '.jpeg': 'image/jpeg',
+  '.jpg': 'image/jpeg',
+  '.json': 'application/json',
+  '.mp3': 'audio/mpeg',
+  '.pdf': 'application/pdf',
+  '.png': 'image/png',
+  '.txt': 'text/plain',
+  '.wav': 'audio/wav',
+  '.webp': 'image/webp',
 }
 
 /** Reads a file to be an input. */
 export async function readGivenFile(path: string): Promise<GivenFile> {
   try {
-    return { bytes: await readFile(path), mediaType: mediaTypes[extname(path).toLowerCase()] ?? 'application/octet-stream', name: basename(path) }
+    return {
+      bytes: await readFile(path),
+      mediaType: mediaTypes[extname(path).toLowerCase()] ?? 'application/octet-stream',
+      name: basename(path),
+    }
   } catch (error) {
-    throw new LilypadError('INVALID_REQUEST', 'The input file cannot be read.', { details: [`File: ${path}`], cause: error })
+    throw new LilypadError('INVALID_REQUEST', 'The input file cannot be read.', {
+      details: [`File: ${path}`],
+      cause: error,
+    })
   }
 }
 
 /** Turns `name=value` into an input of the type that the module's schema names. */
 export function parseInputOption(option: string, schema: ModuleManifest['inputs']): readonly [string, unknown] {
   const at = option.indexOf('=')
-  if (at < 1) throw new LilypadError('INVALID_REQUEST', 'An input is written as name=value.', { details: [`Input: ${plainText(option)}`] })
+  if (at < 1)
+    throw new LilypadError('INVALID_REQUEST', 'An input is written as name=value.', {
+      details: [`Input: ${plainText(option)}`],
+    })
   const name = option.slice(0, at)
   const text = option.slice(at + 1)
   const type = Object.hasOwn(schema.properties, name) ? schema.properties[name]?.type : 'string'
@@ -57,25 +82,39 @@ export async function runModule(options: {
 }): Promise<FinishedRun> {
   const { lilypad, printer, module, maxPrice, timeoutSeconds, signal } = options
   const { manifest } = await lilypad.getModule(module)
-  const inputs = { ...options.givenInputs, ...Object.fromEntries(options.inputs.map((option) => parseInputOption(option, manifest.inputs))) }
+  const inputs = {
+    ...options.givenInputs,
+    ...Object.fromEntries(options.inputs.map((option) => parseInputOption(option, manifest.inputs))),
+  }
   const files: Record<string, GivenFile> = {}
   for (const option of options.files) {
     const at = option.indexOf('=')
-    if (at < 1) throw new LilypadError('INVALID_REQUEST', 'A file is written as name=path.', { details: [`File: ${plainText(option)}`] })
+    if (at < 1)
+      throw new LilypadError('INVALID_REQUEST', 'A file is written as name=path.', {
+        details: [`File: ${plainText(option)}`],
+      })
     files[option.slice(0, at)] = await readGivenFile(option.slice(at + 1))
   }
   const { quote } = await lilypad.quote({ module, inputs, files, ...(maxPrice === undefined ? {} : { maxPrice }) })
-  printer.step('quote', `${manifest.name} ${manifest.version} for at most ${formatTokenAmount(quote.maxPrice)} LILY, from provider ${quote.ask.ask.provider}`)
+  printer.step(
+    'quote',
+    `${manifest.name} ${manifest.version} for at most ${formatTokenAmount(quote.maxPrice)} LILY, from provider ${quote.ask.ask.provider}`,
+  )
   const placed = await lilypad.order(quote.quoteId)
   printer.step('order', `${placed.orderHash} signed and reserved`)
 
   const watching = new AbortController()
   const watch = showProgress(lilypad, placed.orderHash, printer, watching.signal)
-  const done = await lilypad.complete(placed.orderHash, { timeoutSeconds, ...(signal ? { signal } : {}) }).finally(() => watching.abort())
+  const done = await lilypad
+    .complete(placed.orderHash, { timeoutSeconds, ...(signal ? { signal } : {}) })
+    .finally(() => watching.abort())
   await watch
   const { job, verification, outputs } = done
   const { predicate } = job.delivery?.manifest ?? {}
-  printer.step('run', `${predicate?.executor.name} for ${predicate?.usage.runMilliseconds} ms, ${outputs.length} output file${outputs.length === 1 ? '' : 's'}`)
+  printer.step(
+    'run',
+    `${predicate?.executor.name} for ${predicate?.usage.runMilliseconds} ms, ${outputs.length} output file${outputs.length === 1 ? '' : 's'}`,
+  )
   printer.step('verified', `${verification.checks.length} checks hold`)
   const directory = join(resolve(options.outputDirectory), placed.orderHash.slice(2, 14))
   const bundleFile = await writeJobFiles(lilypad, placed.orderHash, directory)
@@ -83,11 +122,17 @@ export async function runModule(options: {
   return { job, verification, outputs, directory, bundleFile }
 }
 
-async function showProgress(lilypad: Lilypad, orderHash: Bytes32, printer: Printer, signal: AbortSignal): Promise<void> {
+async function showProgress(
+  lilypad: Lilypad,
+  orderHash: Bytes32,
+  printer: Printer,
+  signal: AbortSignal,
+): Promise<void> {
   try {
     for await (const event of lilypad.watchJob(orderHash, { signal })) {
       if (event.type === 'state') printer.progress(event.state)
-      if (event.type === 'progress') printer.progress(`${Math.round(event.fraction * 100)} % ${plainText(event.text, 60)}`)
+      if (event.type === 'progress')
+        printer.progress(`${Math.round(event.fraction * 100)} % ${plainText(event.text, 60)}`)
     }
   } catch {
     // The display is a courtesy: the job goes on without it, and `complete` reports what matters.
@@ -106,6 +151,9 @@ export async function writeJobFiles(lilypad: Lilypad, orderHash: Bytes32, direct
   const bundleFile = join(directory, 'receipt.json')
   await writeFile(bundleFile, `${JSON.stringify(z.encode(JobBundle, bundle), null, 2)}\n`)
   const { manifest, manifestSignature } = bundle.delivery
-  await writeFile(join(directory, 'manifest.dsse.json'), `${JSON.stringify(toDsseEnvelope(manifest, manifestSignature))}\n`)
+  await writeFile(
+    join(directory, 'manifest.dsse.json'),
+    `${JSON.stringify(toDsseEnvelope(manifest, manifestSignature))}\n`,
+  )
   return bundleFile
 }

@@ -2,7 +2,16 @@ import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { type Address, createSigner, LilypadError, matchesOutput } from '@lilypad-agents/protocol'
-import { auditVault, formatTokenAmount, getAccount, getCredit, getTokenBalance, type Lilypad, type VaultAudit, type Verification } from '@lilypad-agents/sdk'
+import {
+  auditVault,
+  formatTokenAmount,
+  getAccount,
+  getCredit,
+  getTokenBalance,
+  type Lilypad,
+  type VaultAudit,
+  type Verification,
+} from '@lilypad-agents/sdk'
 import { readKeyFile } from '@lilypad-agents/sdk/node'
 import { type LocalNetwork, startLocalNetwork } from '../local/local-network.ts'
 import { openClient } from '../local/open-client.ts'
@@ -23,7 +32,12 @@ export type UpOptions = {
 }
 
 /** Where every LILY of the job's parties is, in base units. */
-type Balances = { readonly vaultTokens: bigint; readonly payer: bigint; readonly providerCredit: bigint; readonly authorCredit: bigint }
+type Balances = {
+  readonly vaultTokens: bigint
+  readonly payer: bigint
+  readonly providerCredit: bigint
+  readonly authorCredit: bigint
+}
 
 /** Starts the local network, runs the first job of a module on its shipped example, and stays up unless `once`. Returns the exit code. */
 export async function up(options: UpOptions): Promise<number> {
@@ -31,22 +45,35 @@ export async function up(options: UpOptions): Promise<number> {
   const folders = await listModuleFolders(modulesDirectory)
   const startedAt = Date.now()
   printer.note('lilypad: starting a local network')
-  const local = await startLocalNetwork({ stateDirectory, modules: folders, ports, onStep: (step) => printer.progress(`starting ${step}`) })
+  const local = await startLocalNetwork({
+    stateDirectory,
+    modules: folders,
+    ports,
+    onStep: (step) => printer.progress(`starting ${step}`),
+  })
   let closed: Promise<void> | undefined
   const close = () => {
     closed ??= local.close()
     return closed
   }
-  const aborted = new Promise<void>((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true })))
+  const aborted = new Promise<void>((resolve) =>
+    signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true }),
+  )
   try {
-    printer.step('network', `chain ${local.network.rpcUrl}, solver ${local.network.solverUrl}, MCP ${local.mcpUrl} (${Date.now() - startedAt} ms)`)
-    for (const { name, version, transaction } of local.published) printer.step('module', `${name} ${version} ${transaction ? 'published' : 'already published'}`)
+    printer.step(
+      'network',
+      `chain ${local.network.rpcUrl}, solver ${local.network.solverUrl}, MCP ${local.mcpUrl} (${Date.now() - startedAt} ms)`,
+    )
+    for (const { name, version, transaction } of local.published)
+      printer.step('module', `${name} ${version} ${transaction ? 'published' : 'already published'}`)
     for (const { folder, reason } of local.skipped) printer.note(`  - module      ${folder} left out: ${reason}`)
     const result = await Promise.race([firstJob(options, local), aborted.then(() => undefined)])
     if (!result) return 130
     printer.result(result.json, result.lines)
     if (!once) {
-      printer.note(`\nThe network stays up. Press Ctrl-C to stop.\n  Add it to Claude:   claude mcp add --transport http lilypad ${local.mcpUrl}\n  Run another job:    npx lilypad run tts --input text="Any sentence."\n  State and logs:     ${local.state.path}\n`)
+      printer.note(
+        `\nThe network stays up. Press Ctrl-C to stop.\n  Add it to Claude:   claude mcp add --transport http lilypad ${local.mcpUrl}\n  Run another job:    npx lilypad run tts --input text="Any sentence."\n  State and logs:     ${local.state.path}\n`,
+      )
       await aborted
       printer.note('\nlilypad: stopping')
     }
@@ -58,17 +85,26 @@ export async function up(options: UpOptions): Promise<number> {
 
 async function listModuleFolders(directory: string): Promise<readonly string[]> {
   const entries = await readdir(directory, { withFileTypes: true }).catch(() => [])
-  return entries.filter((entry) => entry.isDirectory() && existsSync(join(directory, entry.name, 'module.json'))).map((entry) => resolve(directory, entry.name))
+  return entries
+    .filter((entry) => entry.isDirectory() && existsSync(join(directory, entry.name, 'module.json')))
+    .map((entry) => resolve(directory, entry.name))
 }
 
-async function firstJob(options: UpOptions, local: LocalNetwork): Promise<{ readonly json: unknown; readonly lines: readonly string[]; readonly ok: boolean }> {
+async function firstJob(
+  options: UpOptions,
+  local: LocalNetwork,
+): Promise<{ readonly json: unknown; readonly lines: readonly string[]; readonly ok: boolean }> {
   const { printer, module, modulesDirectory, outputDirectory, timeoutSeconds, signal } = options
   const lilypad = openClient(local.state)
   try {
     await lilypad.resume()
     const folder = resolve(modulesDirectory, module)
     const skipped = local.skipped.find((left) => left.folder === folder)
-    if (skipped) throw new LilypadError('EXECUTOR_UNAVAILABLE', `The module ${module} cannot run on this machine.`, { details: [skipped.reason], hint: 'the default module, tts, needs nothing but Node' })
+    if (skipped)
+      throw new LilypadError('EXECUTOR_UNAVAILABLE', `The module ${module} cannot run on this machine.`, {
+        details: [skipped.reason],
+        hint: 'the default module, tts, needs nothing but Node',
+      })
     await waitForOffer(lilypad, module, signal)
     const { manifest } = await lilypad.getModule(module)
     const [example] = manifest.examples
@@ -78,32 +114,65 @@ async function firstJob(options: UpOptions, local: LocalNetwork): Promise<{ read
     const provider = createSigner(readKeyFile(local.state.keyFile('provider'))).address
     const author = createSigner(readKeyFile(local.state.keyFile('author'))).address
     const before = await readBalances(lilypad, provider, author)
-    const run = await runModule({ lilypad, printer, module, inputs: [], files, givenInputs: example.inputs, outputDirectory, timeoutSeconds, signal })
+    const run = await runModule({
+      lilypad,
+      printer,
+      module,
+      inputs: [],
+      files,
+      givenInputs: example.inputs,
+      outputDirectory,
+      timeoutSeconds,
+      signal,
+    })
     const settled = await lilypad.waitForSettlement(run.job.orderHash, { timeoutSeconds: 60 })
     const after = await readBalances(lilypad, provider, author)
     const price = run.job.price ?? 0n
-    if (settled.settlement) printer.step('paid', `${formatTokenAmount(price)} LILY in transaction ${settled.settlement.transaction}`)
+    if (settled.settlement)
+      printer.step('paid', `${formatTokenAmount(price)} LILY in transaction ${settled.settlement.transaction}`)
     const receipt = await verifyFiles({ file: run.bundleFile, networkFile: local.state.networkFile })
     const books = await auditVault(lilypad.client, { token: lilypad.network.contracts.lilyToken })
-    const checks = [...receipt.checks, ...(await checkGolden(run, folder, example.golden)), ...checkBalances(before, after, price, books)]
+    const checks = [
+      ...receipt.checks,
+      ...(await checkGolden(run, folder, example.golden)),
+      ...checkBalances(before, after, price, books),
+    ]
     const ok = checks.every((check) => check.ok)
-    printer.step('checked', `${checks.filter((check) => check.ok).length} of ${checks.length} checks hold, offline and on chain`)
+    printer.step(
+      'checked',
+      `${checks.filter((check) => check.ok).length} of ${checks.length} checks hold, offline and on chain`,
+    )
     const json = {
       ok,
       module: { name: manifest.name, version: manifest.version, id: run.job.order.moduleVersion },
       job: run.job.orderHash,
       price: { amount: price, token: 'LILY', decimals: 18, text: `${formatTokenAmount(price)} LILY` },
-      outputs: run.outputs.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256, file: join(run.directory, 'outputs', path) })),
+      outputs: run.outputs.map(({ path, bytes, sha256 }) => ({
+        path,
+        bytes,
+        sha256,
+        file: join(run.directory, 'outputs', path),
+      })),
       result: await readResult(run),
       receipt: run.bundleFile,
       checks,
-      settlement: settled.settlement ? { transaction: settled.settlement.transaction, blockNumber: settled.settlement.blockNumber } : null,
+      settlement: settled.settlement
+        ? { transaction: settled.settlement.transaction, blockNumber: settled.settlement.blockNumber }
+        : null,
       balances: { before, after },
-      network: { chainId: local.network.chainId, rpcUrl: local.network.rpcUrl, solverUrl: local.network.solverUrl, mcpUrl: local.mcpUrl, contracts: local.network.contracts },
+      network: {
+        chainId: local.network.chainId,
+        rpcUrl: local.network.rpcUrl,
+        solverUrl: local.network.solverUrl,
+        mcpUrl: local.mcpUrl,
+        contracts: local.network.contracts,
+      },
     }
     const failed = checks.filter((check) => !check.ok)
     const lines = [
-      ok ? `\n${manifest.title}: done, verified and paid.` : `\n${manifest.title}: ${failed.length} checks do not hold.`,
+      ok
+        ? `\n${manifest.title}: done, verified and paid.`
+        : `\n${manifest.title}: ${failed.length} checks do not hold.`,
       ...failed.map((check) => `  ✘ ${check.name}: ${check.evidence}`),
       ...run.outputs.map((output) => `  Output:  ${join(run.directory, 'outputs', output.path)}`),
       `  Receipt: ${run.bundleFile}`,
@@ -120,7 +189,10 @@ async function waitForOffer(lilypad: Lilypad, module: string, signal: AbortSigna
   for (;;) {
     const { offers } = await lilypad.getModule(module)
     if (offers.length > 0 || signal.aborted) return
-    if (Date.now() > until) throw new LilypadError('NO_PROVIDER_AVAILABLE', `No provider offers ${module}.`, { hint: 'the log of the provider says which modules it can run' })
+    if (Date.now() > until)
+      throw new LilypadError('NO_PROVIDER_AVAILABLE', `No provider offers ${module}.`, {
+        hint: 'the log of the provider says which modules it can run',
+      })
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
 }
@@ -142,15 +214,35 @@ function checkBalances(before: Balances, after: Balances, price: bigint, books: 
   const paid = before.payer - after.payer
   const earned = after.providerCredit - before.providerCredit + after.authorCredit - before.authorCredit
   return [
-    { name: 'balances.payer', ok: paid >= price, evidence: `the payer's balance fell by ${paid}, the price is ${price}` },
-    { name: 'balances.earned', ok: earned > 0n && earned <= paid, evidence: `provider and author were credited ${earned} of it; the rest is the solver's and the protocol's share` },
-    { name: 'balances.vault', ok: after.vaultTokens === before.vaultTokens, evidence: `the vault still holds ${after.vaultTokens}: money moved between accounts, none left` },
-    { name: 'balances.books', ok: books.difference === 0n, evidence: `${books.balances} of payers, ${books.credits} credited and ${books.uncollectedFees} of fees make the ${books.held} tokens held` },
+    {
+      name: 'balances.payer',
+      ok: paid >= price,
+      evidence: `the payer's balance fell by ${paid}, the price is ${price}`,
+    },
+    {
+      name: 'balances.earned',
+      ok: earned > 0n && earned <= paid,
+      evidence: `provider and author were credited ${earned} of it; the rest is the solver's and the protocol's share`,
+    },
+    {
+      name: 'balances.vault',
+      ok: after.vaultTokens === before.vaultTokens,
+      evidence: `the vault still holds ${after.vaultTokens}: money moved between accounts, none left`,
+    },
+    {
+      name: 'balances.books',
+      ok: books.difference === 0n,
+      evidence: `${books.balances} of payers, ${books.credits} credited and ${books.uncollectedFees} of fees make the ${books.held} tokens held`,
+    },
   ]
 }
 
 /** Compares the outputs with the module's golden ones, as far as they are shipped as files. */
-async function checkGolden(run: FinishedRun, folder: string, golden: string | undefined): Promise<Verification['checks']> {
+async function checkGolden(
+  run: FinishedRun,
+  folder: string,
+  golden: string | undefined,
+): Promise<Verification['checks']> {
   if (!golden) return []
   const { module } = run.job
   return Promise.all(
@@ -159,12 +251,20 @@ async function checkGolden(run: FinishedRun, folder: string, golden: string | un
       const digest = await readFile(join(folder, golden, `${output.path}.sha256`), 'utf8').catch(() => undefined)
       if (digest) {
         const expected = `0x${digest.trim().split(/\s+/)[0]?.replace(/^0x/, '')}`
-        return { name, ok: expected === output.sha256, evidence: `sha256 ${output.sha256}${expected === output.sha256 ? ' as shipped' : `, shipped ${expected}`}` }
+        return {
+          name,
+          ok: expected === output.sha256,
+          evidence: `sha256 ${output.sha256}${expected === output.sha256 ? ' as shipped' : `, shipped ${expected}`}`,
+        }
       }
       const expected = await readFile(join(folder, golden, output.path)).catch(() => undefined)
       if (expected === undefined) return { name, ok: false, evidence: 'no golden output is shipped' }
       const ok = matchesOutput(module.comparator, expected, await output.read())
-      return { name, ok, evidence: ok ? `equal to the shipped output (${module.comparator.name})` : 'differs from the shipped output' }
+      return {
+        name,
+        ok,
+        evidence: ok ? `equal to the shipped output (${module.comparator.name})` : 'differs from the shipped output',
+      }
     }),
   )
 }
@@ -173,5 +273,11 @@ async function readResult(run: FinishedRun): Promise<unknown> {
   const { result } = run.job.module.outputs
   const output = run.outputs.find((file) => file.path === result?.path)
   if (output) return JSON.parse(new TextDecoder().decode(await output.read()))
-  return run.outputs.map((file) => ({ path: file.path, mediaType: run.job.module.outputs.files.find((declared) => declared.path === file.path)?.mediaType ?? 'application/octet-stream', bytes: file.bytes }))
+  return run.outputs.map((file) => ({
+    path: file.path,
+    mediaType:
+      run.job.module.outputs.files.find((declared) => declared.path === file.path)?.mediaType ??
+      'application/octet-stream',
+    bytes: file.bytes,
+  }))
 }

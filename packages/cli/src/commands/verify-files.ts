@@ -3,7 +3,15 @@ import { createReadStream } from 'node:fs'
 import { lstat, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type Hex, isSafePath, JobBundle, LilypadError, parseWire } from '@lilypad-agents/protocol'
-import { createChainClient, type FoundOutput, toLilypadChain, toVerification, type Verification, verifyBundle, verifySettlement } from '@lilypad-agents/sdk'
+import {
+  createChainClient,
+  type FoundOutput,
+  toLilypadChain,
+  toVerification,
+  type Verification,
+  verifyBundle,
+  verifySettlement,
+} from '@lilypad-agents/sdk'
 import { readNetworkFile } from '@lilypad-agents/sdk/node'
 
 /** Reads a receipt bundle from its file. */
@@ -12,7 +20,11 @@ export async function readBundle(file: string): Promise<JobBundle> {
   try {
     json = JSON.parse(await readFile(file, 'utf8'))
   } catch (error) {
-    throw new LilypadError('INVALID_REQUEST', 'The receipt cannot be read.', { details: [`File: ${file}`], hint: 'name a receipt.json, or the id of a job', cause: error })
+    throw new LilypadError('INVALID_REQUEST', 'The receipt cannot be read.', {
+      details: [`File: ${file}`],
+      hint: 'name a receipt.json, or the id of a job',
+      cause: error,
+    })
   }
   return parseWire(JobBundle, json, 'receipt')
 }
@@ -28,7 +40,11 @@ async function findFile(folder: string, path: string): Promise<FoundOutput | und
 }
 
 /** Checks a receipt and the outputs beside it, offline; with a network file also against the chain. */
-export async function verifyFiles(options: { readonly file: string; readonly outputDirectory?: string; readonly networkFile?: string }): Promise<Verification> {
+export async function verifyFiles(options: {
+  readonly file: string
+  readonly outputDirectory?: string
+  readonly networkFile?: string
+}): Promise<Verification> {
   const { file, outputDirectory = join(dirname(file), 'outputs'), networkFile } = options
   const bundle = await readBundle(file)
   const offline = await verifyBundle(bundle, { findOutput: (path) => findFile(outputDirectory, path) })

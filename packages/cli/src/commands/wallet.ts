@@ -22,7 +22,12 @@ export async function showWallet(lilypad: Lilypad, printer: Printer): Promise<vo
   const wallet = await lilypad.getWallet()
   const { policy, spent } = wallet
   const lily = (amount: bigint) => `${formatTokenAmount(amount)} LILY`
-  const withdrawal = wallet.pendingWithdrawal > 0n ? [`  Withdrawing   ${lily(wallet.pendingWithdrawal)}, from ${new Date(Number(wallet.withdrawableAt) * 1000).toISOString()}`] : []
+  const withdrawal =
+    wallet.pendingWithdrawal > 0n
+      ? [
+          `  Withdrawing   ${lily(wallet.pendingWithdrawal)}, from ${new Date(Number(wallet.withdrawableAt) * 1000).toISOString()}`,
+        ]
+      : []
   printer.result(wallet, [
     `  Payer         ${wallet.payer} on chain ${wallet.chainId}`,
     `  Session key   ${wallet.key}`,
@@ -40,7 +45,12 @@ export type WalletMove =
   | { readonly kind: 'finalize-withdraw' | 'cancel-withdraw' | 'revoke-session' }
 
 /** Moves the payer's money, or ends the session key's authority. The payer needs ether for gas. */
-export async function moveWallet(state: StateDirectory, networkFile: string, move: WalletMove, printer: Printer): Promise<void> {
+export async function moveWallet(
+  state: StateDirectory,
+  networkFile: string,
+  move: WalletMove,
+  printer: Printer,
+): Promise<void> {
   const network = readNetworkFile(networkFile)
   const chain = toLilypadChain(network)
   const privateKey = readKeyFile(state.keyFile('requester'))
@@ -51,7 +61,10 @@ export async function moveWallet(state: StateDirectory, networkFile: string, mov
     switch (move.kind) {
       case 'deposit': {
         const amount = parseTokenAmount(move.amount)
-        return [approveCall({ token, spender: network.contracts.jobVault, amount }), depositCall(chain, { token, amount, beneficiary: payer })]
+        return [
+          approveCall({ token, spender: network.contracts.jobVault, amount }),
+          depositCall(chain, { token, amount, beneficiary: payer }),
+        ]
       }
       case 'withdraw':
         return [requestWithdrawCall(chain, { token, amount: parseTokenAmount(move.amount) })]
@@ -60,7 +73,13 @@ export async function moveWallet(state: StateDirectory, networkFile: string, mov
       case 'cancel-withdraw':
         return [cancelWithdrawCall(chain, { token })]
       case 'revoke-session':
-        return [revokeGrantCall(chain, { key: createSigner(readKeyFile(state.keyFile('session'))).address, token, upToNonce: 2n ** 63n })]
+        return [
+          revokeGrantCall(chain, {
+            key: createSigner(readKeyFile(state.keyFile('session'))).address,
+            token,
+            upToNonce: 2n ** 63n,
+          }),
+        ]
     }
   }
   const transactions: string[] = []

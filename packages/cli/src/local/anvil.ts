@@ -14,7 +14,10 @@ export function anvilBinary(): string {
   try {
     return createRequire(require.resolve('@foundry-rs/anvil/package.json')).resolve(path)
   } catch (error) {
-    throw new LilypadError('CONFIG_INVALID', `There is no anvil for ${platform} on ${arch}.`, { hint: 'run a chain yourself and name it with --rpc-url', cause: error })
+    throw new LilypadError('CONFIG_INVALID', `There is no anvil for ${platform} on ${arch}.`, {
+      hint: 'run a chain yourself and name it with --rpc-url',
+      cause: error,
+    })
   }
 }
 
@@ -33,14 +36,25 @@ export async function answersRpc(url: string): Promise<boolean> {
 }
 
 /** Starts anvil on loopback. With a state file it goes on where it stopped. */
-export async function startAnvil(options: { readonly port: number; readonly logFile: string; readonly stateFile?: string; readonly chainId?: number }): Promise<Child> {
+export async function startAnvil(options: {
+  readonly port: number
+  readonly logFile: string
+  readonly stateFile?: string
+  readonly chainId?: number
+}): Promise<Child> {
   const { port, logFile, stateFile, chainId = 31_337 } = options
   const url = `http://127.0.0.1:${port}`
   return startChild({
     name: 'local chain',
     command: anvilBinary(),
     args: [
-      '--host', '127.0.0.1', '--port', String(port), '--chain-id', String(chainId), '--quiet',
+      '--host',
+      '127.0.0.1',
+      '--port',
+      String(port),
+      '--chain-id',
+      String(chainId),
+      '--quiet',
       ...(stateFile ? ['--state', stateFile, '--state-interval', '1', '--preserve-historical-states'] : []),
     ],
     env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '' },

@@ -67,7 +67,10 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     const hasDied = child?.exitCode !== null && child?.exitCode !== undefined
     if (Date.now() > until || (hasDied && restarts > 3)) {
       await close()
-      throw new LilypadError('CONFIG_INVALID', `The ${name} did not start.`, { details: [`Log: ${logFile}`], hint: 'the end of its log says why' })
+      throw new LilypadError('CONFIG_INVALID', `The ${name} did not start.`, {
+        details: [`Log: ${logFile}`],
+        hint: 'the end of its log says why',
+      })
     }
     await pause(50)
   }

@@ -1,6 +1,13 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { createSigner, LilypadError, type SessionGrant, SignedGrant, sessionGrantType, zeroBytes32 } from '@lilypad-agents/protocol'
+import {
+  createSigner,
+  LilypadError,
+  type SessionGrant,
+  SignedGrant,
+  sessionGrantType,
+  zeroBytes32,
+} from '@lilypad-agents/protocol'
 import {
   assertChain,
   type ChainClient,
@@ -61,7 +68,16 @@ export type LocalNetwork = {
 }
 
 /** Variables of ours that a child may see. Keys are never among them: a child reads its own key from its own file. */
-const inheritedVariables = ['PATH', 'HOME', 'TMPDIR', 'NODE_ENV', 'NODE_EXTRA_CA_CERTS', 'DATABASE_URL', 'DOCKER_HOST', 'LOG_LEVEL']
+const inheritedVariables = [
+  'PATH',
+  'HOME',
+  'TMPDIR',
+  'NODE_ENV',
+  'NODE_EXTRA_CA_CERTS',
+  'DATABASE_URL',
+  'DOCKER_HOST',
+  'LOG_LEVEL',
+]
 
 const { resolve } = createRequire(import.meta.url)
 const mainOf = (name: string) => resolve(`@lilypad-agents/${name}/main`)
@@ -74,7 +90,13 @@ const conditions = process.execArgv.filter((argument) => argument.startsWith('--
  * server, each a process of its own on loopback. A second start goes on with what the folder holds.
  */
 export async function startLocalNetwork(options: LocalNetworkOptions): Promise<LocalNetwork> {
-  const { modules = [], onStep = () => {}, ports = { chain: 8545, solver: 8600, mcp: 8601 }, withoutMcp = false, restart = true } = options
+  const {
+    modules = [],
+    onStep = () => {},
+    ports = { chain: 8545, solver: 8600, mcp: 8601 },
+    withoutMcp = false,
+    restart = true,
+  } = options
   const state = openStateDirectory(options.stateDirectory)
   state.lock()
   const started: Child[] = []
@@ -86,7 +108,9 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
     const chainPort = await findFreePort(ports.chain)
     state.directory('chain')
     onStep('chain')
-    started.push(await startAnvil({ port: chainPort, logFile: state.logFile('chain'), stateFile: state.chainStateFile }))
+    started.push(
+      await startAnvil({ port: chainPort, logFile: state.logFile('chain'), stateFile: state.chainStateFile }),
+    )
     const solverPort = await findFreePort(ports.solver)
     const rpcUrl = `http://127.0.0.1:${chainPort}`
     const solverUrl = `http://127.0.0.1:${solverPort}`
@@ -99,14 +123,27 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
     await fundAccounts(state, deployer, network)
     await openSession(state, deployer)
 
-    const inherited = Object.fromEntries(inheritedVariables.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])))
-    const startServer = async (name: 'solver' | 'provider' | 'mcp', env: Record<string, string>, isReady: () => Promise<boolean>, args: readonly string[] = []) => {
+    const inherited = Object.fromEntries(
+      inheritedVariables.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+    )
+    const startServer = async (
+      name: 'solver' | 'provider' | 'mcp',
+      env: Record<string, string>,
+      isReady: () => Promise<boolean>,
+      args: readonly string[] = [],
+    ) => {
       onStep(name)
       const child = await startChild({
         name,
         command: process.execPath,
         args: ['--disable-warning=ExperimentalWarning', ...conditions, mainOf(name), ...args],
-        env: { ...inherited, LILYPAD_NETWORK_FILE: state.networkFile, LILYPAD_STATE_DIR: state.path, ...options.env, ...env },
+        env: {
+          ...inherited,
+          LILYPAD_NETWORK_FILE: state.networkFile,
+          LILYPAD_STATE_DIR: state.path,
+          ...options.env,
+          ...env,
+        },
         logFile: state.logFile(name),
         isReady,
         restart,
@@ -114,7 +151,9 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
       started.push(child)
     }
     const answers = async (url: string) => (await fetch(url, { signal: AbortSignal.timeout(2000) })).ok
-    await startServer('solver', { LILYPAD_KEY_FILE: state.keyFile('solver'), LILYPAD_PORT: String(solverPort) }, () => answers(`${solverUrl}/health`))
+    await startServer('solver', { LILYPAD_KEY_FILE: state.keyFile('solver'), LILYPAD_PORT: String(solverPort) }, () =>
+      answers(`${solverUrl}/health`),
+    )
 
     onStep('modules')
     const author = createChainClient({ chain, privateKey: state.key('author') })
@@ -140,12 +179,25 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
       mcpUrl = `http://127.0.0.1:${mcpPort}/mcp`
       await startServer(
         'mcp',
-        { LILYPAD_KEY_FILE: state.keyFile('session'), LILYPAD_GRANT_FILE: state.grantFile, LILYPAD_PORT: String(mcpPort), LILYPAD_STATE_DIR: state.directory('mcp') },
+        {
+          LILYPAD_KEY_FILE: state.keyFile('session'),
+          LILYPAD_GRANT_FILE: state.grantFile,
+          LILYPAD_PORT: String(mcpPort),
+          LILYPAD_STATE_DIR: state.directory('mcp'),
+        },
         () => answers(`http://127.0.0.1:${mcpPort}/health`),
         ['http'],
       )
     }
-    return { network, state, mcpUrl, published, skipped, children: Object.fromEntries(started.map((child) => [child.name, child])), close }
+    return {
+      network,
+      state,
+      mcpUrl,
+      published,
+      skipped,
+      children: Object.fromEntries(started.map((child) => [child.name, child])),
+      close,
+    }
   } catch (error) {
     await close()
     throw error
@@ -153,9 +205,16 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
 }
 
 /** Uses the contracts of the last start if the chain still has them, else deploys new ones, and writes the network file. */
-async function openContracts(state: StateDirectory, urls: { readonly rpcUrl: string; readonly solverUrl: string }): Promise<Network> {
+async function openContracts(
+  state: StateDirectory,
+  urls: { readonly rpcUrl: string; readonly solverUrl: string },
+): Promise<Network> {
   const chainId = 31_337
-  const none = { jobVault: `0x${'0'.repeat(40)}`, moduleRegistry: `0x${'0'.repeat(40)}`, lilyToken: `0x${'0'.repeat(40)}` } as const
+  const none = {
+    jobVault: `0x${'0'.repeat(40)}`,
+    moduleRegistry: `0x${'0'.repeat(40)}`,
+    lilyToken: `0x${'0'.repeat(40)}`,
+  } as const
   const client = (contracts: Network['contracts']) => {
     const chain = toLilypadChain({ name: 'local', chainId, ...urls, contracts })
     return createChainClient({ chain, privateKey: developmentKey })
@@ -205,8 +264,15 @@ async function fundAccounts(state: StateDirectory, deployer: ChainClient, networ
   const { balance } = await getAccount(deployer, { payer, token })
   if (balance >= parseTokenAmount('10')) return
   const held = await getTokenBalance(deployer, { token, account: payer })
-  if (held < startingBalance) await sendCallSync(deployer, transferCall({ token, to: payer, amount: startingBalance - held }))
-  const authorization = await signDepositAuthorization(deployer, { chain, account: requester, token, amount: startingBalance, now: await chainTime(deployer) })
+  if (held < startingBalance)
+    await sendCallSync(deployer, transferCall({ token, to: payer, amount: startingBalance - held }))
+  const authorization = await signDepositAuthorization(deployer, {
+    chain,
+    account: requester,
+    token,
+    amount: startingBalance,
+    now: await chainTime(deployer),
+  })
   await sendCallSync(deployer, depositWithAuthorizationCall(chain, authorization))
 }
 

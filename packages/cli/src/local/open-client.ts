@@ -12,7 +12,10 @@ export function openClient(state: StateDirectory, networkFile: string = state.ne
   if (!existsSync(keyFile)) return createLilypad({ network, store })
   const signer = createSigner(readKeyFile(keyFile))
   if (!existsSync(state.grantFile)) {
-    throw new LilypadError('GRANT_INVALID', 'The session key has no grant.', { details: [`Expected: ${state.grantFile}`], hint: '`lilypad up` makes one for a local network' })
+    throw new LilypadError('GRANT_INVALID', 'The session key has no grant.', {
+      details: [`Expected: ${state.grantFile}`],
+      hint: '`lilypad up` makes one for a local network',
+    })
   }
   const grant = parseWire(SignedGrant, JSON.parse(readFileSync(state.grantFile, 'utf8')), 'grant')
   const { perJob, perDay, total } = grant.grant

@@ -3,12 +3,33 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
-import { type Bytes32, LilypadError, ModuleManifest, moduleManifestDigest, moduleVersionId, parseWire, sha256 } from '@lilypad-agents/protocol'
-import { type ChainClient, createSolverClient, getVersion, type Network, publishVersionCall, sendCallSync, signingDomain, toLilypadChain } from '@lilypad-agents/sdk'
+import {
+  type Bytes32,
+  LilypadError,
+  ModuleManifest,
+  moduleManifestDigest,
+  moduleVersionId,
+  parseWire,
+  sha256,
+} from '@lilypad-agents/protocol'
+import {
+  type ChainClient,
+  createSolverClient,
+  getVersion,
+  type Network,
+  publishVersionCall,
+  sendCallSync,
+  signingDomain,
+  toLilypadChain,
+} from '@lilypad-agents/sdk'
 import { z } from 'zod'
 
 /** A module built from its folder. */
-export type BuiltModule = { readonly folder: string; readonly manifest: ModuleManifest; readonly programPath: string | undefined }
+export type BuiltModule = {
+  readonly folder: string
+  readonly manifest: ModuleManifest
+  readonly programPath: string | undefined
+}
 
 const BuildAnswer = z.object({ manifestPath: z.string().optional(), programPath: z.string().optional() })
 
@@ -20,12 +41,20 @@ export async function buildModule(path: string): Promise<BuiltModule> {
   const folder = resolve(path)
   const manifestPath = join(folder, 'module.json')
   if (!existsSync(manifestPath)) {
-    throw new LilypadError('INVALID_REQUEST', 'The folder holds no module.', { details: [`Expected: ${manifestPath}`], hint: 'name a folder with a module.json' })
+    throw new LilypadError('INVALID_REQUEST', 'The folder holds no module.', {
+      details: [`Expected: ${manifestPath}`],
+      hint: 'name a folder with a module.json',
+    })
   }
   const recipe = join(folder, 'build.mjs')
   const answer = existsSync(recipe) ? BuildAnswer.parse(await runRecipe(recipe, folder)) : {}
-  const manifest = parseWire(ModuleManifest, await readJson(answer.manifestPath ?? manifestPath), `manifest ${manifestPath}`)
-  const programPath = manifest.runtime.kind === 'wasm' ? (answer.programPath ?? join(folder, 'program.wasm')) : undefined
+  const manifest = parseWire(
+    ModuleManifest,
+    await readJson(answer.manifestPath ?? manifestPath),
+    `manifest ${manifestPath}`,
+  )
+  const programPath =
+    manifest.runtime.kind === 'wasm' ? (answer.programPath ?? join(folder, 'program.wasm')) : undefined
   if (programPath && manifest.runtime.kind === 'wasm') {
     const actual = sha256(await readFile(programPath))
     if (actual !== manifest.runtime.program.sha256) {
@@ -42,25 +71,44 @@ async function readJson(path: string): Promise<Record<string, unknown>> {
   try {
     return z.record(z.string(), z.unknown()).parse(JSON.parse(await readFile(path, 'utf8')))
   } catch (error) {
-    throw new LilypadError('INVALID_REQUEST', 'The file is not a JSON object.', { details: [`File: ${path}`], cause: error })
+    throw new LilypadError('INVALID_REQUEST', 'The file is not a JSON object.', {
+      details: [`File: ${path}`],
+      cause: error,
+    })
   }
 }
 
 async function runRecipe(recipe: string, folder: string): Promise<unknown> {
   try {
-    const { stdout } = await promisify(execFile)(process.execPath, [recipe], { cwd: folder, maxBuffer: 16 * 1024 ** 2, timeout: 900_000 })
+    const { stdout } = await promisify(execFile)(process.execPath, [recipe], {
+      cwd: folder,
+      maxBuffer: 16 * 1024 ** 2,
+      timeout: 900_000,
+    })
     return JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
   } catch (error) {
     const stderr = typeof error === 'object' && error !== null && 'stderr' in error ? String(error.stderr) : ''
-    throw new LilypadError('CONFIG_INVALID', 'The build recipe of the module failed.', { details: [`Recipe: ${recipe}`, ...stderr.trim().split('\n').slice(-5)], cause: error })
+    throw new LilypadError('CONFIG_INVALID', 'The build recipe of the module failed.', {
+      details: [`Recipe: ${recipe}`, ...stderr.trim().split('\n').slice(-5)],
+      cause: error,
+    })
   }
 }
 
 /** A version that is in the registry and known to the solver. */
-export type PublishedModule = { readonly name: string; readonly version: string; readonly moduleVersion: Bytes32; readonly transaction: string | null }
+export type PublishedModule = {
+  readonly name: string
+  readonly version: string
+  readonly moduleVersion: Bytes32
+  readonly transaction: string | null
+}
 
 /** Registers a built module on chain and gives its manifest and program to the solver. Doing it again changes nothing. */
-export async function publishModule(options: { readonly built: BuiltModule; readonly client: ChainClient; readonly network: Network }): Promise<PublishedModule> {
+export async function publishModule(options: {
+  readonly built: BuiltModule
+  readonly client: ChainClient
+  readonly network: Network
+}): Promise<PublishedModule> {
   const { built, client, network } = options
   const { manifest, programPath } = built
   const chain = toLilypadChain(network)
@@ -89,6 +137,7 @@ export async function publishModule(options: { readonly built: BuiltModule; read
   }
   const solver = createSolverClient({ url: network.solverUrl, domain: signingDomain(chain) })
   await solver.publishModule(manifest)
-  if (programPath && manifest.runtime.kind === 'wasm') await solver.uploadArtifact(manifest.runtime.program.sha256, await readFile(programPath))
+  if (programPath && manifest.runtime.kind === 'wasm')
+    await solver.uploadArtifact(manifest.runtime.program.sha256, await readFile(programPath))
   return { name: manifest.name, version: manifest.version, moduleVersion, transaction }
 }

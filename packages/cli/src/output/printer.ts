@@ -15,7 +15,10 @@ export type Printer = {
 /** Makes text of others safe for a terminal: no control sequences, no line breaks, cut. */
 export function plainText(text: string, length = 200): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
-  const plain = stripVTControlCharacters(text).replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]+/g, ' ')
+  const plain = stripVTControlCharacters(text).replace(
+    /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]+/g,
+    ' ',
+  )
   return plain.length > length ? `${plain.slice(0, length - 1)}…` : plain
 }
 
@@ -32,7 +35,9 @@ export function createPrinter(options: { readonly isJson: boolean }): Printer {
     isJson,
     result(value, lines) {
       clear()
-      const text = isJson ? JSON.stringify(value, (_, item) => (typeof item === 'bigint' ? item.toString() : item)) : lines.join('\n')
+      const text = isJson
+        ? JSON.stringify(value, (_, item) => (typeof item === 'bigint' ? item.toString() : item))
+        : lines.join('\n')
       process.stdout.write(`${text}\n`)
     },
     step(name, text) {

@@ -11,7 +11,10 @@ const utf8 = new TextEncoder()
 export const DsseEnvelope = z.strictObject({
   payloadType: z.literal(payloadType),
   payload: z.base64(),
-  signatures: z.array(z.strictObject({ keyid: z.string().max(128), sig: z.base64() })).min(1).max(8),
+  signatures: z
+    .array(z.strictObject({ keyid: z.string().max(128), sig: z.base64() }))
+    .min(1)
+    .max(8),
 })
 export type DsseEnvelope = z.output<typeof DsseEnvelope>
 
@@ -53,5 +56,8 @@ export function toDsseEnvelope(manifest: JobManifest, signature: Signature): Dss
 export function findDsseSigner(envelope: DsseEnvelope): Address | undefined {
   const [signature] = envelope.signatures
   if (!signature) return undefined
-  return findSigner(keccak256(preAuthenticationEncoding(fromBase64(envelope.payload))), toHex(fromBase64(signature.sig)))
+  return findSigner(
+    keccak256(preAuthenticationEncoding(fromBase64(envelope.payload))),
+    toHex(fromBase64(signature.sig)),
+  )
 }

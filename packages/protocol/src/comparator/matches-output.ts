@@ -15,9 +15,13 @@ const parse = (bytes: Uint8Array): unknown => JSON.parse(new TextDecoder('utf-8'
 
 function matchesJson(expected: unknown, actual: unknown, tolerance: number): boolean {
   if (typeof expected === 'number' && typeof actual === 'number') return Math.abs(expected - actual) <= tolerance
-  if (typeof expected !== 'object' || typeof actual !== 'object' || expected === null || actual === null) return expected === actual
+  if (typeof expected !== 'object' || typeof actual !== 'object' || expected === null || actual === null)
+    return expected === actual
   if (Array.isArray(expected) !== Array.isArray(actual)) return false
   const left = new Map(Object.entries(expected))
   const right = new Map(Object.entries(actual))
-  return left.size === right.size && [...left].every(([key, value]) => right.has(key) && matchesJson(value, right.get(key), tolerance))
+  return (
+    left.size === right.size &&
+    [...left].every(([key, value]) => right.has(key) && matchesJson(value, right.get(key), tolerance))
+  )
 }

@@ -17,7 +17,10 @@ function loadNativeCrypto(): CryptoBackend | undefined {
     const keccak = require('keccak/bindings.js') as NativeKeccak
     return {
       name: 'native',
-      keccak256: (bytes) => keccak('keccak256').update(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)).digest(),
+      keccak256: (bytes) =>
+        keccak('keccak256')
+          .update(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
+          .digest(),
       sha256: (bytes) => createHash('sha256').update(bytes).digest(),
       publicKey: (privateKey) => secp256k1.publicKeyCreate(privateKey, false),
       sign(digest, privateKey) {

@@ -1,13 +1,24 @@
 /** How each audience sees an error: HTTP status, OpenAI error type, what an MCP model is told, log level, whether a retry can help. */
 export type ErrorRow = {
   readonly http: number
-  readonly openai: 'invalid_request_error' | 'authentication_error' | 'permission_error' | 'rate_limit_error' | 'server_error'
+  readonly openai:
+    | 'invalid_request_error'
+    | 'authentication_error'
+    | 'permission_error'
+    | 'rate_limit_error'
+    | 'server_error'
   readonly mcp: 'shown' | 'reference'
   readonly log: 'info' | 'warn' | 'error'
   readonly retryable: boolean
 }
 
-const caller = (http: number): ErrorRow => ({ http, openai: 'invalid_request_error', mcp: 'shown', log: 'info', retryable: false })
+const caller = (http: number): ErrorRow => ({
+  http,
+  openai: 'invalid_request_error',
+  mcp: 'shown',
+  log: 'info',
+  retryable: false,
+})
 const later = (http: number): ErrorRow => ({ http, openai: 'server_error', mcp: 'shown', log: 'warn', retryable: true })
 
 /** One row per code. A code is stable: clients branch on it. */

@@ -48,7 +48,12 @@ export class LilypadError extends Error {
     const { details = [], hint, charged = 'none', cause, retryable = errorTable[code].retryable } = options
     const docsPath = `docs/errors.md#${code.toLowerCase().replaceAll('_', '-')}`
     super(
-      [shortMessage, ...details.map((detail) => `  ${detail}`), `  Charged: ${charged}`, ...(hint ? [`  Hint: ${hint}`] : [])].join('\n'),
+      [
+        shortMessage,
+        ...details.map((detail) => `  ${detail}`),
+        `  Charged: ${charged}`,
+        ...(hint ? [`  Hint: ${hint}`] : []),
+      ].join('\n'),
       cause === undefined ? {} : { cause },
     )
     this.code = code
@@ -98,11 +103,16 @@ export class LilypadError extends Error {
 /** Makes any thrown value one of ours; what is not is an internal error whose text stays in the cause. */
 export function toLilypadError(error: unknown): LilypadError {
   if (LilypadError.is(error)) return error
-  return new LilypadError('INTERNAL', 'Something went wrong inside; the cause is in the log of this process.', { cause: error })
+  return new LilypadError('INTERNAL', 'Something went wrong inside; the cause is in the log of this process.', {
+    cause: error,
+  })
 }
 
 /** Rebuilds an error that came over the wire. Its text is quoted from another party: shown, never followed. */
-export function fromErrorBody(body: unknown, fallback: { readonly code: ErrorCode; readonly message: string }): LilypadError {
+export function fromErrorBody(
+  body: unknown,
+  fallback: { readonly code: ErrorCode; readonly message: string },
+): LilypadError {
   const parsed = ErrorBody.safeParse(body)
   if (!parsed.success) return new LilypadError(fallback.code, fallback.message)
   const { code, message, details, hint, charged, retryable } = parsed.data.error

@@ -28,10 +28,25 @@ export const ProviderFrame = z.discriminatedUnion('type', [
   /** Replaces all asks of this provider. */
   z.strictObject({ type: z.literal('asks'), asks: z.array(SignedAsk).max(1000) }),
   z.strictObject({ type: z.literal('accepted'), orderHash: Bytes32 }),
-  z.strictObject({ type: z.literal('declined'), orderHash: Bytes32, code: z.string().max(64), reason: z.string().max(400) }),
+  z.strictObject({
+    type: z.literal('declined'),
+    orderHash: Bytes32,
+    code: z.string().max(64),
+    reason: z.string().max(400),
+  }),
   z.strictObject({ type: z.literal('started'), orderHash: Bytes32 }),
-  z.strictObject({ type: z.literal('progress'), orderHash: Bytes32, fraction: z.number().min(0).max(1), text: z.string().max(200) }),
-  z.strictObject({ type: z.literal('log'), orderHash: Bytes32, stream: z.enum(['stdout', 'stderr']), data: z.base64().max(90_000) }),
+  z.strictObject({
+    type: z.literal('progress'),
+    orderHash: Bytes32,
+    fraction: z.number().min(0).max(1),
+    text: z.string().max(200),
+  }),
+  z.strictObject({
+    type: z.literal('log'),
+    orderHash: Bytes32,
+    stream: z.enum(['stdout', 'stderr']),
+    data: z.base64().max(90_000),
+  }),
   z.strictObject({ type: z.literal('delivered'), orderHash: Bytes32, delivery: Delivery }),
   /** The voucher is on the provider's disk. */
   z.strictObject({ type: z.literal('acknowledged'), orderHash: Bytes32 }),

@@ -48,12 +48,26 @@ export const ModuleListing = z.object({
   publishedAtBlock: Counter,
   manifest: ModuleManifest,
   /** Lowest price any connected provider asks for a job, before metered units; null when nobody offers it now. */
-  offers: z.array(z.object({ provider: Address, pricePerJob: TokenAmount, pricePerSecond: TokenAmount, pricePerInputUnit: TokenAmount, pricePerOutputUnit: TokenAmount, token: Address })).max(100),
+  offers: z
+    .array(
+      z.object({
+        provider: Address,
+        pricePerJob: TokenAmount,
+        pricePerSecond: TokenAmount,
+        pricePerInputUnit: TokenAmount,
+        pricePerOutputUnit: TokenAmount,
+        token: Address,
+      }),
+    )
+    .max(100),
 })
 export type ModuleListing = z.output<typeof ModuleListing>
 
 /** `GET /modules?query=&limit=&cursor=`: newest version of each module, best match first. */
-export const ModuleList = z.object({ modules: z.array(ModuleListing).max(100), nextCursor: z.string().max(200).nullable() })
+export const ModuleList = z.object({
+  modules: z.array(ModuleListing).max(100),
+  nextCursor: z.string().max(200).nullable(),
+})
 export type ModuleList = z.output<typeof ModuleList>
 
 /** `POST /modules`: the manifest of a version that is already in the registry. Answer: {@link ModuleListing}. */
@@ -103,7 +117,12 @@ export const OrderRequest = z.strictObject({
 export type OrderRequest = z.output<typeof OrderRequest>
 
 /** The provider's delivery: the signed receipt, the manifest it commits to, and a signature over that manifest by itself. */
-export const Delivery = z.strictObject({ receipt: Receipt, signature: Signature, manifest: JobManifest, manifestSignature: Signature })
+export const Delivery = z.strictObject({
+  receipt: Receipt,
+  signature: Signature,
+  manifest: JobManifest,
+  manifestSignature: Signature,
+})
 export type Delivery = z.output<typeof Delivery>
 
 /** A job as its requester sees it. */
@@ -128,7 +147,12 @@ export type JobView = z.output<typeof JobView>
 /** An entry of a job's event stream (`GET /jobs/{orderHash}/events`, server-sent events). */
 export const JobEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('state'), sequence: Counter, state: z.enum(jobStates), at: UnixSeconds }),
-  z.object({ type: z.literal('progress'), sequence: Counter, fraction: z.number().min(0).max(1), text: z.string().max(200) }),
+  z.object({
+    type: z.literal('progress'),
+    sequence: Counter,
+    fraction: z.number().min(0).max(1),
+    text: z.string().max(200),
+  }),
   z.object({ type: z.literal('log'), sequence: Counter, stream: z.enum(['stdout', 'stderr']), data: z.base64() }),
 ])
 export type JobEvent = z.output<typeof JobEvent>

@@ -12,7 +12,16 @@ export const jobPredicateType = 'https://lilypad.tech/attestation/job/v1'
 
 /** How the program ended, in words of the executor. */
 export const JobOutcome = z.strictObject({
-  kind: z.enum(['exited', 'timed-out', 'out-of-memory', 'log-limit', 'output-limit', 'refused-output', 'cancelled', 'trapped']),
+  kind: z.enum([
+    'exited',
+    'timed-out',
+    'out-of-memory',
+    'log-limit',
+    'output-limit',
+    'refused-output',
+    'cancelled',
+    'trapped',
+  ]),
   /** Exit code, for `exited`. */
   code: z.int().optional(),
   /** The executor's own words, never the program's. */
@@ -44,7 +53,13 @@ export const JobManifest = z.strictObject({
     outputs: z.array(z.strictObject({ path: OutputPath, bytes: Counter, sha256: Bytes32 })).max(100_000),
     logs: JobLogs,
     outcome: JobOutcome,
-    usage: z.strictObject({ runMilliseconds: Counter, meteredSeconds: Counter, inputUnits: Counter, outputUnits: Counter, outputBytes: Counter }),
+    usage: z.strictObject({
+      runMilliseconds: Counter,
+      meteredSeconds: Counter,
+      inputUnits: Counter,
+      outputUnits: Counter,
+      outputBytes: Counter,
+    }),
     machine: z.record(z.string().max(64), z.union([z.string().max(256), z.number(), z.boolean()])),
   }),
 })

@@ -8,7 +8,10 @@ export const FileInputSchema = z.strictObject({
   ...common,
   type: z.literal('object'),
   format: z.literal('lilypad-file'),
-  mediaTypes: z.array(z.string().regex(/^[a-z]+\/[a-z0-9.+-]+$/)).min(1).max(32),
+  mediaTypes: z
+    .array(z.string().regex(/^[a-z]+\/[a-z0-9.+-]+$/))
+    .min(1)
+    .max(32),
   maxBytes: z.int().min(1),
 })
 
@@ -54,7 +57,9 @@ export const InputName = z
  */
 export const InputSchema = z.strictObject({
   type: z.literal('object'),
-  properties: z.record(InputName, InputPropertySchema).refine((properties) => Object.keys(properties).length <= 64, 'more than 64 inputs'),
+  properties: z
+    .record(InputName, InputPropertySchema)
+    .refine((properties) => Object.keys(properties).length <= 64, 'more than 64 inputs'),
   required: z.array(InputName).max(64).default([]),
   additionalProperties: z.literal(false),
 })

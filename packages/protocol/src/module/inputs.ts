@@ -19,7 +19,13 @@ const FileValue = z.strictObject({ $file: InputFile })
 /** Inputs of a job: scalars, lists of scalars, and files by digest. */
 export const JobInputs = z.record(
   z.string().max(64),
-  z.union([FileValue, z.string().max(1_000_000), z.number(), z.boolean(), z.array(z.union([z.string(), z.number(), z.boolean()])).max(10_000)]),
+  z.union([
+    FileValue,
+    z.string().max(1_000_000),
+    z.number(),
+    z.boolean(),
+    z.array(z.union([z.string(), z.number(), z.boolean()])).max(10_000),
+  ]),
 )
 export type JobInputs = z.output<typeof JobInputs>
 
@@ -58,7 +64,8 @@ function findProblem(name: string, schema: InputPropertySchema, value: JobInputs
       const file = FileValue.safeParse(value)
       if (!file.success) return expected(`a file (${schema.mediaTypes.join(', ')})`)
       const { mediaType, bytes } = file.data.$file
-      if (!schema.mediaTypes.includes(mediaType)) return `${name}: expected a file of type ${schema.mediaTypes.join(' or ')}, got ${quote(mediaType)}`
+      if (!schema.mediaTypes.includes(mediaType))
+        return `${name}: expected a file of type ${schema.mediaTypes.join(' or ')}, got ${quote(mediaType)}`
       if (bytes > schema.maxBytes) return `${name}: expected at most ${schema.maxBytes} bytes, got ${bytes}`
       return undefined
     }
@@ -66,7 +73,8 @@ function findProblem(name: string, schema: InputPropertySchema, value: JobInputs
       if (typeof value !== 'string') return expected('text')
       const length = [...value].length
       if (schema.const !== undefined && value !== schema.const) return expected(quote(schema.const))
-      if (schema.enum && !schema.enum.includes(value)) return expected(`one of ${schema.enum.map(quote).join(', ').slice(0, 300)}`)
+      if (schema.enum && !schema.enum.includes(value))
+        return expected(`one of ${schema.enum.map(quote).join(', ').slice(0, 300)}`)
       if (length < (schema.minLength ?? 0)) return expected(`at least ${schema.minLength} characters`)
       if (length > schema.maxLength) return `${name}: expected at most ${schema.maxLength} characters, got ${length}`
       if (value.includes('\u0000')) return `${name}: expected text without NUL characters`
@@ -84,8 +92,10 @@ function findProblem(name: string, schema: InputPropertySchema, value: JobInputs
       return typeof value === 'boolean' ? undefined : expected('true or false')
     case 'array': {
       if (!Array.isArray(value)) return expected('a list')
-      if (value.length < (schema.minItems ?? 0)) return `${name}: expected at least ${schema.minItems} items, got ${value.length}`
-      if (value.length > schema.maxItems) return `${name}: expected at most ${schema.maxItems} items, got ${value.length}`
+      if (value.length < (schema.minItems ?? 0))
+        return `${name}: expected at least ${schema.minItems} items, got ${value.length}`
+      if (value.length > schema.maxItems)
+        return `${name}: expected at most ${schema.maxItems} items, got ${value.length}`
       for (const [index, item] of value.entries()) {
         const problem = findProblem(`${name}[${index}]`, schema.items, item)
         if (problem) return problem
@@ -101,7 +111,10 @@ function findProblem(name: string, schema: InputPropertySchema, value: JobInputs
  */
 export function parseInputs(schema: InputSchema, inputs: unknown): JobInputs {
   const parsed = JobInputs.safeParse(inputs)
-  if (!parsed.success) throw new InputsInvalidError([`inputs: expected an object of text, numbers, booleans, lists and files, got ${quote(inputs)}`])
+  if (!parsed.success)
+    throw new InputsInvalidError([
+      `inputs: expected an object of text, numbers, booleans, lists and files, got ${quote(inputs)}`,
+    ])
   const given = new Map(Object.entries(parsed.data))
   const problems: string[] = []
   const result: Record<string, JobInputs[string]> = {}

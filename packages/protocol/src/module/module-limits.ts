@@ -5,16 +5,28 @@ const GiB = 1024 ** 3
 /** What one run of a module may use. A provider enforces every number and may refuse a module that asks for more than it has. */
 export const ModuleLimits = z.strictObject({
   timeoutSeconds: z.int().min(1).max(86_400),
-  memoryBytes: z.int().min(1024 ** 2).max(2048 * GiB),
+  memoryBytes: z
+    .int()
+    .min(1024 ** 2)
+    .max(2048 * GiB),
   /** Thousandths of a CPU. */
   cpuMillis: z.int().min(100).max(256_000),
   /** Sum of all output files. */
-  outputBytes: z.int().min(0).max(1024 * GiB),
+  outputBytes: z
+    .int()
+    .min(0)
+    .max(1024 * GiB),
   outputFiles: z.int().min(0).max(100_000),
   /** Kept of stdout and of stderr, each; a program that writes 16 times as much is stopped. */
-  logBytes: z.int().min(0).max(64 * 1024 ** 2),
+  logBytes: z
+    .int()
+    .min(0)
+    .max(64 * 1024 ** 2),
   /** Private writable space besides `/out`. */
-  scratchBytes: z.int().min(0).max(1024 * GiB),
+  scratchBytes: z
+    .int()
+    .min(0)
+    .max(1024 * GiB),
   pids: z.int().min(1).max(32_768),
 })
 export type ModuleLimits = z.output<typeof ModuleLimits>

@@ -9,13 +9,17 @@ import { InputName, InputSchema } from './input-schema.ts'
 import { ModuleLimits } from './module-limits.ts'
 
 /** Name of a module, unique in a registry. */
-export const ModuleName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'expected 1 to 63 of a-z, 0-9 and -, not starting with -')
+export const ModuleName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'expected 1 to 63 of a-z, 0-9 and -, not starting with -')
 export type ModuleName = z.output<typeof ModuleName>
 
 /** Digest of a container image's configuration: what the engine calls the image id. */
 export const ImageDigest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
-const Environment = z.record(z.string().regex(/^(?!LD_|NVIDIA_)[A-Z][A-Z0-9_]{0,63}$/), z.string().max(4096)).default({})
+const Environment = z
+  .record(z.string().regex(/^(?!LD_|NVIDIA_)[A-Z][A-Z0-9_]{0,63}$/), z.string().max(4096))
+  .default({})
 const Arguments = z.array(z.string().max(8192)).max(128)
 const Stdin = z.enum(['none', 'inputs'])
 
@@ -23,7 +27,14 @@ const Stdin = z.enum(['none', 'inputs'])
 export const ModuleRuntime = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('wasm'),
-    program: z.strictObject({ sha256: Bytes32, bytes: z.int().min(1).max(1024 ** 3), mediaType: z.literal('application/wasm') }),
+    program: z.strictObject({
+      sha256: Bytes32,
+      bytes: z
+        .int()
+        .min(1)
+        .max(1024 ** 3),
+      mediaType: z.literal('application/wasm'),
+    }),
     args: Arguments,
     stdin: Stdin,
     env: Environment,
@@ -94,7 +105,10 @@ export const ModuleManifest = z.strictObject({
     .array(
       z.strictObject({
         title: text(120),
-        inputs: z.record(InputName, z.union([z.string(), z.number(), z.boolean(), z.array(z.union([z.string(), z.number(), z.boolean()]))])),
+        inputs: z.record(
+          InputName,
+          z.union([z.string(), z.number(), z.boolean(), z.array(z.union([z.string(), z.number(), z.boolean()]))]),
+        ),
         /** Input files, by path inside the module's folder. */
         files: z.record(InputName, OutputPath).default({}),
         /** Folder with the expected outputs. */

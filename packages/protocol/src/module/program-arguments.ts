@@ -22,7 +22,9 @@ export function inputFileName(input: string, mediaType: string): string {
 export function programInputs(inputs: JobInputs): { readonly [name: string]: unknown } {
   return Object.fromEntries(
     Object.entries(inputs).map(([name, value]) =>
-      typeof value === 'object' && '$file' in value ? [name, { path: `/in/${inputFileName(name, value.$file.mediaType)}` }] : [name, value],
+      typeof value === 'object' && '$file' in value
+        ? [name, { path: `/in/${inputFileName(name, value.$file.mediaType)}` }]
+        : [name, value],
     ),
   )
 }
@@ -37,7 +39,8 @@ export function programArguments(args: readonly string[], schema: InputSchema, i
     if (name === undefined || !Object.hasOwn(schema.properties, name)) return argument
     const value = inputs[name]
     if (value === undefined) return ''
-    if (typeof value === 'object') return '$file' in value ? `/in/${inputFileName(name, value.$file.mediaType)}` : JSON.stringify(value)
+    if (typeof value === 'object')
+      return '$file' in value ? `/in/${inputFileName(name, value.$file.mediaType)}` : JSON.stringify(value)
     return String(value)
   })
 }

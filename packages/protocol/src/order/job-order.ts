@@ -27,7 +27,10 @@ export const JobOrder = z.strictObject({
   startBy: UnixSeconds,
   deliverBy: UnixSeconds,
   /** Index into {@link verificationPolicies}. */
-  verification: z.int().min(0).max(verificationPolicies.length - 1),
+  verification: z
+    .int()
+    .min(0)
+    .max(verificationPolicies.length - 1),
   /** Keccak of a secret revealed after the receipt; decides with the receipt whether the job is audited. */
   auditCommit: Bytes32,
 })

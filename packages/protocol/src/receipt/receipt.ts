@@ -12,7 +12,10 @@ export type ReceiptStatus = (typeof receiptStatuses)[number]
 export const Receipt = z.strictObject({
   orderHash: Bytes32,
   /** Index into {@link receiptStatuses}. */
-  status: z.int().min(0).max(receiptStatuses.length - 1),
+  status: z
+    .int()
+    .min(0)
+    .max(receiptStatuses.length - 1),
   /** SHA-256 of the canonical JSON of the job manifest. */
   manifestDigest: Bytes32,
   /** Merkle root over path, size and SHA-256 of every output file. */

@@ -12,7 +12,10 @@ export const Verdict = z.strictObject({
   /** Keccak of the comparator's name and options. */
   comparator: Bytes32,
   /** Index into {@link verdictOutcomes}. */
-  outcome: z.int().min(0).max(verdictOutcomes.length - 1),
+  outcome: z
+    .int()
+    .min(0)
+    .max(verdictOutcomes.length - 1),
   evidenceDigest: Bytes32,
 })
 export type Verdict = z.output<typeof Verdict>

@@ -27,7 +27,12 @@ export class WrongChainError extends LilypadError {
 export class ContractRevertedError extends LilypadError {
   override readonly name = 'ContractRevertedError'
   readonly errorName: string
-  constructor(options: { readonly errorName: string; readonly args: readonly unknown[]; readonly functionName: string; readonly cause?: unknown }) {
+  constructor(options: {
+    readonly errorName: string
+    readonly args: readonly unknown[]
+    readonly functionName: string
+    readonly cause?: unknown
+  }) {
     const { errorName, args, functionName, cause } = options
     super('CONTRACT_REVERTED', `The contract refused \`${functionName}\`: ${errorName}.`, {
       details: args.length > 0 ? [`Arguments: ${args.map(String).join(', ').slice(0, 500)}`] : [],
@@ -42,7 +47,10 @@ export class ContractRevertedError extends LilypadError {
 export class InsufficientGasError extends LilypadError {
   override readonly name = 'InsufficientGasError'
   constructor(cause: unknown) {
-    super('INSUFFICIENT_BALANCE', 'The sending account has too little ether to pay for gas.', { hint: 'send it some ether, then try again', cause })
+    super('INSUFFICIENT_BALANCE', 'The sending account has too little ether to pay for gas.', {
+      hint: 'send it some ether, then try again',
+      cause,
+    })
   }
 }
 
@@ -58,7 +66,9 @@ export async function translateChainErrors<T>(functionName: string, call: () => 
       throw new ContractRevertedError({ errorName, args: reverted.data?.args ?? [], functionName, cause: error })
     }
     if (error.walk((cause) => cause instanceof InsufficientFundsError)) throw new InsufficientGasError(error)
-    const unreachable = error.walk((cause) => cause instanceof HttpRequestError || cause instanceof TimeoutError || cause instanceof TypeError)
+    const unreachable = error.walk(
+      (cause) => cause instanceof HttpRequestError || cause instanceof TimeoutError || cause instanceof TypeError,
+    )
     if (unreachable) throw new RpcUnreachableError(error)
     throw new LilypadError('INTERNAL', `The chain call \`${functionName}\` failed.`, { cause: error })
   }

@@ -1,5 +1,5 @@
 import type { Abi, Hash, TransactionReceipt } from 'viem'
-import { ContractRevertedError, RpcUnreachableError, translateChainErrors } from './chain-errors.ts'
+import { ContractRevertedError, type RpcUnreachableError, translateChainErrors } from './chain-errors.ts'
 import type { ChainClient } from './lilypad-chain.ts'
 
 /** A contract call, checked and unsent: to send, to simulate, or to put in a batch. */
@@ -30,8 +30,15 @@ export async function sendCall(client: ChainClient, call: ContractCall): Promise
  */
 export async function sendCallSync(client: ChainClient, call: ContractCall): Promise<TransactionReceipt> {
   const hash = await sendCall(client, call)
-  const receipt = await translateChainErrors(call.functionName, () => client.waitForTransactionReceipt({ hash, timeout: 60_000 }))
-  if (receipt.status !== 'success') throw new ContractRevertedError({ errorName: 'reverted in the block', args: [hash], functionName: call.functionName })
+  const receipt = await translateChainErrors(call.functionName, () =>
+    client.waitForTransactionReceipt({ hash, timeout: 60_000 }),
+  )
+  if (receipt.status !== 'success')
+    throw new ContractRevertedError({
+      errorName: 'reverted in the block',
+      args: [hash],
+      functionName: call.functionName,
+    })
   return receipt
 }
 

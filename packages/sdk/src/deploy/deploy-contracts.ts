@@ -1,4 +1,11 @@
-import { jobVaultAbi, jobVaultBytecode, lilyTokenAbi, lilyTokenBytecode, moduleRegistryAbi, moduleRegistryBytecode } from '@lilypad-agents/abi'
+import {
+  jobVaultAbi,
+  jobVaultBytecode,
+  lilyTokenAbi,
+  lilyTokenBytecode,
+  moduleRegistryAbi,
+  moduleRegistryBytecode,
+} from '@lilypad-agents/abi'
 import type { Address } from '@lilypad-agents/protocol'
 import type { Abi } from 'viem'
 import { ContractRevertedError, translateChainErrors } from '../chain/chain-errors.ts'
@@ -24,13 +31,26 @@ export async function deployContracts(client: ChainClient, options: DeploymentOp
   if (!account) throw new TypeError('the client has no account to deploy from')
   const deploy = (name: string, abi: Abi, bytecode: `0x${string}`, args: readonly unknown[]) =>
     translateChainErrors(`deploy ${name}`, async () => {
-      const hash = await client.deployContract({ abi, bytecode, args, account } as Parameters<ChainClient['deployContract']>[0])
+      const hash = await client.deployContract({ abi, bytecode, args, account } as Parameters<
+        ChainClient['deployContract']
+      >[0])
       const { contractAddress, status } = await client.waitForTransactionReceipt({ hash })
-      if (status !== 'success' || !contractAddress) throw new ContractRevertedError({ errorName: 'reverted in the block', args: [hash], functionName: `deploy ${name}` })
+      if (status !== 'success' || !contractAddress)
+        throw new ContractRevertedError({
+          errorName: 'reverted in the block',
+          args: [hash],
+          functionName: `deploy ${name}`,
+        })
       return contractAddress.toLowerCase() as Address
     })
   const lilyToken = await deploy('LilyToken', lilyTokenAbi, lilyTokenBytecode, [recipient])
   const moduleRegistry = await deploy('ModuleRegistry', moduleRegistryAbi, moduleRegistryBytecode, [])
-  const jobVault = await deploy('JobVault', jobVaultAbi, jobVaultBytecode, [moduleRegistry, treasury, solverFeeBips, protocolFeeBips, withdrawDelaySeconds])
+  const jobVault = await deploy('JobVault', jobVaultAbi, jobVaultBytecode, [
+    moduleRegistry,
+    treasury,
+    solverFeeBips,
+    protocolFeeBips,
+    withdrawDelaySeconds,
+  ])
   return { jobVault, moduleRegistry, lilyToken }
 }

@@ -45,17 +45,34 @@ export class DigestMismatchError extends LilypadError {
   }
 }
 
-type CallOptions = { readonly method?: string; readonly body?: BodyInit; readonly headers?: Record<string, string>; readonly timeoutSeconds?: number }
+type CallOptions = {
+  readonly method?: string
+  readonly body?: BodyInit
+  readonly headers?: Record<string, string>
+  readonly timeoutSeconds?: number
+}
 
 /** Speaks to one solver over HTTP. Every answer is parsed; errors come back as the classes and codes of the protocol. */
-export function createSolverClient(options: { readonly url: string; readonly domain: SigningDomain; readonly fetch?: typeof fetch }) {
+export function createSolverClient(options: {
+  readonly url: string
+  readonly domain: SigningDomain
+  readonly fetch?: typeof fetch
+}) {
   const { url, domain, fetch: send = globalThis.fetch } = options
   const base = url.replace(/\/$/, '')
 
-  async function call(path: string, { method = 'GET', body, headers = {}, timeoutSeconds = 30 }: CallOptions = {}): Promise<Response> {
+  async function call(
+    path: string,
+    { method = 'GET', body, headers = {}, timeoutSeconds = 30 }: CallOptions = {},
+  ): Promise<Response> {
     let response: Response
     try {
-      response = await send(`${base}${path}`, { method, headers, signal: AbortSignal.timeout(timeoutSeconds * 1000), ...(body === undefined ? {} : { body }) })
+      response = await send(`${base}${path}`, {
+        method,
+        headers,
+        signal: AbortSignal.timeout(timeoutSeconds * 1000),
+        ...(body === undefined ? {} : { body }),
+      })
     } catch (error) {
       throw new SolverUnreachableError(url, error)
     }
@@ -68,10 +85,17 @@ export function createSolverClient(options: { readonly url: string; readonly dom
       json = undefined
     }
     const isGateway = response.status === 502 || response.status === 503 || response.status === 504
-    throw fromErrorBody(json, { code: isGateway ? 'SOLVER_UNREACHABLE' : 'INVALID_REQUEST', message: `The solver answered with status ${response.status}.` })
+    throw fromErrorBody(json, {
+      code: isGateway ? 'SOLVER_UNREACHABLE' : 'INVALID_REQUEST',
+      message: `The solver answered with status ${response.status}.`,
+    })
   }
 
-  async function callJson<S extends z.ZodType>(schema: S, path: string, callOptions?: CallOptions): Promise<z.output<S>> {
+  async function callJson<S extends z.ZodType>(
+    schema: S,
+    path: string,
+    callOptions?: CallOptions,
+  ): Promise<z.output<S>> {
     const response = await call(path, callOptions)
     let json: unknown
     try {
@@ -82,8 +106,14 @@ export function createSolverClient(options: { readonly url: string; readonly dom
     return parseWire(schema, json, 'answer of the solver')
   }
 
-  const post = (value: unknown): CallOptions => ({ method: 'POST', body: JSON.stringify(value), headers: { 'content-type': 'application/json' } })
-  const authorized = (subject: Bytes32, signer: Signer) => ({ authorization: createAuthorization(domain, subject, signer, new Date()) })
+  const post = (value: unknown): CallOptions => ({
+    method: 'POST',
+    body: JSON.stringify(value),
+    headers: { 'content-type': 'application/json' },
+  })
+  const authorized = (subject: Bytes32, signer: Signer) => ({
+    authorization: createAuthorization(domain, subject, signer, new Date()),
+  })
 
   async function readBlob(response: Response, digest: Bytes32): Promise<Uint8Array> {
     let bytes: Uint8Array
@@ -100,36 +130,60 @@ export function createSolverClient(options: { readonly url: string; readonly dom
   return {
     url: base,
     getNetwork: () => callJson(NetworkInfo, '/network'),
-    listModules(query: { readonly query?: string; readonly limit?: number; readonly cursor?: string } = {}): Promise<ModuleList> {
+    listModules(
+      query: { readonly query?: string; readonly limit?: number; readonly cursor?: string } = {},
+    ): Promise<ModuleList> {
       const parameters = new URLSearchParams()
       if (query.query) parameters.set('query', query.query)
       if (query.limit) parameters.set('limit', String(query.limit))
       if (query.cursor) parameters.set('cursor', query.cursor)
       return callJson(ModuleList, `/modules?${parameters}`)
     },
-    getModule: (module: string): Promise<ModuleListing> => callJson(ModuleListing, `/modules/${encodeURIComponent(module)}`),
-    publishModule: (manifest: ModuleManifest): Promise<ModuleListing> => callJson(ModuleListing, '/modules', post(z.encode(PublishRequest, { manifest }))),
+    getModule: (module: string): Promise<ModuleListing> =>
+      callJson(ModuleListing, `/modules/${encodeURIComponent(module)}`),
+    publishModule: (manifest: ModuleManifest): Promise<ModuleListing> =>
+      callJson(ModuleListing, '/modules', post(z.encode(PublishRequest, { manifest }))),
     async uploadArtifact(digest: Bytes32, bytes: Uint8Array): Promise<void> {
       await call(`/artifacts/${digest}`, { method: 'PUT', body: bytes as Uint8Array<ArrayBuffer>, timeoutSeconds: 600 })
     },
     async downloadArtifact(digest: Bytes32): Promise<Uint8Array> {
       return readBlob(await call(`/artifacts/${digest}`, { timeoutSeconds: 600 }), digest)
     },
-    requestQuote: (request: QuoteRequest): Promise<Quote> => callJson(Quote, '/quotes', post(z.encode(QuoteRequest, request))),
-    postOrder: (request: OrderRequest): Promise<JobView> => callJson(JobView, '/jobs', post(z.encode(OrderRequest, request))),
+    requestQuote: (request: QuoteRequest): Promise<Quote> =>
+      callJson(Quote, '/quotes', post(z.encode(QuoteRequest, request))),
+    postOrder: (request: OrderRequest): Promise<JobView> =>
+      callJson(JobView, '/jobs', post(z.encode(OrderRequest, request))),
     async putInput(orderHash: Bytes32, digest: Bytes32, bytes: Uint8Array, signer: Signer): Promise<void> {
-      await call(`/jobs/${orderHash}/inputs/${digest}`, { method: 'PUT', body: bytes as Uint8Array<ArrayBuffer>, headers: authorized(orderHash, signer), timeoutSeconds: 600 })
+      await call(`/jobs/${orderHash}/inputs/${digest}`, {
+        method: 'PUT',
+        body: bytes as Uint8Array<ArrayBuffer>,
+        headers: authorized(orderHash, signer),
+        timeoutSeconds: 600,
+      })
     },
     /** Waits up to `waitSeconds` for something to change. */
     getJob: (orderHash: Bytes32, signer: Signer, waitSeconds = 0): Promise<JobView> =>
-      callJson(JobView, `/jobs/${orderHash}?waitSeconds=${waitSeconds}`, { headers: authorized(orderHash, signer), timeoutSeconds: waitSeconds + 15 }),
+      callJson(JobView, `/jobs/${orderHash}?waitSeconds=${waitSeconds}`, {
+        headers: authorized(orderHash, signer),
+        timeoutSeconds: waitSeconds + 15,
+      }),
     async getOutput(orderHash: Bytes32, digest: Bytes32, signer: Signer): Promise<Uint8Array> {
-      return readBlob(await call(`/jobs/${orderHash}/outputs/${digest}`, { headers: authorized(orderHash, signer), timeoutSeconds: 600 }), digest)
+      return readBlob(
+        await call(`/jobs/${orderHash}/outputs/${digest}`, {
+          headers: authorized(orderHash, signer),
+          timeoutSeconds: 600,
+        }),
+        digest,
+      )
     },
     acknowledge: (orderHash: Bytes32, request: AcknowledgementRequest): Promise<JobView> =>
       callJson(JobView, `/jobs/${orderHash}/acknowledgement`, post(z.encode(AcknowledgementSchema, request))),
     /** Progress, states and logs as they happen, until the stream ends; log bytes are the program's and nothing to obey. */
-    async *watchJob(orderHash: Bytes32, signer: Signer, watch: { readonly after?: number; readonly signal?: AbortSignal } = {}): AsyncGenerator<JobEvent> {
+    async *watchJob(
+      orderHash: Bytes32,
+      signer: Signer,
+      watch: { readonly after?: number; readonly signal?: AbortSignal } = {},
+    ): AsyncGenerator<JobEvent> {
       const { after = 0, signal } = watch
       let response: Response
       try {
@@ -140,7 +194,11 @@ export function createSolverClient(options: { readonly url: string; readonly dom
       } catch (error) {
         throw new SolverUnreachableError(url, error)
       }
-      if (!response.ok || !response.body) throw fromErrorBody(await response.json().catch(() => undefined), { code: 'SOLVER_UNREACHABLE', message: `The solver answered with status ${response.status}.` })
+      if (!response.ok || !response.body)
+        throw fromErrorBody(await response.json().catch(() => undefined), {
+          code: 'SOLVER_UNREACHABLE',
+          message: `The solver answered with status ${response.status}.`,
+        })
       let buffer = ''
       const decoder = new TextDecoder()
       for await (const chunk of response.body) {

@@ -10,7 +10,6 @@ import {
   type JobEvent,
   type JobInputs,
   type JobView,
-  jobOrderType,
   keccak256,
   laneId,
   LilypadError,
@@ -39,7 +38,16 @@ import { verifyBundle } from '../verify/verify-bundle.ts'
 import { verifySettlement } from '../verify/verify-settlement.ts'
 import { createKeyWallet, type KeyWallet, ReadOnlyError } from '../wallet/key-wallet.ts'
 import { type LedgerEntry, type SpendingPolicy, sumSpend } from '../wallet/spending-policy.ts'
-import { JobFailedError, JobNotRunError, JobUnknownError, PriceOverCapError, QuoteExpiredError, QuoteUnknownError, StillRunningError, VerificationFailedError } from './job-errors.ts'
+import {
+  JobFailedError,
+  JobNotRunError,
+  JobUnknownError,
+  PriceOverCapError,
+  QuoteExpiredError,
+  QuoteUnknownError,
+  StillRunningError,
+  VerificationFailedError,
+} from './job-errors.ts'
 
 /** A file given as an input. */
 export type GivenFile = { readonly bytes: Uint8Array; readonly mediaType: string; readonly name: string }
@@ -58,7 +66,12 @@ export type LilypadOptions = {
 }
 
 /** An output file by its path, with its bytes. */
-export type Output = { readonly path: string; readonly bytes: number; readonly sha256: Bytes32; readonly read: () => Promise<Uint8Array> }
+export type Output = {
+  readonly path: string
+  readonly bytes: number
+  readonly sha256: Bytes32
+  readonly read: () => Promise<Uint8Array>
+}
 
 const noSpending: SpendingPolicy = { perJob: 0n, perDay: 0n, total: 0n }
 const longPollSeconds = 20
@@ -73,7 +86,11 @@ export function createLilypad(options: LilypadOptions) {
   const chain = toLilypadChain(network)
   const domain = signingDomain(chain)
   const client = createChainClient({ chain })
-  const solver = createSolverClient({ url: network.solverUrl, domain, ...(options.fetch ? { fetch: options.fetch } : {}) })
+  const solver = createSolverClient({
+    url: network.solverUrl,
+    domain,
+    ...(options.fetch ? { fetch: options.fetch } : {}),
+  })
   const token = network.contracts.lilyToken
   const wallet: KeyWallet | undefined = signer ? createKeyWallet({ signer, domain, grant, policy }) : undefined
   const nowSeconds = () => Math.floor(now().getTime() / 1000)
@@ -84,7 +101,15 @@ export function createLilypad(options: LilypadOptions) {
   }
 
   const ledger = (transaction: StoreTransaction): readonly LedgerEntry[] =>
-    transaction.listJobs().map(({ order, price, state, orderedAt }) => ({ maxPrice: order.maxPrice, price, state, orderedAt, deliverBy: order.deliverBy }))
+    transaction
+      .listJobs()
+      .map(({ order, price, state, orderedAt }) => ({
+        maxPrice: order.maxPrice,
+        price,
+        state,
+        orderedAt,
+        deliverBy: order.deliverBy,
+      }))
 
   async function getStoredJob(orderHash: Bytes32): Promise<StoredJob> {
     const job = await store.transaction((transaction) => transaction.findJob(orderHash))
@@ -106,7 +131,14 @@ export function createLilypad(options: LilypadOptions) {
     updateJob(orderHash, (job) => {
       // What the relay says never takes back what was accepted here.
       const delivery = job.verified === null ? (view.delivery ?? job.delivery) : job.delivery
-      return { ...job, state: view.state, reservation: view.reservation ?? job.reservation, delivery, settlement: view.settlement ?? job.settlement, reason: view.reason ?? job.reason }
+      return {
+        ...job,
+        state: view.state,
+        reservation: view.reservation ?? job.reservation,
+        delivery,
+        settlement: view.settlement ?? job.settlement,
+        reason: view.reason ?? job.reason,
+      }
     })
 
   /** Sends the order (again) and the input files the relay lacks. */
@@ -164,10 +196,15 @@ export function createLilypad(options: LilypadOptions) {
       ...(provider === undefined ? {} : { provider }),
     })
     assertQuoteFits(answer, listing, inputs)
-    if (maxPrice !== undefined && answer.maxPrice > maxPrice) throw new PriceOverCapError({ cap: maxPrice, price: answer.maxPrice })
+    if (maxPrice !== undefined && answer.maxPrice > maxPrice)
+      throw new PriceOverCapError({ cap: maxPrice, price: answer.maxPrice })
     const version = await getVersion(client, { moduleVersion: listing.moduleVersion })
-    if (version.manifestDigest !== listing.manifestDigest) throw new LilypadError('VERIFICATION_FAILED', 'The registry has another manifest for this module version.')
-    if (version.isDeprecated) throw new LilypadError('MODULE_DEPRECATED', 'The author has deprecated this version of the module.', { hint: 'use a newer version' })
+    if (version.manifestDigest !== listing.manifestDigest)
+      throw new LilypadError('VERIFICATION_FAILED', 'The registry has another manifest for this module version.')
+    if (version.isDeprecated)
+      throw new LilypadError('MODULE_DEPRECATED', 'The author has deprecated this version of the module.', {
+        hint: 'use a newer version',
+      })
     const stored: StoredQuote = { quote: answer, module: listing.manifest, inputs }
     await store.transaction((transaction) => transaction.putQuote(stored))
     return stored
@@ -175,8 +212,15 @@ export function createLilypad(options: LilypadOptions) {
 
   function assertGenuine(listing: ModuleListing): void {
     const digest = moduleManifestDigest(listing.manifest)
-    const isGenuine = digest === listing.manifestDigest && moduleVersionId(listing.name, digest) === listing.moduleVersion && listing.manifest.name === listing.name
-    if (!isGenuine) throw new LilypadError('VERIFICATION_FAILED', 'The solver sent a manifest that is not the one of this module version.')
+    const isGenuine =
+      digest === listing.manifestDigest &&
+      moduleVersionId(listing.name, digest) === listing.moduleVersion &&
+      listing.manifest.name === listing.name
+    if (!isGenuine)
+      throw new LilypadError(
+        'VERIFICATION_FAILED',
+        'The solver sent a manifest that is not the one of this module version.',
+      )
   }
 
   function assertQuoteFits(answer: Quote, listing: ModuleListing, inputs: JobInputs): void {
@@ -189,7 +233,12 @@ export function createLilypad(options: LilypadOptions) {
       ask.token === token &&
       ask.validUntil >= answer.expiresAt &&
       askType.findSigner(domain, ask, signature) === ask.provider
-    if (!fits) throw new LilypadError('VERIFICATION_FAILED', 'The quote does not fit the request or its ask is not signed by the provider.', { hint: 'use another solver' })
+    if (!fits)
+      throw new LilypadError(
+        'VERIFICATION_FAILED',
+        'The quote does not fit the request or its ask is not signed by the provider.',
+        { hint: 'use another solver' },
+      )
   }
 
   /** Signs and places the order of a quote. The same quote again is the same job. */
@@ -205,7 +254,14 @@ export function createLilypad(options: LilypadOptions) {
       if (offer.expiresAt <= at) throw new QuoteExpiredError({ expiredAt: offer.expiresAt, now: at })
       const { ask } = offer.ask
       const auditSecret = toHex(crypto.getRandomValues(new Uint8Array(32)))
-      const lane = { payer, key, provider: ask.provider, solver: ask.solver, token: ask.token, lane: transaction.laneNumber() }
+      const lane = {
+        payer,
+        key,
+        provider: ask.provider,
+        solver: ask.solver,
+        token: ask.token,
+        lane: transaction.laneNumber(),
+      }
       const unsigned = {
         ...lane,
         moduleVersion: offer.moduleVersion,
@@ -218,7 +274,12 @@ export function createLilypad(options: LilypadOptions) {
         verification: 0,
         auditCommit: keccak256(auditSecret),
       }
-      const { orderHash, signature } = signOrder({ order: unsigned, module: module.name, ledger: ledger(transaction), nowSeconds: at })
+      const { orderHash, signature } = signOrder({
+        order: unsigned,
+        module: module.name,
+        ledger: ledger(transaction),
+        nowSeconds: at,
+      })
       const placed: StoredJob = {
         orderHash,
         quoteId,
@@ -247,7 +308,10 @@ export function createLilypad(options: LilypadOptions) {
   }
 
   /** Reads a job's newest state, waiting up to `waitSeconds` for it to end. Without a key, or with the solver away, what the store knows. */
-  async function getJob(orderHash: Bytes32, wait: { readonly waitSeconds?: number; readonly signal?: AbortSignal } = {}): Promise<StoredJob> {
+  async function getJob(
+    orderHash: Bytes32,
+    wait: { readonly waitSeconds?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<StoredJob> {
     const { waitSeconds = 0, signal } = wait
     const until = Date.now() + waitSeconds * 1000
     let job = await getStoredJob(orderHash)
@@ -266,7 +330,9 @@ export function createLilypad(options: LilypadOptions) {
     const { outputs } = delivery.manifest.predicate
     const total = outputs.reduce((sum, output) => sum + output.bytes, 0)
     if (total > module.limits.outputBytes || outputs.length > module.limits.outputFiles) {
-      throw new LilypadError('PAYLOAD_TOO_LARGE', 'The provider delivered more than the module may produce.', { details: [`Limit: ${module.limits.outputBytes} bytes   Delivered: ${total}`] })
+      throw new LilypadError('PAYLOAD_TOO_LARGE', 'The provider delivered more than the module may produce.', {
+        details: [`Limit: ${module.limits.outputBytes} bytes   Delivered: ${total}`],
+      })
     }
     for (const digest of new Set(outputs.map((output) => output.sha256))) {
       if (await store.findBlob(digest)) continue
@@ -358,7 +424,10 @@ export function createLilypad(options: LilypadOptions) {
     const unsent = await store.transaction((transaction) =>
       transaction
         .listJobs()
-        .filter((other) => other.acknowledgement && laneId(other.order) === lane && other.acknowledgement.voucher.jobs <= last)
+        .filter(
+          (other) =>
+            other.acknowledgement && laneId(other.order) === lane && other.acknowledgement.voucher.jobs <= last,
+        )
         .sort((a, b) => (a.acknowledgement?.voucher.jobs ?? 0) - (b.acknowledgement?.voucher.jobs ?? 0)),
     )
     const send = async (jobs: readonly StoredJob[]) => {
@@ -390,17 +459,32 @@ export function createLilypad(options: LilypadOptions) {
   ): Promise<{ readonly job: StoredJob; readonly outputs: readonly Output[]; readonly verification: Verification }> {
     const { timeoutSeconds = 600, signal } = wait
     let job = await getStoredJob(orderHash)
-    if (!job.delivery || job.verified === null) job = await getJob(orderHash, { waitSeconds: timeoutSeconds, ...(signal ? { signal } : {}) })
+    if (!job.delivery || job.verified === null)
+      job = await getJob(orderHash, { waitSeconds: timeoutSeconds, ...(signal ? { signal } : {}) })
     if (job.state === 'declined' || job.state === 'expired') {
-      throw new JobNotRunError({ code: job.state === 'declined' ? 'JOB_DECLINED' : 'JOB_EXPIRED', orderHash, reason: job.reason?.message ?? 'none' })
+      throw new JobNotRunError({
+        code: job.state === 'declined' ? 'JOB_DECLINED' : 'JOB_EXPIRED',
+        orderHash,
+        reason: job.reason?.message ?? 'none',
+      })
     }
     const { delivery } = job
-    if (!delivery) throw job.state === 'failed' ? new JobNotRunError({ code: 'JOB_EXPIRED', orderHash, reason: job.reason?.message ?? 'none' }) : new StillRunningError(orderHash, job.state)
+    if (!delivery)
+      throw job.state === 'failed'
+        ? new JobNotRunError({ code: 'JOB_EXPIRED', orderHash, reason: job.reason?.message ?? 'none' })
+        : new StillRunningError(orderHash, job.state)
     if (delivery.receipt.status !== 0) {
-      const isSigned = receiptType.findSigner(domain, delivery.receipt, delivery.signature) === job.order.provider && delivery.receipt.orderHash === orderHash
-      if (isSigned && delivery.receipt.price === 0n) await updateJob(orderHash, (current) => ({ ...current, price: 0n, verified: true }))
+      const isSigned =
+        receiptType.findSigner(domain, delivery.receipt, delivery.signature) === job.order.provider &&
+        delivery.receipt.orderHash === orderHash
+      if (isSigned && delivery.receipt.price === 0n)
+        await updateJob(orderHash, (current) => ({ ...current, price: 0n, verified: true }))
       const { outcome } = delivery.manifest.predicate
-      throw new JobFailedError({ orderHash, outcome: outcome.kind === 'exited' ? `exited with code ${outcome.code}` : outcome.kind, charged: 'none' })
+      throw new JobFailedError({
+        orderHash,
+        outcome: outcome.kind === 'exited' ? `exited with code ${outcome.code}` : outcome.kind,
+        charged: 'none',
+      })
     }
     const outputs = await fetchOutputs(job)
     const verification = await verifyOffline(job)
@@ -413,10 +497,14 @@ export function createLilypad(options: LilypadOptions) {
   }
 
   /** Waits until the record of an acknowledged job is on chain. */
-  async function waitForSettlement(orderHash: Bytes32, wait: { readonly timeoutSeconds?: number } = {}): Promise<StoredJob> {
+  async function waitForSettlement(
+    orderHash: Bytes32,
+    wait: { readonly timeoutSeconds?: number } = {},
+  ): Promise<StoredJob> {
     const until = Date.now() + (wait.timeoutSeconds ?? 60) * 1000
     let job = await getStoredJob(orderHash)
-    while (job.state !== 'settled' && Date.now() < until) job = await refresh(job, Math.min(longPollSeconds, Math.ceil((until - Date.now()) / 1000)))
+    while (job.state !== 'settled' && Date.now() < until)
+      job = await refresh(job, Math.min(longPollSeconds, Math.ceil((until - Date.now()) / 1000)))
     return job
   }
 
@@ -429,7 +517,9 @@ export function createLilypad(options: LilypadOptions) {
     payer: wallet?.payer,
     key: wallet?.key,
     policy: wallet?.policy,
-    searchModules: (query: { readonly query?: string; readonly limit?: number; readonly cursor?: string } = {}): Promise<ModuleList> => solver.listModules(query),
+    searchModules: (
+      query: { readonly query?: string; readonly limit?: number; readonly cursor?: string } = {},
+    ): Promise<ModuleList> => solver.listModules(query),
     async getModule(module: string): Promise<ModuleListing> {
       const listing = await solver.getModule(module)
       assertGenuine(listing)
@@ -455,8 +545,12 @@ export function createLilypad(options: LilypadOptions) {
       return toBundle(await getStoredJob(orderHash))
     },
     listJobs: (): Promise<readonly StoredJob[]> => store.transaction((transaction) => transaction.listJobs()),
-    findQuote: (quoteId: Bytes32): Promise<StoredQuote | undefined> => store.transaction((transaction) => transaction.findQuote(quoteId)),
-    watchJob(orderHash: Bytes32, watch: { readonly after?: number; readonly signal?: AbortSignal } = {}): AsyncGenerator<JobEvent> {
+    findQuote: (quoteId: Bytes32): Promise<StoredQuote | undefined> =>
+      store.transaction((transaction) => transaction.findQuote(quoteId)),
+    watchJob(
+      orderHash: Bytes32,
+      watch: { readonly after?: number; readonly signal?: AbortSignal } = {},
+    ): AsyncGenerator<JobEvent> {
       return solver.watchJob(orderHash, requireWallet().accessSigner, watch)
     },
     /** Balances on chain, what was spent, and what may still be. */
@@ -464,21 +558,37 @@ export function createLilypad(options: LilypadOptions) {
       const { payer, key } = requireWallet()
       const account = await getAccount(client, { payer, token })
       const spent = await store.transaction((transaction) => sumSpend(ledger(transaction), nowSeconds()))
-      return { payer, key, chainId: network.chainId, token, tokenBalance: await getTokenBalance(client, { token, account: payer }), ...account, spent, policy }
+      return {
+        payer,
+        key,
+        chainId: network.chainId,
+        token,
+        tokenBalance: await getTokenBalance(client, { token, account: payer }),
+        ...account,
+        spent,
+        policy,
+      }
     },
     /**
      * Finishes what a crash or a lost connection left open: sends orders again, acknowledges verified deliveries.
      * @returns the error of each job that could not be finished now
      */
-    async resume(wait: { readonly timeoutSeconds?: number; readonly signal?: AbortSignal } = {}): Promise<readonly { readonly orderHash: Bytes32; readonly error: unknown }[]> {
+    async resume(
+      wait: { readonly timeoutSeconds?: number; readonly signal?: AbortSignal } = {},
+    ): Promise<readonly { readonly orderHash: Bytes32; readonly error: unknown }[]> {
       if (!wallet) return []
       const jobs = await store.transaction((transaction) => transaction.listJobs())
-      const open = jobs.filter((job) => job.price === null && job.verified !== false && !['declined', 'expired', 'failed'].includes(job.state))
+      const open = jobs.filter(
+        (job) => job.price === null && job.verified !== false && !['declined', 'expired', 'failed'].includes(job.state),
+      )
       const unsent = jobs.filter((job) => job.acknowledgement && !job.acknowledgementSent)
       const failures: { orderHash: Bytes32; error: unknown }[] = []
       for (const { orderHash } of [...unsent, ...open].reverse()) {
         try {
-          await complete(orderHash, { timeoutSeconds: wait.timeoutSeconds ?? 0, ...(wait.signal ? { signal: wait.signal } : {}) })
+          await complete(orderHash, {
+            timeoutSeconds: wait.timeoutSeconds ?? 0,
+            ...(wait.signal ? { signal: wait.signal } : {}),
+          })
         } catch (error) {
           failures.push({ orderHash, error })
         }

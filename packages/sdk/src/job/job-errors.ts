@@ -6,7 +6,9 @@ export class QuoteExpiredError extends LilypadError {
   override readonly name = 'QuoteExpiredError'
   constructor(options: { readonly expiredAt: number; readonly now: number }) {
     super('QUOTE_EXPIRED', 'The quote has expired.', {
-      details: [`Expired: ${new Date(options.expiredAt * 1000).toISOString()}   Now: ${new Date(options.now * 1000).toISOString()}`],
+      details: [
+        `Expired: ${new Date(options.expiredAt * 1000).toISOString()}   Now: ${new Date(options.now * 1000).toISOString()}`,
+      ],
       hint: 'ask for a new quote; prices may have changed',
     })
   }
@@ -16,7 +18,10 @@ export class QuoteExpiredError extends LilypadError {
 export class QuoteUnknownError extends LilypadError {
   override readonly name = 'QuoteUnknownError'
   constructor(quoteId: string) {
-    super('QUOTE_UNKNOWN', 'There is no such quote here.', { details: [`Quote: ${JSON.stringify(quoteId.slice(0, 80))}`], hint: 'ask for a quote first' })
+    super('QUOTE_UNKNOWN', 'There is no such quote here.', {
+      details: [`Quote: ${JSON.stringify(quoteId.slice(0, 80))}`],
+      hint: 'ask for a quote first',
+    })
   }
 }
 
@@ -35,7 +40,10 @@ export class PriceOverCapError extends LilypadError {
 export class JobUnknownError extends LilypadError {
   override readonly name = 'JobUnknownError'
   constructor(orderHash: string) {
-    super('JOB_UNKNOWN', 'There is no such job here.', { details: [`Job: ${JSON.stringify(orderHash.slice(0, 80))}`], hint: 'list the jobs to see their ids' })
+    super('JOB_UNKNOWN', 'There is no such job here.', {
+      details: [`Job: ${JSON.stringify(orderHash.slice(0, 80))}`],
+      hint: 'list the jobs to see their ids',
+    })
   }
 }
 
@@ -54,11 +62,19 @@ export class JobFailedError extends LilypadError {
 /** The job did not run. The reservation lapses by itself. */
 export class JobNotRunError extends LilypadError {
   override readonly name = 'JobNotRunError'
-  constructor(options: { readonly code: 'JOB_DECLINED' | 'JOB_EXPIRED'; readonly orderHash: string; readonly reason: string }) {
-    super(options.code, options.code === 'JOB_DECLINED' ? 'The provider declined the job.' : 'The job was not delivered in time.', {
-      details: [`Job: ${options.orderHash}`, `Reason given: ${JSON.stringify(options.reason.slice(0, 300))}`],
-      hint: 'nothing was paid; ask for a new quote',
-    })
+  constructor(options: {
+    readonly code: 'JOB_DECLINED' | 'JOB_EXPIRED'
+    readonly orderHash: string
+    readonly reason: string
+  }) {
+    super(
+      options.code,
+      options.code === 'JOB_DECLINED' ? 'The provider declined the job.' : 'The job was not delivered in time.',
+      {
+        details: [`Job: ${options.orderHash}`, `Reason given: ${JSON.stringify(options.reason.slice(0, 300))}`],
+        hint: 'nothing was paid; ask for a new quote',
+      },
+    )
   }
 }
 
@@ -67,10 +83,20 @@ export class VerificationFailedError extends LilypadError {
   override readonly name = 'VerificationFailedError'
   readonly verification: Verification
   constructor(orderHash: string, verification: Verification) {
-    super('VERIFICATION_FAILED', 'The delivery does not pass verification, so it was not acknowledged and is not paid.', {
-      details: [`Job: ${orderHash}`, ...verification.checks.filter((check) => !check.ok).slice(0, 10).map((check) => `${check.name}: ${check.evidence.slice(0, 300)}`)],
-      hint: 'order again from another provider; the failed checks name what is wrong',
-    })
+    super(
+      'VERIFICATION_FAILED',
+      'The delivery does not pass verification, so it was not acknowledged and is not paid.',
+      {
+        details: [
+          `Job: ${orderHash}`,
+          ...verification.checks
+            .filter((check) => !check.ok)
+            .slice(0, 10)
+            .map((check) => `${check.name}: ${check.evidence.slice(0, 300)}`),
+        ],
+        hint: 'order again from another provider; the failed checks name what is wrong',
+      },
+    )
     this.verification = verification
   }
 }
@@ -79,6 +105,10 @@ export class VerificationFailedError extends LilypadError {
 export class StillRunningError extends LilypadError {
   override readonly name = 'StillRunningError'
   constructor(orderHash: string, state: string) {
-    super('TIMED_OUT', 'The job is not finished yet.', { details: [`Job: ${orderHash}   State: ${state}`], charged: 'reserved', hint: 'wait for the job again with its id' })
+    super('TIMED_OUT', 'The job is not finished yet.', {
+      details: [`Job: ${orderHash}   State: ${state}`],
+      charged: 'reserved',
+      hint: 'wait for the job again with its id',
+    })
   }
 }

@@ -18,7 +18,16 @@ export function publishVersionCall(
     readonly uri?: string
   },
 ): ContractCall {
-  const { name, manifestDigest, feeBips, pricePerJob, priceToken, parentVersion = zeroBytes32, parentRoyaltyBips = 0, uri = '' } = options
+  const {
+    name,
+    manifestDigest,
+    feeBips,
+    pricePerJob,
+    priceToken,
+    parentVersion = zeroBytes32,
+    parentRoyaltyBips = 0,
+    uri = '',
+  } = options
   return {
     address: chain.contracts.moduleRegistry.address,
     abi: moduleRegistryAbi,
@@ -29,5 +38,10 @@ export function publishVersionCall(
 
 /** Marks a version as not recommended; it stays payable and is never deleted. */
 export function deprecateVersionCall(chain: LilypadChain, options: { readonly moduleVersion: Bytes32 }): ContractCall {
-  return { address: chain.contracts.moduleRegistry.address, abi: moduleRegistryAbi, functionName: 'deprecateVersion', args: [options.moduleVersion] }
+  return {
+    address: chain.contracts.moduleRegistry.address,
+    abi: moduleRegistryAbi,
+    functionName: 'deprecateVersion',
+    args: [options.moduleVersion],
+  }
 }

@@ -15,13 +15,15 @@ export class ModuleUnknownError extends LilypadError {
   }
 }
 
-const registry = (client: ChainClient) => ({ address: client.chain.contracts.moduleRegistry.address, abi: moduleRegistryAbi }) as const
+const registry = (client: ChainClient) =>
+  ({ address: client.chain.contracts.moduleRegistry.address, abi: moduleRegistryAbi }) as const
 
 async function unlessUnknown<T>(module: string, read: () => Promise<T>): Promise<T> {
   try {
     return await read()
   } catch (error) {
-    if (error instanceof ContractRevertedError && /^(Module|Version)Unknown$/.test(error.errorName)) throw new ModuleUnknownError(module)
+    if (error instanceof ContractRevertedError && /^(Module|Version)Unknown$/.test(error.errorName))
+      throw new ModuleUnknownError(module)
     throw error
   }
 }
@@ -32,7 +34,9 @@ async function unlessUnknown<T>(module: string, read: () => Promise<T>): Promise
  */
 export async function getVersion(client: ChainClient, options: { readonly moduleVersion: Bytes32 }) {
   return unlessUnknown(options.moduleVersion, () =>
-    translateChainErrors('getVersion', () => client.readContract({ ...registry(client), functionName: 'getVersion', args: [options.moduleVersion] })),
+    translateChainErrors('getVersion', () =>
+      client.readContract({ ...registry(client), functionName: 'getVersion', args: [options.moduleVersion] }),
+    ),
   )
 }
 
@@ -42,7 +46,9 @@ export async function getVersion(client: ChainClient, options: { readonly module
  */
 export async function getModule(client: ChainClient, options: { readonly name: ModuleName }) {
   return unlessUnknown(options.name, () =>
-    translateChainErrors('getModule', () => client.readContract({ ...registry(client), functionName: 'getModule', args: [moduleId(options.name)] })),
+    translateChainErrors('getModule', () =>
+      client.readContract({ ...registry(client), functionName: 'getModule', args: [moduleId(options.name)] }),
+    ),
   )
 }
 
@@ -60,7 +66,10 @@ export type PublishedVersion = {
 }
 
 /** Lists the versions published in a range of blocks. */
-export async function listPublished(client: ChainClient, options: { readonly fromBlock: bigint; readonly toBlock?: bigint }): Promise<readonly PublishedVersion[]> {
+export async function listPublished(
+  client: ChainClient,
+  options: { readonly fromBlock: bigint; readonly toBlock?: bigint },
+): Promise<readonly PublishedVersion[]> {
   const logs = await translateChainErrors('VersionPublished', () =>
     client.getLogs({
       address: registry(client).address,

@@ -1,4 +1,19 @@
-import { Bytes32, Delivery, JobInputs, JobOrder, jobStates, ModuleManifest, Quote, Signature, SignedAsk, SignedGrant, SignedReservation, SignedVoucher, TokenAmount, UnixSeconds } from '@lilypad-agents/protocol'
+import {
+  Bytes32,
+  Delivery,
+  JobInputs,
+  JobOrder,
+  jobStates,
+  ModuleManifest,
+  Quote,
+  Signature,
+  SignedAsk,
+  SignedGrant,
+  SignedReservation,
+  SignedVoucher,
+  TokenAmount,
+  UnixSeconds,
+} from '@lilypad-agents/protocol'
 import { z } from 'zod'
 
 /** A quote as kept until it is used: with what an order for it needs. */

@@ -37,13 +37,22 @@ export function sqliteStore(directory: string): ClientStore {
   const counter = (name: string, initial: number, step: number): number => {
     const row = database.prepare('select value from counters where name = ?').get(name)
     const value = row ? Number(row.value) : initial
-    write('insert into counters (name, value) values (?, ?) on conflict (name) do update set value = excluded.value', name, value + step)
+    write(
+      'insert into counters (name, value) values (?, ?) on conflict (name) do update set value = excluded.value',
+      name,
+      value + step,
+    )
     return value
   }
 
   const transaction: StoreTransaction = {
     findQuote: (quoteId) => read(StoredQuote, 'select value from quotes where id = ?', quoteId)[0],
-    putQuote: (quote) => write('insert into quotes (id, value) values (?, ?) on conflict (id) do nothing', quote.quote.quoteId, encode(StoredQuote, quote)),
+    putQuote: (quote) =>
+      write(
+        'insert into quotes (id, value) values (?, ?) on conflict (id) do nothing',
+        quote.quote.quoteId,
+        encode(StoredQuote, quote),
+      ),
     findJob: (orderHash) => read(StoredJob, 'select value from jobs where id = ?', orderHash)[0],
     findJobByQuote: (quoteId) => read(StoredJob, 'select value from jobs where quote_id = ?', quoteId)[0],
     listJobs: () => read(StoredJob, 'select value from jobs order by ordered_at desc, rowid desc'),
@@ -58,7 +67,11 @@ export function sqliteStore(directory: string): ClientStore {
     findLane(laneId) {
       const row = database.prepare('select * from lanes where id = ?').get(laneId)
       if (!row) return undefined
-      return { jobs: Number(row.jobs), cumulativeAmount: BigInt(String(row.cumulative_amount)), recordsHash: String(row.records_hash) as Bytes32 }
+      return {
+        jobs: Number(row.jobs),
+        cumulativeAmount: BigInt(String(row.cumulative_amount)),
+        recordsHash: String(row.records_hash) as Bytes32,
+      }
     },
     putLane: (laneId, lane) =>
       write(

@@ -7,20 +7,37 @@ import type { ContractCall } from '../chain/send-call.ts'
 import type { DepositAuthorization } from '../vault/vault-calls.ts'
 
 /** Tokens an account holds, in base units. */
-export async function getTokenBalance(client: ChainClient, options: { readonly token: Address; readonly account: Address; readonly blockNumber?: bigint }): Promise<bigint> {
+export async function getTokenBalance(
+  client: ChainClient,
+  options: { readonly token: Address; readonly account: Address; readonly blockNumber?: bigint },
+): Promise<bigint> {
   const { token, account, blockNumber } = options
   return translateChainErrors('balanceOf', () =>
-    client.readContract({ address: token, abi: lilyTokenAbi, functionName: 'balanceOf', args: [account], ...(blockNumber === undefined ? {} : { blockNumber }) }),
+    client.readContract({
+      address: token,
+      abi: lilyTokenAbi,
+      functionName: 'balanceOf',
+      args: [account],
+      ...(blockNumber === undefined ? {} : { blockNumber }),
+    }),
   )
 }
 
 /** Lets a spender take exactly this much of the sender's tokens. */
-export function approveCall(options: { readonly token: Address; readonly spender: Address; readonly amount: bigint }): ContractCall {
+export function approveCall(options: {
+  readonly token: Address
+  readonly spender: Address
+  readonly amount: bigint
+}): ContractCall {
   return { address: options.token, abi: lilyTokenAbi, functionName: 'approve', args: [options.spender, options.amount] }
 }
 
 /** Sends tokens. */
-export function transferCall(options: { readonly token: Address; readonly to: Address; readonly amount: bigint }): ContractCall {
+export function transferCall(options: {
+  readonly token: Address
+  readonly to: Address
+  readonly amount: bigint
+}): ContractCall {
   return { address: options.token, abi: lilyTokenAbi, functionName: 'transfer', args: [options.to, options.amount] }
 }
 
@@ -34,10 +51,19 @@ const eip712DomainAbi = parseAbi([
  */
 export async function signDepositAuthorization(
   client: ChainClient,
-  options: { readonly chain: LilypadChain; readonly account: LocalAccount; readonly token: Address; readonly amount: bigint; readonly validSeconds?: number; readonly now: Date },
+  options: {
+    readonly chain: LilypadChain
+    readonly account: LocalAccount
+    readonly token: Address
+    readonly amount: bigint
+    readonly validSeconds?: number
+    readonly now: Date
+  },
 ): Promise<DepositAuthorization> {
   const { chain, account, token, amount, validSeconds = 3600, now } = options
-  const [, name, version] = await translateChainErrors('eip712Domain', () => client.readContract({ address: token, abi: eip712DomainAbi, functionName: 'eip712Domain' }))
+  const [, name, version] = await translateChainErrors('eip712Domain', () =>
+    client.readContract({ address: token, abi: eip712DomainAbi, functionName: 'eip712Domain' }),
+  )
   const message = {
     from: account.address,
     to: chain.contracts.jobVault.address,
@@ -61,5 +87,13 @@ export async function signDepositAuthorization(
     primaryType: 'ReceiveWithAuthorization',
     message,
   })
-  return { token, from: account.address, amount, validAfter: 0n, validBefore: message.validBefore, nonce: message.nonce, signature }
+  return {
+    token,
+    from: account.address,
+    amount,
+    validAfter: 0n,
+    validBefore: message.validBefore,
+    nonce: message.nonce,
+    signature,
+  }
 }

@@ -25,20 +25,37 @@ export async function auditVault(client: ChainClient, options: { readonly token:
     const [deposits, lanes, versions, treasury] = await Promise.all([
       client.getLogs({ address: vault.address, event: getAbiItem({ abi: jobVaultAbi, name: 'Deposited' }), ...range }),
       client.getLogs({ address: vault.address, event: getAbiItem({ abi: jobVaultAbi, name: 'LaneOpened' }), ...range }),
-      client.getLogs({ address: moduleRegistry.address, event: getAbiItem({ abi: moduleRegistryAbi, name: 'VersionPublished' }), ...range }),
+      client.getLogs({
+        address: moduleRegistry.address,
+        event: getAbiItem({ abi: moduleRegistryAbi, name: 'VersionPublished' }),
+        ...range,
+      }),
       client.readContract({ ...vault, functionName: 'treasury', blockNumber }),
     ])
     const payers = new Set(deposits.map(({ args }) => args.payer))
-    const creditors = new Set([treasury, ...versions.map(({ args }) => args.author), ...lanes.flatMap(({ args }) => [args.provider, args.solver])])
+    const creditors = new Set([
+      treasury,
+      ...versions.map(({ args }) => args.author),
+      ...lanes.flatMap(({ args }) => [args.provider, args.solver]),
+    ])
     let balances = 0n
-    for (const payer of payers) balances += (await client.readContract({ ...vault, functionName: 'getAccount', args: [payer, token], blockNumber })).balance
+    for (const payer of payers)
+      balances += (
+        await client.readContract({ ...vault, functionName: 'getAccount', args: [payer, token], blockNumber })
+      ).balance
     let credits = 0n
-    for (const account of creditors) credits += await client.readContract({ ...vault, functionName: 'getCredit', args: [account, token], blockNumber })
+    for (const account of creditors)
+      credits += await client.readContract({ ...vault, functionName: 'getCredit', args: [account, token], blockNumber })
     let uncollectedFees = 0n
     for (const { args } of lanes) {
       if (args.token.toLowerCase() !== token) continue
       const { payer, key, provider, solver, lane } = args
-      const [solverAmount, protocolAmount] = await client.readContract({ ...vault, functionName: 'getUncollectedFees', args: [{ payer, key, provider, solver, token, lane }], blockNumber })
+      const [solverAmount, protocolAmount] = await client.readContract({
+        ...vault,
+        functionName: 'getUncollectedFees',
+        args: [{ payer, key, provider, solver, token, lane }],
+        blockNumber,
+      })
       uncollectedFees += solverAmount + protocolAmount
     }
     const held = await getTokenBalance(client, { token, account: vault.address, blockNumber })

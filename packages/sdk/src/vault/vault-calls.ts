@@ -1,5 +1,15 @@
 import { jobVaultAbi } from '@lilypad-agents/abi'
-import { type Address, type Bytes32, concatBytes, encodeWord, type Hex, type JobRecord, type SignedGrant, type SignedVoucher, toHex } from '@lilypad-agents/protocol'
+import {
+  type Address,
+  type Bytes32,
+  concatBytes,
+  encodeWord,
+  type Hex,
+  type JobRecord,
+  type SignedGrant,
+  type SignedVoucher,
+  toHex,
+} from '@lilypad-agents/protocol'
 import type { LilypadChain } from '../chain/lilypad-chain.ts'
 import type { ContractCall } from '../chain/send-call.ts'
 
@@ -11,7 +21,10 @@ const call = (chain: LilypadChain, functionName: string, args: readonly unknown[
 })
 
 /** Deposits tokens of the sender for a beneficiary; the vault must be allowed to take them. The amount received is credited. */
-export function depositCall(chain: LilypadChain, options: { readonly token: Address; readonly amount: bigint; readonly beneficiary: Address }): ContractCall {
+export function depositCall(
+  chain: LilypadChain,
+  options: { readonly token: Address; readonly amount: bigint; readonly beneficiary: Address },
+): ContractCall {
   return call(chain, 'deposit', [options.token, options.amount, options.beneficiary])
 }
 
@@ -27,25 +40,46 @@ export type DepositAuthorization = {
 }
 
 const splitSignature = (signature: Hex) =>
-  [Number.parseInt(signature.slice(130, 132), 16), signature.slice(0, 66) as Hex, `0x${signature.slice(66, 130)}` as Hex] as const
+  [
+    Number.parseInt(signature.slice(130, 132), 16),
+    signature.slice(0, 66) as Hex,
+    `0x${signature.slice(66, 130)}` as Hex,
+  ] as const
 
 /** Deposits with a signature of the owner; anyone may send it, so the owner needs no ether. */
 export function depositWithAuthorizationCall(chain: LilypadChain, options: DepositAuthorization): ContractCall {
   const { token, from, amount, validAfter, validBefore, nonce, signature } = options
-  return call(chain, 'depositWithAuthorization', [token, from, amount, validAfter, validBefore, nonce, ...splitSignature(signature)])
+  return call(chain, 'depositWithAuthorization', [
+    token,
+    from,
+    amount,
+    validAfter,
+    validBefore,
+    nonce,
+    ...splitSignature(signature),
+  ])
 }
 
 /** Deposits the sender's tokens with an EIP-2612 permit instead of an approval. */
 export function depositWithPermitCall(
   chain: LilypadChain,
-  options: { readonly token: Address; readonly amount: bigint; readonly beneficiary: Address; readonly deadline: bigint; readonly signature: Hex },
+  options: {
+    readonly token: Address
+    readonly amount: bigint
+    readonly beneficiary: Address
+    readonly deadline: bigint
+    readonly signature: Hex
+  },
 ): ContractCall {
   const { token, amount, beneficiary, deadline, signature } = options
   return call(chain, 'depositWithPermit', [token, amount, beneficiary, deadline, ...splitSignature(signature)])
 }
 
 /** Starts a withdrawal; the money leaves after the vault's delay and pays orders until then. */
-export function requestWithdrawCall(chain: LilypadChain, options: { readonly token: Address; readonly amount: bigint }): ContractCall {
+export function requestWithdrawCall(
+  chain: LilypadChain,
+  options: { readonly token: Address; readonly amount: bigint },
+): ContractCall {
   return call(chain, 'requestWithdraw', [options.token, options.amount])
 }
 
@@ -55,7 +89,10 @@ export function cancelWithdrawCall(chain: LilypadChain, options: { readonly toke
 }
 
 /** Pays out a withdrawal whose delay is over. */
-export function finalizeWithdrawCall(chain: LilypadChain, options: { readonly token: Address; readonly receiver: Address }): ContractCall {
+export function finalizeWithdrawCall(
+  chain: LilypadChain,
+  options: { readonly token: Address; readonly receiver: Address },
+): ContractCall {
   return call(chain, 'finalizeWithdraw', [options.token, options.receiver])
 }
 
@@ -66,7 +103,10 @@ export function registerGrantCall(chain: LilypadChain, options: SignedGrant): Co
 }
 
 /** Ends a key's authority, and voids unregistered grants up to this nonce. */
-export function revokeGrantCall(chain: LilypadChain, options: { readonly key: Address; readonly token: Address; readonly upToNonce: bigint }): ContractCall {
+export function revokeGrantCall(
+  chain: LilypadChain,
+  options: { readonly key: Address; readonly token: Address; readonly upToNonce: bigint },
+): ContractCall {
   return call(chain, 'revokeGrant', [options.key, options.token, options.upToNonce])
 }
 

@@ -9,8 +9,13 @@ const vault = (client: ChainClient) => ({ address: client.chain.contracts.jobVau
 export type Account = { readonly balance: bigint; readonly pendingWithdrawal: bigint; readonly withdrawableAt: number }
 
 /** Reads a payer's account for one token. */
-export async function getAccount(client: ChainClient, options: { readonly payer: Address; readonly token: Address }): Promise<Account> {
-  return translateChainErrors('getAccount', () => client.readContract({ ...vault(client), functionName: 'getAccount', args: [options.payer, options.token] }))
+export async function getAccount(
+  client: ChainClient,
+  options: { readonly payer: Address; readonly token: Address },
+): Promise<Account> {
+  return translateChainErrors('getAccount', () =>
+    client.readContract({ ...vault(client), functionName: 'getAccount', args: [options.payer, options.token] }),
+  )
 }
 
 /** What the chain has settled of a lane. Nonces below `nextNonce` are used. */
@@ -18,15 +23,31 @@ export type LaneState = { readonly settledAmount: bigint; readonly settledJobs: 
 
 /** Reads a lane by its id; a lane never settled is all zero. */
 export async function getLane(client: ChainClient, options: { readonly laneId: Bytes32 }): Promise<LaneState> {
-  return translateChainErrors('getLane', () => client.readContract({ ...vault(client), functionName: 'getLane', args: [options.laneId] }))
+  return translateChainErrors('getLane', () =>
+    client.readContract({ ...vault(client), functionName: 'getLane', args: [options.laneId] }),
+  )
 }
 
 /** Reads the grant of a payer to a key; `isKnown` is false when none was registered. */
-export async function getGrant(client: ChainClient, options: { readonly payer: Address; readonly key: Address; readonly token: Address }) {
-  return translateChainErrors('getGrant', () => client.readContract({ ...vault(client), functionName: 'getGrant', args: [options.payer, options.key, options.token] }))
+export async function getGrant(
+  client: ChainClient,
+  options: { readonly payer: Address; readonly key: Address; readonly token: Address },
+) {
+  return translateChainErrors('getGrant', () =>
+    client.readContract({
+      ...vault(client),
+      functionName: 'getGrant',
+      args: [options.payer, options.key, options.token],
+    }),
+  )
 }
 
 /** Credit that an account may withdraw now, in base units. */
-export async function getCredit(client: ChainClient, options: { readonly account: Address; readonly token: Address }): Promise<bigint> {
-  return translateChainErrors('getCredit', () => client.readContract({ ...vault(client), functionName: 'getCredit', args: [options.account, options.token] }))
+export async function getCredit(
+  client: ChainClient,
+  options: { readonly account: Address; readonly token: Address },
+): Promise<bigint> {
+  return translateChainErrors('getCredit', () =>
+    client.readContract({ ...vault(client), functionName: 'getCredit', args: [options.account, options.token] }),
+  )
 }

@@ -38,10 +38,18 @@ export type FindOutput = (path: string) => FoundOutput | undefined | Promise<Fou
 const signedBy = (name: string, expected: Address, actual: Address | undefined): Check => ({
   name,
   ok: actual === expected,
-  evidence: actual === undefined ? `no valid signature; expected ${expected}` : `signed by ${actual}${actual === expected ? '' : `, expected ${expected}`}`,
+  evidence:
+    actual === undefined
+      ? `no valid signature; expected ${expected}`
+      : `signed by ${actual}${actual === expected ? '' : `, expected ${expected}`}`,
 })
 
-const equal = (name: string, what: string, expected: string | number | bigint, actual: string | number | bigint): Check => ({
+const equal = (
+  name: string,
+  what: string,
+  expected: string | number | bigint,
+  actual: string | number | bigint,
+): Check => ({
   name,
   ok: expected === actual,
   evidence: expected === actual ? `${what} ${actual}` : `${what}: expected ${expected}, got ${actual}`,
@@ -54,20 +62,37 @@ function checkInputs({ inputs, module, order: { order } }: JobBundle): Check {
   if (!digest.ok) return digest
   try {
     const parsed = parseInputs(module.inputs, inputs)
-    return { ...digest, ok: canonicalJson(parsed as never) === canonicalJson(inputs as never), evidence: `${digest.evidence}, they fit the module's schema` }
+    return {
+      ...digest,
+      ok: canonicalJson(parsed as never) === canonicalJson(inputs as never),
+      evidence: `${digest.evidence}, they fit the module's schema`,
+    }
   } catch (error) {
-    return { ...digest, ok: false, evidence: LilypadError.is(error) ? error.details.join('; ') : 'they break the schema of the module' }
+    return {
+      ...digest,
+      ok: false,
+      evidence: LilypadError.is(error) ? error.details.join('; ') : 'they break the schema of the module',
+    }
   }
 }
 
-function checkGrant({ grant, order: { order } }: JobBundle, domain: { chainId: number; vault: Hex }, at: number): Check[] {
+function checkGrant(
+  { grant, order: { order } }: JobBundle,
+  domain: { chainId: number; vault: Hex },
+  at: number,
+): Check[] {
   if (order.key === order.payer) return [{ name: 'grant', ok: true, evidence: 'the payer signed the order itself' }]
   if (!grant) return [{ name: 'grant', ok: false, evidence: `key ${order.key} is not the payer and shows no grant` }]
   const { payer, key, token, perJob, validUntil } = grant.grant
-  const covers = payer === order.payer && key === order.key && token === order.token && perJob >= order.maxPrice && validUntil >= at
+  const covers =
+    payer === order.payer && key === order.key && token === order.token && perJob >= order.maxPrice && validUntil >= at
   return [
     signedBy('grant.signature', order.payer, sessionGrantType.findSigner(domain, grant.grant, grant.signature)),
-    { name: 'grant.covers', ok: covers, evidence: `payer, key and token as in the order; ${perJob} per job covers ${order.maxPrice}; valid until ${validUntil}` },
+    {
+      name: 'grant.covers',
+      ok: covers,
+      evidence: `payer, key and token as in the order; ${perJob} per job covers ${order.maxPrice}; valid until ${validUntil}`,
+    },
   ]
 }
 
@@ -77,7 +102,10 @@ function checkGrant({ grant, order: { order } }: JobBundle, domain: { chainId: n
  * The signature of a payer that is a contract wallet needs its chain; here it fails.
  * @see design: "Anyone can check a result offline"
  */
-export async function verifyBundle(bundle: JobBundle, options: { readonly findOutput: FindOutput }): Promise<Verification> {
+export async function verifyBundle(
+  bundle: JobBundle,
+  options: { readonly findOutput: FindOutput },
+): Promise<Verification> {
   const domain = { chainId: bundle.chainId, vault: bundle.jobVault }
   const { module, ask, order: signedOrder, reservation, delivery } = bundle
   const { order } = signedOrder
@@ -92,18 +120,30 @@ export async function verifyBundle(bundle: JobBundle, options: { readonly findOu
   const meter = jobPrice(ask.ask, receipt)
 
   const checks: Check[] = [
-    equal('module.version', 'version id of the manifest', order.moduleVersion, moduleVersionId(module.name, manifestDigest)),
+    equal(
+      'module.version',
+      'version id of the manifest',
+      order.moduleVersion,
+      moduleVersionId(module.name, manifestDigest),
+    ),
     signedBy('ask.signature', order.provider, askType.findSigner(domain, ask.ask, ask.signature)),
     equal('ask.ordered', 'hash of the ask', order.askHash, askType.hash(domain, ask.ask)),
     inWindow(
       'ask.terms',
-      ask.ask.provider === order.provider && ask.ask.moduleVersion === order.moduleVersion && ask.ask.token === order.token && ask.ask.solver === order.solver,
+      ask.ask.provider === order.provider &&
+        ask.ask.moduleVersion === order.moduleVersion &&
+        ask.ask.token === order.token &&
+        ask.ask.solver === order.solver,
       'provider, module version, token and solver as in the order',
     ),
     signedBy('order.signature', order.key, jobOrderType.findSigner(domain, order, signedOrder.signature)),
     ...checkGrant(bundle, domain, reservation.reservation.reservedAt),
     checkInputs(bundle),
-    signedBy('reservation.signature', order.solver, reservationType.findSigner(domain, reservation.reservation, reservation.signature)),
+    signedBy(
+      'reservation.signature',
+      order.solver,
+      reservationType.findSigner(domain, reservation.reservation, reservation.signature),
+    ),
     inWindow(
       'reservation.covers',
       reservation.reservation.orderHash === orderHash &&
@@ -135,14 +175,21 @@ export async function verifyBundle(bundle: JobBundle, options: { readonly findOu
       `${predicate.outputs.length} output files are the subjects of the statement`,
     ),
     equal('logs.digest', 'digest of the logs', receipt.logsDigest, logsDigest(predicate.logs)),
-    equal('price.units', 'input units recomputed from the inputs', inputUnits(module.units.inputFrom, bundle.inputs), receipt.inputUnits),
+    equal(
+      'price.units',
+      'input units recomputed from the inputs',
+      inputUnits(module.units.inputFrom, bundle.inputs),
+      receipt.inputUnits,
+    ),
     succeeded
       ? equal('price.meter', 'price from the meter and the ask', meter, receipt.price)
       : equal('price.meter', 'price of a job that did not succeed', 0n, receipt.price),
     inWindow('price.maximum', receipt.price <= order.maxPrice, `${receipt.price} of at most ${order.maxPrice}`),
     inWindow(
       'times',
-      receipt.startedAt <= order.startBy && receipt.finishedAt <= order.deliverBy && receipt.startedAt <= receipt.finishedAt,
+      receipt.startedAt <= order.startBy &&
+        receipt.finishedAt <= order.deliverBy &&
+        receipt.startedAt <= receipt.finishedAt,
       `started ${receipt.startedAt} (by ${order.startBy}), finished ${receipt.finishedAt} (by ${order.deliverBy})`,
     ),
   ]
@@ -158,8 +205,21 @@ export async function verifyBundle(bundle: JobBundle, options: { readonly findOu
     checks.push(signedBy('acknowledgement.signature', order.key, voucherType.findSigner(domain, voucher, signature)))
     checks.push(equal('acknowledgement.lane', 'lane', laneId(order), laneId(voucher)))
     if (voucher.jobs === 1) {
-      const record = { orderHash, receiptHash, moduleVersion: order.moduleVersion, price: receipt.price, nonce: order.nonce }
-      checks.push(equal('acknowledgement.record', 'running hash of the lane', voucher.recordsHash, appendRecord(zeroBytes32, record)))
+      const record = {
+        orderHash,
+        receiptHash,
+        moduleVersion: order.moduleVersion,
+        price: receipt.price,
+        nonce: order.nonce,
+      }
+      checks.push(
+        equal(
+          'acknowledgement.record',
+          'running hash of the lane',
+          voucher.recordsHash,
+          appendRecord(zeroBytes32, record),
+        ),
+      )
     }
   }
   return toVerification(checks)

@@ -18,7 +18,11 @@ export async function verifySettlement(client: ChainClient, bundle: JobBundle): 
   })
   const version = await getVersion(client, { moduleVersion: order.moduleVersion })
   const digest = moduleManifestDigest(bundle.module)
-  checks.push({ name: 'chain.module', ok: version.manifestDigest === digest, evidence: `published by ${version.author} with manifest ${version.manifestDigest}` })
+  checks.push({
+    name: 'chain.module',
+    ok: version.manifestDigest === digest,
+    evidence: `published by ${version.author} with manifest ${version.manifestDigest}`,
+  })
   const settlement = await findSettlement(client, { orderHash })
   if (!settlement) {
     checks.push({ name: 'chain.settled', ok: false, evidence: 'not settled yet' })

@@ -2,7 +2,8 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, statSync, writ
 import { dirname } from 'node:path'
 import { createSigner, type Hex, LilypadError, toHex } from '@lilypad-agents/protocol'
 
-const hint = 'the file must hold one private key, 0x and 64 hexadecimal digits, and be readable by its owner alone (chmod 600)'
+const hint =
+  'the file must hold one private key, 0x and 64 hexadecimal digits, and be readable by its owner alone (chmod 600)'
 
 /**
  * Reads a private key from a file that nobody else can read. The key is never in an error.
@@ -12,7 +13,10 @@ export function readKeyFile(path: string): Hex {
   let text: string
   try {
     if (process.platform !== 'win32' && (statSync(path).mode & 0o077) !== 0) {
-      throw new LilypadError('CONFIG_INVALID', 'The key file can be read by others.', { details: [`File: ${path}`], hint })
+      throw new LilypadError('CONFIG_INVALID', 'The key file can be read by others.', {
+        details: [`File: ${path}`],
+        hint,
+      })
     }
     text = readFileSync(path, 'utf8').trim()
   } catch (error) {
@@ -23,7 +27,10 @@ export function readKeyFile(path: string): Hex {
   try {
     createSigner(key)
   } catch {
-    throw new LilypadError('CONFIG_INVALID', 'The key file does not hold a private key.', { details: [`File: ${path}`], hint })
+    throw new LilypadError('CONFIG_INVALID', 'The key file does not hold a private key.', {
+      details: [`File: ${path}`],
+      hint,
+    })
   }
   return key
 }

@@ -17,7 +17,9 @@ import { assertWithinPolicy, type LedgerEntry, type SpendingPolicy } from './spe
 export class ReadOnlyError extends LilypadError {
   override readonly name = 'ReadOnlyError'
   constructor() {
-    super('READ_ONLY', 'This client has no key, so it can look but not order.', { hint: 'configure a key and spending limits to place orders' })
+    super('READ_ONLY', 'This client has no key, so it can look but not order.', {
+      hint: 'configure a key and spending limits to place orders',
+    })
   }
 }
 
@@ -41,7 +43,12 @@ export type KeyWallet = {
   /** For reading one's own jobs at a relay; signs no money. */
   readonly accessSigner: Signer
   /** @throws OverLimitError ModuleNotAllowedError before anything is signed */
-  signOrder(options: { readonly order: JobOrder; readonly module: string; readonly ledger: readonly LedgerEntry[]; readonly nowSeconds: number }): {
+  signOrder(options: {
+    readonly order: JobOrder
+    readonly module: string
+    readonly ledger: readonly LedgerEntry[]
+    readonly nowSeconds: number
+  }): {
     readonly orderHash: Bytes32
     readonly signature: Signature
   }

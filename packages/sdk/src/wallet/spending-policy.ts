@@ -26,7 +26,10 @@ export class OverLimitError extends LilypadError {
   override readonly name = 'OverLimitError'
   readonly limit: bigint
   readonly actual: bigint
-  constructor(code: Extract<ErrorCode, 'OVER_JOB_LIMIT' | 'OVER_DAY_LIMIT' | 'OVER_TOTAL_LIMIT'>, options: { readonly limit: bigint; readonly actual: bigint; readonly setting: string }) {
+  constructor(
+    code: Extract<ErrorCode, 'OVER_JOB_LIMIT' | 'OVER_DAY_LIMIT' | 'OVER_TOTAL_LIMIT'>,
+    options: { readonly limit: bigint; readonly actual: bigint; readonly setting: string },
+  ) {
     const { limit, actual, setting } = options
     super(code, 'This order would pass a spending limit.', {
       details: [`Limit: ${limit}   With this order: ${actual}   Setting: ${setting}`],
@@ -59,7 +62,10 @@ export function countedSpend(entry: LedgerEntry, nowSeconds: number): bigint {
 }
 
 /** Sums of a ledger, in base units. */
-export function sumSpend(ledger: readonly LedgerEntry[], nowSeconds: number): { readonly day: bigint; readonly total: bigint } {
+export function sumSpend(
+  ledger: readonly LedgerEntry[],
+  nowSeconds: number,
+): { readonly day: bigint; readonly total: bigint } {
   let day = 0n
   let total = 0n
   for (const entry of ledger) {
@@ -83,8 +89,19 @@ export function assertWithinPolicy(options: {
 }): void {
   const { policy, ledger, maxPrice, module, nowSeconds } = options
   if (policy.modules && !policy.modules.includes(module)) throw new ModuleNotAllowedError(module, policy.modules)
-  if (maxPrice > policy.perJob) throw new OverLimitError('OVER_JOB_LIMIT', { limit: policy.perJob, actual: maxPrice, setting: 'max-per-job' })
+  if (maxPrice > policy.perJob)
+    throw new OverLimitError('OVER_JOB_LIMIT', { limit: policy.perJob, actual: maxPrice, setting: 'max-per-job' })
   const spent = sumSpend(ledger, nowSeconds)
-  if (spent.day + maxPrice > policy.perDay) throw new OverLimitError('OVER_DAY_LIMIT', { limit: policy.perDay, actual: spent.day + maxPrice, setting: 'max-per-day' })
-  if (spent.total + maxPrice > policy.total) throw new OverLimitError('OVER_TOTAL_LIMIT', { limit: policy.total, actual: spent.total + maxPrice, setting: 'max-total' })
+  if (spent.day + maxPrice > policy.perDay)
+    throw new OverLimitError('OVER_DAY_LIMIT', {
+      limit: policy.perDay,
+      actual: spent.day + maxPrice,
+      setting: 'max-per-day',
+    })
+  if (spent.total + maxPrice > policy.total)
+    throw new OverLimitError('OVER_TOTAL_LIMIT', {
+      limit: policy.total,
+      actual: spent.total + maxPrice,
+      setting: 'max-total',
+    })
 }
