@@ -23,10 +23,11 @@ export function createSolverFiles(options: { readonly url: string; readonly doma
   const base = options.url.replace(/\/$/, '')
 
   async function call(path: string, file: File, signal: AbortSignal, request: RequestInit = {}): Promise<Response> {
-    const milliseconds = 60_000 + (file.bytes / slowestBytesPerSecond) * 1000
+    const milliseconds = Math.min(60_000 + Math.ceil((file.bytes / slowestBytesPerSecond) * 1000), 2 ** 31 - 1)
+    const either = AbortSignal.any([signal, AbortSignal.timeout(milliseconds)])
     let response: Response
     try {
-      response = await fetch(`${base}${path}`, { redirect: 'error', ...request, signal: AbortSignal.any([signal, AbortSignal.timeout(milliseconds)]) })
+      response = await fetch(`${base}${path}`, { redirect: 'error', ...request, signal: either })
     } catch (error) {
       throw new SolverUnreachableError(base, error)
     }

@@ -13,7 +13,11 @@ export function createLogger(level = 'info'): Logger {
 
 /** The part of a failure that a log may show: code and facts of our errors, else the name and the first line of the message. */
 export function failureFacts(error: unknown): { readonly code: string; readonly failure: string; readonly details?: readonly string[] } {
-  if (LilypadError.is(error)) return { code: error.code, failure: error.shortMessage, details: error.details }
+  if (LilypadError.is(error)) {
+    const { cause } = error
+    const because = cause instanceof Error ? [`Cause: ${cause.name}: ${cause.message.split('\n', 1)[0]?.slice(0, 200)}`] : []
+    return { code: error.code, failure: error.shortMessage, details: [...error.details, ...because] }
+  }
   if (error instanceof Error) return { code: 'INTERNAL', failure: `${error.name}: ${error.message.split('\n', 1)[0]?.slice(0, 300)}` }
   return { code: 'INTERNAL', failure: 'an unknown value was thrown' }
 }

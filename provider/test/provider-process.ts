@@ -1,0 +1,22 @@
+import { NoopExecutor } from '../src/executors/noop/noop-executor.ts'
+import { readConfig } from '../src/config.ts'
+import { killAt } from '../src/fault/fault-point.ts'
+import { createLogger } from '../src/log/logger.ts'
+import { startProvider } from '../src/start-provider.ts'
+import { cannedOutputs } from './canned-run.ts'
+
+/** The provider as a process of its own, with canned runs: something that a test can kill. */
+const { executors: _, logLevel, fault, slots, solver: _solver, ...config } = readConfig({ args: [], environment: process.env })
+const provider = await startProvider({
+  ...config,
+  slots: slots ?? 2,
+  executors: [new NoopExecutor({ outputs: cannedOutputs, stdout: 'working\n', milliseconds: 150 })],
+  log: createLogger(logLevel),
+  reach: killAt(fault),
+})
+process.once('SIGTERM', () => {
+  provider.close().then(
+    () => process.exit(0),
+    () => process.exit(1),
+  )
+})

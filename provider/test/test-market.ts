@@ -1,0 +1,111 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Address, type Bytes32, ModuleManifest, moduleManifestDigest, sha256, toHex } from '@lilypad-agents/protocol'
+import { createLilypad, findSettlement, memoryStore, type Network, publishVersionCall, sendCallSync, toLilypadChain } from '@lilypad-agents/sdk'
+import { startSolver } from '../../servers/solver/src/index.ts'
+import { type Actor, startTestChain } from '../../packages/testkit/src/index.ts'
+import { expect } from 'vitest'
+
+/** A module that any executor pretends to run. */
+export function testManifest(name: string, options: { readonly timeoutSeconds?: number; readonly pricePerSecond?: string } = {}): ModuleManifest {
+  return ModuleManifest.parse({
+    schema: 'lilypad/module@1',
+    name,
+    version: '1.0.0',
+    kind: 'module',
+    title: 'Test module',
+    summary: 'Does what the test says',
+    description: 'For tests.',
+    runtime: { kind: 'wasm', program: { sha256: sha256(name), bytes: 4, mediaType: 'application/wasm' }, args: ['say', '{text}'], stdin: 'none', env: {} },
+    inputs: {
+      type: 'object',
+      properties: {
+        text: { type: 'string', maxLength: 1000 },
+        image: { type: 'object', format: 'lilypad-file', mediaTypes: ['image/png'], maxBytes: 1000 },
+      },
+      required: ['text'],
+      additionalProperties: false,
+    },
+    outputs: { files: [{ path: 'result.txt', mediaType: 'text/plain', title: 'Result' }], result: null },
+    limits: { timeoutSeconds: options.timeoutSeconds ?? 30, memoryBytes: 64 * 1024 ** 2, cpuMillis: 1000, outputBytes: 10_000, outputFiles: 10, logBytes: 65_536, scratchBytes: 0, pids: 8 },
+    units: { input: 'character of `text`', output: 'none', inputFrom: { kind: 'string-length', property: 'text' } },
+    price: { pricePerJob: '1000', pricePerSecond: options.pricePerSecond ?? '10', pricePerInputUnit: '1', pricePerOutputUnit: '0' },
+    determinism: 'exact',
+    comparator: { name: 'exact' },
+    licence: { code: 'Apache-2.0', weights: 'none' },
+    author: { feeBips: 500 },
+  })
+}
+
+export type TestMarket = Awaited<ReturnType<typeof startTestMarket>>
+
+/** A real chain, a real solver and a requester with money: everything but the provider. */
+export async function startTestMarket() {
+  const folder = mkdtempSync(join(tmpdir(), 'lilypad-market-'))
+  const testChain = await startTestChain()
+  const solverKey = toHex(crypto.getRandomValues(new Uint8Array(32)))
+  const solverOptions = { network: testChain.network, privateKey: solverKey, stateDir: folder, pollMilliseconds: 200, logLevel: 'silent' as const }
+  let solver = await startSolver({ ...solverOptions, port: 0 })
+  const network: Network = { ...testChain.network, solverUrl: solver.url }
+  const networkFile = join(folder, 'network.json')
+  writeFileSync(networkFile, JSON.stringify(network))
+  const author = await testChain.createActor()
+  const requester = await testChain.createActor()
+  await testChain.deposit(requester.signer.address, 10n ** 20n)
+  const limit = 10n ** 24n
+  const lilypad = createLilypad({ network, store: memoryStore(), signer: requester.signer, policy: { perJob: limit, perDay: limit, total: limit } })
+  return {
+    folder,
+    network,
+    lilypad,
+    requester,
+    createActor: testChain.createActor,
+    solverAddress: solver.address as Address,
+    async publish(manifest: ModuleManifest): Promise<void> {
+      const { pricePerJob } = manifest.price
+      const options = { name: manifest.name, manifestDigest: moduleManifestDigest(manifest), feeBips: manifest.author.feeBips, pricePerJob, priceToken: network.contracts.lilyToken }
+      await sendCallSync(author.client, publishVersionCall(toLilypadChain(network), options))
+      await lilypad.solver.publishModule(manifest)
+    },
+    /** A folder, key file and environment for a provider process. */
+    createNode(provider: Actor, name: string) {
+      const stateDir = join(folder, name)
+      const keyFile = join(folder, `${name}.key`)
+      writeFileSync(keyFile, provider.key, { mode: 0o600 })
+      return { stateDir, environment: { LILYPAD_NETWORK_FILE: networkFile, LILYPAD_KEY_FILE: keyFile, LILYPAD_STATE_DIR: stateDir, LILYPAD_REFRESH_SECONDS: '0.3', LILYPAD_SETTLE_SECONDS: '0' } }
+    },
+    /** Orders a module as soon as somebody offers it. */
+    async order(module: string, inputs: Record<string, unknown> = { text: 'frog' }, files: Parameters<typeof lilypad.quote>[0]['files'] = {}): Promise<Bytes32> {
+      const { quote } = await eventually(() => lilypad.quote({ module, inputs, files }))
+      return (await lilypad.order(quote.quoteId)).orderHash
+    },
+    findSettlement: (orderHash: Bytes32) => findSettlement(lilypad.client, { orderHash }),
+    async restartSolver(pauseMilliseconds = 0): Promise<void> {
+      const port = Number(new URL(solver.url).port)
+      await solver.close()
+      await new Promise((resolve) => setTimeout(resolve, pauseMilliseconds))
+      solver = await startSolver({ ...solverOptions, port })
+    },
+    async close(): Promise<void> {
+      await solver.close()
+      await testChain.close()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Calls until it neither throws nor gives undefined. */
+export async function eventually<T>(call: () => Promise<T | undefined>, seconds = 20): Promise<T> {
+  const until = Date.now() + seconds * 1000
+  for (;;) {
+    try {
+      const value = await call()
+      if (value !== undefined) return value
+    } catch (error) {
+      if (Date.now() > until) throw error
+    }
+    if (Date.now() > until) expect.unreachable(`nothing after ${seconds} seconds`)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
