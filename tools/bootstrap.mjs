@@ -47,7 +47,8 @@ export function install() {
     .digest('hex')
   if (existsSync(mark) && existsSync(node) && readFileSync(mark, 'utf8') === lock) return
   console.error('lilypad: installing packages (the first time takes about a minute)')
-  runOrExit('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])
+  // Not `npm ci`: it refuses a lock that lacks binaries of other platforms, which not every registry carries.
+  runOrExit('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'])
   if (!existsSync(node)) {
     console.error('npm did not bring Node 24 (package `node`): allow install scripts for it, then try again.')
     process.exit(1)
