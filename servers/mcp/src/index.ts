@@ -1,0 +1,7 @@
+export { createMcpApp, type McpApp } from './app.ts'
+export { helpText, type LogLevel, type McpCommand, type McpConfig, readCommand } from './config/config.ts'
+export { type McpHttp, startMcpHttp } from './http/start-mcp-http.ts'
+export { createLogger } from './log/logger.ts'
+export { startMcpStdio } from './stdio/start-mcp-stdio.ts'
+export { tools } from './tools/index.ts'
+export { version } from './version.ts'

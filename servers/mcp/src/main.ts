@@ -1,0 +1,44 @@
+import { installNativeCrypto } from '@lilypad-agents/protocol/node'
+import { helpText, readCommand } from './config/config.ts'
+import { startMcpHttp } from './http/start-mcp-http.ts'
+import { createLogger, failureFacts } from './log/logger.ts'
+import { LilypadError } from '@lilypad-agents/protocol'
+import { startMcpStdio } from './stdio/start-mcp-stdio.ts'
+import { version } from './version.ts'
+
+const closeMilliseconds = 4500
+
+/** Runs until the client hangs up or the process is told to end. */
+async function main(): Promise<void> {
+  installNativeCrypto()
+  const command = readCommand({ args: process.argv.slice(2), env: process.env })
+  if (command.name === 'help' || command.name === 'version') {
+    process.stdout.write(command.name === 'help' ? helpText() : `${version}\n`)
+    return
+  }
+  const { name, config } = command
+  const logger = createLogger(config.logLevel)
+  const running = name === 'http' ? await startMcpHttp(config, logger) : { ...startMcpStdio(config, logger), url: 'stdio' }
+  let isClosing = false
+  const end = () => {
+    if (isClosing) return
+    isClosing = true
+    setTimeout(() => process.exit(1), closeMilliseconds).unref()
+    running.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        logger.error(failureFacts(error), 'not closed cleanly')
+        process.exit(1)
+      },
+    )
+  }
+  process.once('SIGINT', end)
+  process.once('SIGTERM', end)
+  if (name === 'stdio') process.stdin.once('end', end).once('close', end)
+  logger.info({ url: running.url, chainId: config.network.chainId, mode: config.signer ? 'spending' : 'read-only' }, 'listening')
+}
+
+main().catch((error: unknown) => {
+  createLogger().fatal({ ...failureFacts(error), ...(LilypadError.is(error) ? { details: error.details, hint: error.hint } : {}) }, 'not started')
+  process.exitCode = 1
+})

@@ -1,0 +1,30 @@
+// Control, format (zero width, direction), line and paragraph separators, private use and lone surrogates, and tag characters:
+// nothing a reader would not see may reach a model. Tabs and line feeds stay.
+const invisible = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\u{e0000}-\u{e0fff}]/gu
+
+/** Another party's text as a model may see it: without invisible characters, and cut. */
+export function cleanText(text: string, length: number): string {
+  // Cut first, so that a flood costs no more than what is shown; a cut surrogate half goes with the invisible ones.
+  const visible = text
+    .slice(0, length * 2)
+    .replace(/\r\n?/g, '\n')
+    .replace(invisible, (character) => (character === '\n' || character === '\t' ? character : ''))
+  const shown = visible.slice(0, length)
+  return text.length > length * 2 || visible.length > length ? `${shown.replace(/[\ud800-\udbff]$/, '')}…` : shown
+}
+
+/** One line of another party's text. */
+export function cleanLine(text: string, length: number): string {
+  return cleanText(text, length).replace(/[\n\t]+/g, ' ')
+}
+
+/** JSON of another party with every text in it cleaned and cut, and lists and objects kept short. */
+export function cleanJson(value: unknown, limits: { readonly text: number; readonly items: number }, depth = 6): unknown {
+  if (typeof value === 'string') return cleanText(value, limits.text)
+  if (typeof value === 'bigint') return value.toString()
+  if (typeof value !== 'object' || value === null) return value
+  if (depth === 0) return '…'
+  if (Array.isArray(value)) return value.slice(0, limits.items).map((item) => cleanJson(item, limits, depth - 1))
+  const entries = Object.entries(value).slice(0, limits.items)
+  return Object.fromEntries(entries.map(([name, item]) => [cleanLine(name, 80), cleanJson(item, limits, depth - 1)]))
+}

@@ -1,0 +1,74 @@
+import { z } from 'zod'
+import { currencyShape, tokenSymbol } from '../money/token.ts'
+import { lowestOffer } from '../money/lowest-offer.ts'
+import { cleanJson, cleanLine, cleanText } from '../text/clean-text.ts'
+import { defineTool } from '../tool/define-tool.ts'
+import { ModuleReference } from './module-reference.ts'
+
+const schemaCharacters = 10_000
+
+/** Shows what a module takes, gives and costs. */
+export const getModule = defineTool({
+  name: 'lilypad_get_module',
+  title: 'Get module',
+  description: 'Read what a module takes, gives, costs and may use. Call it before lilypad_quote_job: `untrusted.input_schema` is what `inputs` must fit. Free.',
+  input: z.strictObject({ module: ModuleReference }),
+  output: z.object({
+    summary: z.string(),
+    module: z.string(),
+    version: z.string(),
+    version_id: z.string(),
+    deprecated: z.boolean(),
+    runtime: z.string(),
+    inputs: z.array(z.object({ name: z.string(), type: z.string().describe('"file": give {"path"} or {"base64","mediaType","name"}'), required: z.boolean() })),
+    outputs: z.array(z.object({ path: z.string(), media_type: z.string() })),
+    price: z.looseObject({}).nullable().describe('lowest offer; null: nobody offers it now'),
+    ...currencyShape,
+    timeout_s: z.int(),
+    determinism: z.string(),
+    author: z.string(),
+    untrusted: z.looseObject({}),
+  }),
+  annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
+  async handle({ module }, { lilypad }) {
+    const { network } = lilypad
+    const listing = await lilypad.getModule(module)
+    const { manifest } = listing
+    const { properties, required } = manifest.inputs
+    const price = lowestOffer(listing, network.contracts.lilyToken)
+    const offered = price ? `from ${price.price_per_job} ${tokenSymbol} per job` : 'nobody offers it now'
+    return {
+      result: {
+        summary: `${listing.name}: ${offered}. Next: lilypad_quote_job with module and inputs.`,
+        module: listing.name,
+        version: cleanLine(manifest.version, 64),
+        version_id: listing.moduleVersion,
+        deprecated: listing.deprecated,
+        runtime: manifest.runtime.kind,
+        inputs: Object.entries(properties).map(([name, property]) => ({ name, type: property.type === 'object' ? 'file' : property.type, required: required.includes(name) })),
+        outputs: manifest.outputs.files.slice(0, 32).map(({ path, mediaType }) => ({ path: cleanLine(path, 200), media_type: cleanLine(mediaType, 80) })),
+        price: price ?? null,
+        token: tokenSymbol,
+        chain_id: network.chainId,
+        timeout_s: manifest.limits.timeoutSeconds,
+        determinism: manifest.determinism,
+        author: listing.author,
+        untrusted: {
+          title: cleanLine(manifest.title, 120),
+          summary: cleanLine(manifest.summary, 280),
+          description: cleanText(manifest.description, 1500),
+          input_schema: toShownSchema(manifest.inputs),
+          example: cleanJson(manifest.examples[0]?.inputs ?? null, { text: 500, items: 32 }),
+          units: cleanJson(manifest.units, { text: 120, items: 8 }),
+          licence: cleanJson(manifest.licence, { text: 200, items: 4 }),
+        },
+      },
+    }
+  },
+})
+
+/** The schema, short enough to read: words go first, then long lists. */
+function toShownSchema(schema: unknown): unknown {
+  const whole = cleanJson(schema, { text: 300, items: 64 })
+  return JSON.stringify(whole).length <= schemaCharacters ? whole : cleanJson(schema, { text: 40, items: 16 })
+}

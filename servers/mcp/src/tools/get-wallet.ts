@@ -1,0 +1,51 @@
+import { z } from 'zod'
+import { Amount, currencyShape, formatAmount, tokenSymbol, withToken } from '../money/token.ts'
+import { defineTool } from '../tool/define-tool.ts'
+
+const Limits = z.object({ per_job: Amount, per_day: Amount, total: Amount })
+
+/** Shows what may be spent. */
+export const getWallet = defineTool({
+  name: 'lilypad_get_wallet',
+  title: 'Get wallet',
+  description: 'See who pays, the balance that pays jobs, what was spent here and the limits. Use it before a costly job or after a refusal. Free.',
+  input: z.strictObject({}),
+  output: z.object({
+    summary: z.string(),
+    mode: z.enum(['spending', 'read-only']),
+    network: z.string(),
+    ...currencyShape,
+    payer: z.string().optional(),
+    key: z.string().optional(),
+    vault_balance: Amount.optional().describe('pays jobs'),
+    pending_withdrawal: Amount.optional(),
+    token_balance: Amount.optional().describe('not in the vault'),
+    spent: z.object({ last_24h: Amount, total: Amount }).optional().describe('with what is reserved'),
+    limits: Limits.optional(),
+    allowed_modules: z.array(z.string()).nullable().describe('null: all'),
+  }),
+  annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
+  async handle(_input, { config, lilypad }) {
+    const { name, chainId } = lilypad.network
+    const common = { network: name, token: tokenSymbol, chain_id: chainId, allowed_modules: config.policy.modules ? [...config.policy.modules] : null }
+    if (!config.signer) {
+      return { result: { summary: 'Read-only: this server has no key, so it cannot spend. The user can start it with --key-file.', mode: 'read-only' as const, ...common } }
+    }
+    const { payer, key, balance, pendingWithdrawal, tokenBalance, spent, policy } = await lilypad.getWallet()
+    const left = policy.perDay - spent.day < policy.total - spent.total ? policy.perDay - spent.day : policy.total - spent.total
+    return {
+      result: {
+        summary: `${withToken(balance)} in the vault; ${withToken(spent.day)} spent or reserved in 24 hours; ${withToken(left < 0n ? 0n : left)} may still be spent now, at most ${withToken(policy.perJob)} per job.`,
+        mode: 'spending' as const,
+        ...common,
+        payer,
+        key,
+        vault_balance: formatAmount(balance),
+        pending_withdrawal: formatAmount(pendingWithdrawal),
+        token_balance: formatAmount(tokenBalance),
+        spent: { last_24h: formatAmount(spent.day), total: formatAmount(spent.total) },
+        limits: { per_job: formatAmount(policy.perJob), per_day: formatAmount(policy.perDay), total: formatAmount(policy.total) },
+      },
+    }
+  },
+})

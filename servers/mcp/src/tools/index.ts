@@ -1,0 +1,13 @@
+import type { Tool } from '../tool/define-tool.ts'
+import { getJob } from './get-job.ts'
+import { getModule } from './get-module.ts'
+import { getOutputs } from './get-outputs.ts'
+import { getWallet } from './get-wallet.ts'
+import { listJobs } from './list-jobs.ts'
+import { quoteJob } from './quote-job.ts'
+import { runJob } from './run-job.ts'
+import { searchModules } from './search-modules.ts'
+import { verifyJob } from './verify-job.ts'
+
+/** Every tool, in the order of use. The order is part of clients' prompt caches. */
+export const tools: readonly Tool[] = [searchModules, getModule, quoteJob, runJob, getJob, getOutputs, verifyJob, getWallet, listJobs]

@@ -1,0 +1,20 @@
+import { z } from 'zod'
+import { JobResult, toJobResult } from '../job/job-result.ts'
+import { defineTool } from '../tool/define-tool.ts'
+import { Handle } from './module-reference.ts'
+import { waitSeconds } from './wait-seconds.ts'
+
+/** Orders a quoted job. */
+export const runJob = defineTool({
+  name: 'lilypad_run_job',
+  title: 'Run a quoted job',
+  description:
+    'Buy the job of a quote: spends up to its max_charge, within the limits of this server, and only if the result verifies. The same quote_id again is the same job, never a second charge. Returns after wait_s at most; an unfinished job goes on: follow it with lilypad_get_job.',
+  input: z.strictObject({ quote_id: Handle, wait_s: waitSeconds(25) }),
+  output: JobResult,
+  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: true },
+  needsKey: true,
+  async handle({ quote_id, wait_s }, context) {
+    return { result: await toJobResult(await context.keeper.run(quote_id, wait_s, context.signal), context) }
+  },
+})
