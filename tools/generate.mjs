@@ -13,7 +13,10 @@ const contracts = [
 ]
 
 function buildContracts() {
-  const result = spawnSync(foundryBinary('forge'), ['build', '--quiet', 'contracts/src'], { cwd: root, encoding: 'utf8' })
+  const result = spawnSync(foundryBinary('forge'), ['build', '--quiet', 'contracts/src'], {
+    cwd: root,
+    encoding: 'utf8',
+  })
   if (result.status === 0) return
   console.error(result.error?.message ?? result.stdout + result.stderr)
   process.exit(1)
@@ -46,7 +49,11 @@ function renderLayout(artifact) {
   const toVariable = ({ label, offset, slot, type }) => ({ label, slot: Number(slot), offset, type: types[type].label })
   const structs = Object.values(types ?? {})
     .filter((type) => type.members !== undefined)
-    .map(({ label, members, numberOfBytes }) => ({ label, bytes: Number(numberOfBytes), members: members.map(toVariable) }))
+    .map(({ label, members, numberOfBytes }) => ({
+      label,
+      bytes: Number(numberOfBytes),
+      members: members.map(toVariable),
+    }))
     .sort((a, b) => (a.label < b.label ? -1 : 1))
   return `${JSON.stringify({ storage: storage.map(toVariable), structs }, null, 2)}\n`
 }

@@ -246,65 +246,42 @@ contract JobVault is IJobVault, EIP712, ReentrancyGuardTransient {
     /// @inheritdoc IJobVault
     function settle(Lane[] calldata lanes) external returns (uint256 settledLanes) {
         for (uint256 i = 0; i < lanes.length; i++) {
-            try this.settleLane(lanes[i]) {
+            Lane calldata lane = lanes[i];
+            (bool isSettled, bytes4 reason) = _trySettleLane(lane, lane.records);
+            if (isSettled) {
                 settledLanes++;
-            } catch (bytes memory reason) {
-                Voucher calldata voucher = lanes[i].voucher;
-                (bytes32 laneId,) = _hashLaneAndVoucher(voucher);
-                emit LaneSkipped(laneId, voucher.payer, voucher.provider, bytes4(reason));
+            } else {
+                (bytes32 laneId,) = _hashLaneAndVoucher(lane.voucher);
+                emit LaneSkipped(laneId, lane.voucher.payer, lane.voucher.provider, reason);
             }
         }
     }
 
     /// @inheritdoc IJobVault
     function settleLane(Lane calldata lane) external {
-        Voucher calldata voucher = lane.voucher;
-        (bytes32 laneId, bytes32 structHash) = _hashLaneAndVoucher(voucher);
+        Voucher memory voucher = lane.voucher;
+        bytes calldata records = lane.records;
+        bytes32[] calldata moduleVersions = lane.moduleVersions;
+        (bytes32 laneId, bytes32 structHash) = _hashLaneAndVoucher(lane.voucher);
         LaneState memory state = _lanes[laneId];
-        _checkVoucher(lane, laneId, structHash, state);
+        _checkJobs(voucher, laneId, state.settledJobs, records.length);
+        address signer = StrictSignatureLib.findSigner(_hashTypedData(structHash), lane.signature);
+        require(signer != address(0) && signer == voucher.key, LaneSignatureInvalid(laneId, voucher.key));
 
-        Sweep memory sweep = _sweepRecords(lane, laneId, state);
-        require(
-            sweep.recordsHash == voucher.recordsHash,
-            LaneRecordsHashMismatch(laneId, voucher.recordsHash, sweep.recordsHash)
-        );
-        uint256 settledAmount = state.settledAmount + sweep.amount;
-        require(
-            settledAmount == voucher.cumulativeAmount,
-            LaneAmountMismatch(laneId, voucher.cumulativeAmount, settledAmount)
-        );
-
-        if (voucher.key != voucher.payer) _spendGrant(voucher, sweep.amount, sweep.highestPrice);
-        _debit(voucher, laneId, sweep.amount);
-        uint256 providerAmount = sweep.amount - _creditAuthors(lane, sweep.moduleAmounts)
-            - _growthOfShares(voucher.solver, state.settledAmount, settledAmount);
+        Sweep memory sweep = _sweepRecords(voucher, laneId, state, lane.previousRecordsHash, moduleVersions, records);
+        uint256 amount = _sum(sweep.moduleAmounts);
+        _checkSums(voucher, laneId, state.settledAmount + amount, sweep.recordsHash);
+        if (voucher.key != voucher.payer) _spendGrant(voucher, amount, sweep.highestPrice);
+        _debit(voucher, laneId, amount);
+        uint256 providerAmount = amount - _creditAuthors(voucher.token, moduleVersions, sweep.moduleAmounts)
+            - _growthOfShares(voucher.solver, state.settledAmount, voucher.cumulativeAmount);
         _credits[voucher.provider][voucher.token] += providerAmount;
-        _lanes[laneId] = LaneState({
-            settledAmount: voucher.cumulativeAmount,
-            settledJobs: voucher.jobs,
-            // safe: counts jobs of this lane, whose number fits
-            // forge-lint: disable-next-line(unsafe-typecast)
-            nextNonce: uint64(sweep.nextNonce)
-        });
+        // safe: the counter never passes the number of jobs
+        // forge-lint: disable-next-line(unsafe-typecast)
+        _lanes[laneId] = LaneState(voucher.cumulativeAmount, voucher.jobs, uint64(sweep.nextNonce));
 
-        if (state.settledJobs == 0) {
-            emit LaneOpened(
-                laneId, voucher.payer, voucher.provider, voucher.key, voucher.solver, voucher.token, voucher.lane
-            );
-        }
-        emit LaneSettled(
-            laneId,
-            voucher.payer,
-            voucher.provider,
-            // safe: both are parts of `cumulativeAmount`
-            // forge-lint: disable-next-line(unsafe-typecast)
-            uint128(sweep.amount),
-            voucher.cumulativeAmount,
-            voucher.jobs,
-            // forge-lint: disable-next-line(unsafe-typecast)
-            uint128(providerAmount),
-            voucher.recordsHash
-        );
+        if (state.settledJobs == 0) _emitLaneOpened(voucher, laneId);
+        _emitLaneSettled(voucher, laneId, amount, providerAmount);
     }
 
     /// @inheritdoc IJobVault
@@ -419,9 +396,8 @@ contract JobVault is IJobVault, EIP712, ReentrancyGuardTransient {
     /// @dev What one pass over the records of a lane finds.
     struct Sweep {
         bytes32 recordsHash;
-        uint256 amount;
-        uint256 highestPrice;
         uint256 nextNonce;
+        uint256 highestPrice;
         uint256[] moduleAmounts;
     }
 
@@ -463,103 +439,136 @@ contract JobVault is IJobVault, EIP712, ReentrancyGuardTransient {
         emit GrantRegistered(grant.payer, grant.key, grant.token, perJob, perDay, total, validUntil, grant.nonce);
     }
 
-    function _checkVoucher(Lane calldata lane, bytes32 laneId, bytes32 structHash, LaneState memory state)
+    /// @dev Calls `settleLane` in a frame of its own with the bytes of `lane` as they came. Its records are its last part in the standard
+    /// encoding; in another order the call does not decode, and the lane is skipped.
+    function _trySettleLane(Lane calldata lane, bytes calldata records)
         private
-        view
+        returns (bool isSettled, bytes4 reason)
     {
-        Voucher calldata voucher = lane.voucher;
-        uint256 settledJobs = state.settledJobs;
+        bytes4 selector = this.settleLane.selector;
+        // safe: writes free memory that is not kept, and the scratch space
+        assembly ("memory-safe") {
+            let size := sub(add(records.offset, records.length), lane)
+            let pointer := mload(0x40)
+            mstore(pointer, selector)
+            mstore(add(pointer, 0x04), 0x20)
+            calldatacopy(add(pointer, 0x24), lane, size)
+            mstore(0x00, 0)
+            isSettled := call(gas(), address(), 0, pointer, add(size, 0x24), 0x00, 0x04)
+            reason := mload(0x00)
+        }
+    }
+
+    function _checkJobs(Voucher memory voucher, bytes32 laneId, uint256 settledJobs, uint256 length) private pure {
         require(voucher.jobs > settledJobs, LaneAlreadySettled(laneId, settledJobs, voucher.jobs));
-        require(settledJobs != 0 || lane.previousRecordsHash == 0, LaneStartInvalid(laneId, lane.previousRecordsHash));
-        uint256 length = lane.records.length;
         require(length % RECORD_BYTES == 0, LaneRecordsMalformed(laneId, length));
         uint256 jobs = settledJobs + length / RECORD_BYTES;
         require(jobs == voucher.jobs, LaneJobsMismatch(laneId, voucher.jobs, jobs));
-        address signer = StrictSignatureLib.findSigner(_hashTypedData(structHash), lane.signature);
-        require(signer != address(0) && signer == voucher.key, LaneSignatureInvalid(laneId, voucher.key));
     }
 
-    /// @dev Rebuilds the chain of records, emits `JobSettled` for each, marks the nonces, sums the prices. What it emits and marks
-    /// before a later check fails is undone with the frame.
-    function _sweepRecords(Lane calldata lane, bytes32 laneId, LaneState memory state)
+    function _checkSums(Voucher memory voucher, bytes32 laneId, uint256 settledAmount, bytes32 recordsHash)
         private
-        returns (Sweep memory sweep)
+        pure
     {
-        bytes32[] calldata moduleVersions = lane.moduleVersions;
+        require(recordsHash == voucher.recordsHash, LaneRecordsHashMismatch(laneId, voucher.recordsHash, recordsHash));
+        require(
+            settledAmount == voucher.cumulativeAmount,
+            LaneAmountMismatch(laneId, voucher.cumulativeAmount, settledAmount)
+        );
+    }
+
+    /// @dev Rebuilds the chain of records, emits `JobSettled` for each, marks the nonces, sums the prices by module. What it emits and
+    /// marks before a later check fails is undone with the frame.
+    ///
+    /// Words of `work`: 0 to 4 are the preimage of a record's hash (orderHash, receiptHash, moduleVersion, price, nonce); 1 to 5 are the
+    /// data of the event (receiptHash, moduleVersion, price, payer in place of the nonce, provider). Then: 6 the payer, 7 the highest
+    /// price, 8 the first nonce that the counter does not cover, 9 the slot of the lane's nonce words, 10 a bad module index or nonce.
+    ///
+    /// As long as every job of the lane came in the order of its nonce, the counter alone says which are used, and `expected` is the
+    /// next one. The first job out of order sets `expected` to a value no nonce has; from then on each nonce is looked up and marked.
+    function _sweepRecords(
+        Voucher memory voucher,
+        bytes32 laneId,
+        LaneState memory state,
+        bytes32 previousRecordsHash,
+        bytes32[] calldata moduleVersions,
+        bytes calldata records
+    ) private returns (Sweep memory sweep) {
+        require(state.settledJobs != 0 || previousRecordsHash == 0, LaneStartInvalid(laneId, previousRecordsHash));
+        uint256[11] memory work;
         uint256[] memory moduleAmounts = new uint256[](moduleVersions.length);
-        uint256[7] memory buffer = _openBuffer(lane.voucher);
-        bytes32 recordsHash = lane.previousRecordsHash;
+        bytes32 recordsHash = previousRecordsHash;
         uint256 nextNonce = state.nextNonce;
-        // As long as every job of the lane came in the order of its nonce, the counter alone says which are used.
-        bool isInOrder = nextNonce == state.settledJobs;
-        (uint256 cursor, uint256 end) = _bounds(lane.records);
-        while (cursor < end) {
-            uint256 tail;
-            assembly ("memory-safe") {
-                tail := calldataload(add(cursor, 64))
-            }
-            uint256 price = tail >> 128;
-            uint256 nonce = (tail >> 64) & type(uint64).max;
-            if (isInOrder && nonce == nextNonce) {
-                // safe: counts jobs
-                unchecked {
-                    nextNonce++;
+        work[5] = uint256(uint160(voucher.provider));
+        address payer = voucher.payer;
+        work[8] = nextNonce;
+        work[9] = _nonceWordsSlot(laneId);
+        uint256 expected = nextNonce == state.settledJobs ? nextNonce : type(uint256).max;
+        uint256 failure = 0;
+        // safe: writes words of `work`, the scratch space, and `moduleAmounts[index]` after checking the index; sums of fewer than 2^64
+        // prices of 128 bits cannot overflow
+        assembly ("memory-safe") {
+            let cursor := records.offset
+            for { let end := add(cursor, records.length) } lt(cursor, end) { cursor := add(cursor, 89) } {
+                let tail := calldataload(add(cursor, 64))
+                let nonce := and(shr(64, tail), 0xffffffffffffffff)
+                switch eq(nonce, expected)
+                case 1 { expected := add(expected, 1) }
+                default {
+                    if not(expected) {
+                        mstore(add(work, 0x100), expected)
+                        expected := not(0)
+                    }
+                    mstore(0x00, shr(8, nonce))
+                    mstore(0x20, mload(add(work, 0x120)))
+                    let slot := keccak256(0x00, 0x40)
+                    let word := sload(slot)
+                    let marked := or(word, shl(and(nonce, 0xff), 1))
+                    if or(eq(word, marked), lt(nonce, mload(add(work, 0x100)))) {
+                        mstore(add(work, 0x140), nonce)
+                        failure := 1
+                        break
+                    }
+                    sstore(slot, marked)
                 }
-            } else {
-                isInOrder = false;
-                _markNonce(laneId, nextNonce, nonce);
-            }
-            uint256 index = (tail >> 56) & 0xff;
-            require(index < moduleVersions.length, LaneModuleIndexInvalid(laneId, moduleVersions.length, index));
-            // safe: writes words of `buffer`, the scratch space, and `moduleAmounts[index]` with the index checked above; sums of
-            // 128-bit prices cannot overflow
-            assembly ("memory-safe") {
-                calldatacopy(buffer, cursor, 0x40)
-                mstore(add(buffer, 0x40), calldataload(add(moduleVersions.offset, shl(5, index))))
-                mstore(add(buffer, 0x60), price)
-                mstore(add(buffer, 0x80), nonce)
+                let index := byte(24, tail)
+                if iszero(lt(index, mload(moduleAmounts))) {
+                    mstore(add(work, 0x140), index)
+                    failure := 2
+                    break
+                }
+                index := shl(5, index)
+                let price := shr(128, tail)
+                calldatacopy(work, cursor, 0x40)
+                mstore(add(work, 0x40), calldataload(add(moduleVersions.offset, index)))
+                mstore(add(work, 0x60), price)
+                mstore(add(work, 0x80), nonce)
                 mstore(0x00, recordsHash)
-                mstore(0x20, keccak256(buffer, 0xa0))
+                mstore(0x20, keccak256(work, 0xa0))
                 recordsHash := keccak256(0x00, 0x40)
-                mstore(add(buffer, 0x80), mload(add(buffer, 0xc0)))
-                log2(add(buffer, 0x20), 0xa0, JOB_SETTLED_TOPIC, mload(buffer))
-                let moduleAmount := add(moduleAmounts, shl(5, add(index, 1)))
-                mstore(moduleAmount, add(mload(moduleAmount), price))
-                cursor := add(cursor, 89)
+                mstore(add(work, 0x80), payer)
+                log2(add(work, 0x20), 0xa0, JOB_SETTLED_TOPIC, mload(work))
+                index := add(add(moduleAmounts, 0x20), index)
+                mstore(index, add(mload(index), price))
+                if gt(price, mload(add(work, 0xe0))) { mstore(add(work, 0xe0), price) }
             }
-            // safe: prices have 128 bits and a transaction carries fewer than 2^64 of them
-            unchecked {
-                sweep.amount += price;
-            }
-            if (price > sweep.highestPrice) sweep.highestPrice = price;
         }
+        require(failure != 1, LaneNonceUsed(laneId, work[10]));
+        require(failure != 2, LaneModuleIndexInvalid(laneId, moduleVersions.length, work[10]));
         sweep.recordsHash = recordsHash;
-        sweep.nextNonce = nextNonce;
+        sweep.nextNonce = expected == type(uint256).max ? work[8] : expected;
+        sweep.highestPrice = work[7];
         sweep.moduleAmounts = moduleAmounts;
     }
 
-    /// @dev Words 0 to 4 are the preimage of a record's hash: orderHash, receiptHash, moduleVersion, price, nonce. Words 1 to 5 are the
-    /// data of the event: receiptHash, moduleVersion, price, payer (in place of the nonce), provider. Word 6 keeps the payer.
-    function _openBuffer(Voucher calldata voucher) private pure returns (uint256[7] memory buffer) {
-        buffer[5] = uint256(uint160(voucher.provider));
-        buffer[6] = uint256(uint160(voucher.payer));
-    }
-
-    function _bounds(bytes calldata records) private pure returns (uint256 cursor, uint256 end) {
+    function _nonceWordsSlot(bytes32 laneId) private view returns (uint256 slot) {
+        mapping(uint256 wordIndex => uint256) storage words = _nonceWords[laneId];
         assembly ("memory-safe") {
-            cursor := records.offset
-            end := add(cursor, records.length)
+            slot := words.slot
         }
     }
 
-    function _markNonce(bytes32 laneId, uint256 nextNonce, uint256 nonce) private {
-        uint256 word = _nonceWords[laneId][nonce >> 8];
-        uint256 bit = 1 << (nonce & 0xff);
-        require(nonce >= nextNonce && word & bit == 0, LaneNonceUsed(laneId, nonce));
-        _nonceWords[laneId][nonce >> 8] = word | bit;
-    }
-
-    function _spendGrant(Voucher calldata voucher, uint256 amount, uint256 highestPrice) private {
+    function _spendGrant(Voucher memory voucher, uint256 amount, uint256 highestPrice) private {
         (address payer, address key) = (voucher.payer, voucher.key);
         Grant storage grant = _grants[payer][key][voucher.token];
         (uint256 perJob, uint256 perDay, uint256 validUntil) = (grant.perJob, grant.perDay, grant.validUntil);
@@ -579,7 +588,7 @@ contract JobVault is IJobVault, EIP712, ReentrancyGuardTransient {
         grant.day = today.toUint32();
     }
 
-    function _debit(Voucher calldata voucher, bytes32 laneId, uint256 amount) private {
+    function _debit(Voucher memory voucher, bytes32 laneId, uint256 amount) private {
         Account storage account = _accounts[voucher.payer][voucher.token];
         uint256 balance = account.balance;
         require(amount <= balance, LaneBalanceTooLow(laneId, amount, balance));
@@ -591,17 +600,39 @@ contract JobVault is IJobVault, EIP712, ReentrancyGuardTransient {
         account.balance = balanceAfter;
     }
 
-    function _creditAuthors(Lane calldata lane, uint256[] memory moduleAmounts)
+    function _creditAuthors(address token, bytes32[] calldata moduleVersions, uint256[] memory moduleAmounts)
         private
         returns (uint256 authorsAmount)
     {
         for (uint256 i = 0; i < moduleAmounts.length; i++) {
-            (address author, uint256 feeBips) = registry.findFee(lane.moduleVersions[i]);
+            (address author, uint256 feeBips) = registry.findFee(moduleVersions[i]);
             uint256 fee = moduleAmounts[i] * feeBips / BIPS;
             if (fee == 0) continue;
-            _credits[author][lane.voucher.token] += fee;
+            _credits[author][token] += fee;
             authorsAmount += fee;
         }
+    }
+
+    function _emitLaneOpened(Voucher memory voucher, bytes32 laneId) private {
+        emit LaneOpened(
+            laneId, voucher.payer, voucher.provider, voucher.key, voucher.solver, voucher.token, voucher.lane
+        );
+    }
+
+    function _emitLaneSettled(Voucher memory voucher, bytes32 laneId, uint256 amount, uint256 providerAmount) private {
+        emit LaneSettled(
+            laneId,
+            voucher.payer,
+            voucher.provider,
+            // safe: both are parts of `cumulativeAmount`
+            // forge-lint: disable-next-line(unsafe-typecast)
+            uint128(amount),
+            voucher.cumulativeAmount,
+            voucher.jobs,
+            // forge-lint: disable-next-line(unsafe-typecast)
+            uint128(providerAmount),
+            voucher.recordsHash
+        );
     }
 
     /// @dev What solver and protocol earn together while a lane grows; zero-valued lanes have no shares.
@@ -634,6 +665,12 @@ contract JobVault is IJobVault, EIP712, ReentrancyGuardTransient {
             calldatacopy(add(pointer, 0x20), voucher, 0x120)
             laneId := keccak256(add(pointer, 0x20), 0xc0)
             structHash := keccak256(pointer, 0x140)
+        }
+    }
+
+    function _sum(uint256[] memory amounts) private pure returns (uint256 total) {
+        for (uint256 i = 0; i < amounts.length; i++) {
+            total += amounts[i];
         }
     }
 

@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {IJobVault} from "../src/interfaces/IJobVault.sol";
+import {SessionGrant} from "../src/types/SignedObjects.sol";
+import {VaultFixture} from "./fixtures/VaultFixture.sol";
+import {Vm} from "forge-std/Test.sol";
+
+// settleLane
+// ├── when the voucher brings no new job, or comes again: reverts
+// ├── when the records are not whole, or their number is wrong: reverts
+// ├── when the signature is another key's, of another form or another chain's: reverts
+// ├── when a new lane starts from a chain that is not empty: reverts
+// ├── when a record is changed, moved, dropped or added: reverts
+// ├── when the amount does not add up: reverts
+// ├── when a module index is not listed: reverts
+// ├── when a nonce has been paid: reverts (in order, out of order, twice in one settlement)
+// ├── when the balance is too low: reverts
+// └── else
+//     ├── debits the difference, credits provider and author, leaves the shares in the lane
+//     ├── emits one JobSettled per record, then LaneSettled; LaneOpened the first time
+//     ├── pays a lane in any number of steps the same
+//     └── pays unknown modules without an author
+contract JobVaultSettleLaneTest is VaultFixture {
+    uint128 private constant BALANCE = 1_000_000e18;
+
+    function setUp() public override {
+        super.setUp();
+        fund(payer.addr, BALANCE);
+        registerWideGrant();
+    }
+
+    function testFuzz_MovesTheMoney(uint8 count, uint96 price, address caller) public {
+        uint256 jobs = bound(count, 1, 40);
+        price = uint96(bound(price, 0, BALANCE / 40));
+        IJobVault.Lane memory lane = openLane(createJobs(jobs, price, 0));
+        vm.prank(caller);
+        vault.settleLane(lane);
+
+        uint256 amount = jobs * price;
+        uint256 authorAmount = amount * AUTHOR_FEE_BIPS / 10_000;
+        uint256 shares = amount * (SOLVER_FEE_BIPS + PROTOCOL_FEE_BIPS) / 10_000;
+        assertEq(vault.getAccount(payer.addr, address(token)).balance, BALANCE - amount);
+        assertEq(vault.getCredit(author, address(token)), authorAmount);
+        assertEq(vault.getCredit(provider, address(token)), amount - authorAmount - shares);
+        (uint256 solverAmount, uint256 protocolAmount) = vault.getUncollectedFees(laneKey(key.addr, 0));
+        assertEq(solverAmount + protocolAmount, shares);
+        IJobVault.LaneState memory state = vault.getLane(laneIdOf(laneKey(key.addr, 0)));
+        assertEq(state.settledAmount, amount);
+        assertEq(state.settledJobs, jobs);
+        assertEq(state.nextNonce, jobs);
+    }
+
+    function test_LeavesOneRecordPerJob() public {
+        Job[] memory jobs = createJobs(2, PRICE, 0);
+        IJobVault.Lane memory lane = openLane(jobs);
+        bytes32 laneId = laneIdOf(laneKey(key.addr, 0));
+        for (uint256 i = 0; i < 2; i++) {
+            vm.expectEmit(address(vault));
+            emit IJobVault.JobSettled(
+                jobs[i].orderHash, jobs[i].receiptHash, moduleVersion, PRICE, payer.addr, provider
+            );
+        }
+        vm.expectEmit(address(vault));
+        emit IJobVault.LaneOpened(laneId, payer.addr, provider, key.addr, solver, address(token), 0);
+        vm.expectEmit(address(vault));
+        emit IJobVault.LaneSettled(
+            laneId, payer.addr, provider, 2 * PRICE, 2 * PRICE, 2, 1.87e15, lane.voucher.recordsHash
+        );
+        vm.recordLogs();
+        vault.settleLane(lane);
+        assertEq(vm.getRecordedLogs().length, 4);
+    }
+
+    // Split a lane at any two points: payer, provider and lane end the same as in one step; the author loses at most one unit per step.
+    function testFuzz_StepsPayTheSame(uint8 first, uint8 second, uint96[12] memory prices) public {
+        first = uint8(bound(first, 1, 10));
+        second = uint8(bound(second, first + 1, 11));
+        Job[] memory jobs = createJobs(12, 0, 0);
+        uint256 amount = 0;
+        for (uint256 i = 0; i < 12; i++) {
+            jobs[i].price = uint128(bound(prices[i], 0, 1e20));
+            amount += jobs[i].price;
+        }
+        IJobVault.LaneKey memory name = laneKey(key.addr, 0);
+        bytes32 previous = 0;
+        uint256[4] memory cuts = [uint256(0), first, second, 12];
+        for (uint256 i = 0; i < 3; i++) {
+            Job[] memory part = _slice(jobs, cuts[i], cuts[i + 1]);
+            IJobVault.Lane memory lane =
+                continueLane(key, name, vault.getLane(laneIdOf(name)), previous, part, moduleList());
+            vault.settleLane(lane);
+            previous = lane.voucher.recordsHash;
+        }
+        uint256 authorAmount = vault.getCredit(author, address(token));
+        uint256 shares = amount * (SOLVER_FEE_BIPS + PROTOCOL_FEE_BIPS) / 10_000;
+        assertApproxEqAbs(authorAmount, amount * AUTHOR_FEE_BIPS / 10_000, 2);
+        assertLe(authorAmount, amount * AUTHOR_FEE_BIPS / 10_000);
+        assertEq(vault.getCredit(provider, address(token)), amount - shares - authorAmount);
+        assertEq(vault.getAccount(payer.addr, address(token)).balance, BALANCE - amount);
+        assertEq(previous, chainAll(0, jobs, moduleList()));
+    }
+
+    function test_PaysEveryAuthorAndUnknownModulesWithoutOne() public {
+        bytes32[] memory versions = new bytes32[](3);
+        (versions[0], versions[1], versions[2]) = (moduleVersion, publish("ocr", 5000), keccak256("unknown"));
+        Job[] memory jobs = createJobs(6, PRICE, 0);
+        for (uint256 i = 0; i < 6; i++) {
+            jobs[i].moduleIndex = uint8(i % 3);
+        }
+        IJobVault.LaneState memory empty;
+        vault.settleLane(continueLane(key, laneKey(key.addr, 0), empty, 0, jobs, versions));
+        uint256 authorAmount = 2 * PRICE * 500 / 10_000 + 2 * PRICE * 5000 / 10_000;
+        assertEq(vault.getCredit(author, address(token)), authorAmount);
+        assertEq(vault.getCredit(address(0), address(token)), 0);
+    }
+
+    function test_LaneWithoutSolverHasNoSolverShare() public {
+        IJobVault.LaneKey memory name = laneKey(key.addr, 0);
+        name.solver = address(0);
+        IJobVault.LaneState memory empty;
+        vault.settleLane(continueLane(key, name, empty, 0, createJobs(1, PRICE, 0), moduleList()));
+        (uint256 solverAmount, uint256 protocolAmount) = vault.getUncollectedFees(name);
+        assertEq(solverAmount, 0);
+        assertEq(protocolAmount, PRICE * PROTOCOL_FEE_BIPS / 10_000);
+    }
+
+    function test_PayerNeedsNoGrant() public {
+        vault.settleLane(openPayerLane(createJobs(1, PRICE, 0)));
+        assertEq(vault.getLane(laneIdOf(laneKey(payer.addr, 0))).settledJobs, 1);
+    }
+
+    function test_FreeJobsAreRecorded() public {
+        vault.settleLane(openLane(createJobs(3, 0, 0)));
+        assertEq(vault.getLane(laneIdOf(laneKey(key.addr, 0))).settledJobs, 3);
+        assertEq(vault.getAccount(payer.addr, address(token)).balance, BALANCE);
+    }
+
+    function test_RevertWhen_TheVoucherComesAgain() public {
+        IJobVault.Lane memory lane = openLane(createJobs(2, PRICE, 0));
+        vault.settleLane(lane);
+        bytes32 laneId = laneIdOf(laneKey(key.addr, 0));
+        vm.expectRevert(abi.encodeWithSelector(IJobVault.LaneAlreadySettled.selector, laneId, 2, 2));
+        vault.settleLane(lane);
+
+        lane = openLane(createJobs(1, PRICE, 0));
+        vm.expectRevert(abi.encodeWithSelector(IJobVault.LaneAlreadySettled.selector, laneId, 2, 1));
+        vault.settleLane(lane);
+    }
+
+    function testFuzz_RevertWhen_RecordsAreNotWhole(uint8 cut) public {
+        cut = uint8(bound(cut, 1, 88));
+        IJobVault.Lane memory lane = openLane(createJobs(2, PRICE, 0));
+        bytes memory records = lane.records;
+        assembly ("memory-safe") {
+            mstore(records, sub(mload(records), cut))
+        }
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobVault.LaneRecordsMalformed.selector, laneIdOf(laneKey(key.addr, 0)), 178 - cut)
+        );
+        vault.settleLane(lane);
+    }
+
+    function test_RevertWhen_TheNumberOfRecordsIsWrong() public {
+        IJobVault.Lane memory lane = openLane(createJobs(3, PRICE, 0));
+        lane.records = encodeRecords(createJobs(2, PRICE, 0));
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobVault.LaneJobsMismatch.selector, laneIdOf(laneKey(key.addr, 0)), 3, 2)
+        );
+        vault.settleLane(lane);
+    }
+
+    function testFuzz_RevertWhen_AnotherKeySigned(uint256 privateKey) public {
+        privateKey = bound(privateKey, 1, 2 ** 128);
+        vm.assume(vm.addr(privateKey) != key.addr);
+        IJobVault.Lane memory lane = openLane(createJobs(1, PRICE, 0));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(privateKey, vault.hashVoucher(lane.voucher));
+        lane.signature = abi.encodePacked(r, s, v);
+        _expectBadSignature(lane);
+    }
+
+    function test_RevertWhen_ThePayerSignsForTheKey() public {
+        IJobVault.Lane memory lane = openLane(createJobs(1, PRICE, 0));
+        resign(lane, payer);
+        _expectBadSignature(lane);
+    }
+
+    function test_RevertWhen_TheSignatureHasAnotherForm() public {
+        IJobVault.Lane memory lane = openLane(createJobs(1, PRICE, 0));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key.privateKey, vault.hashVoucher(lane.voucher));
+        bytes32 highS = bytes32(0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141 - uint256(s));
+        bytes32 compact = bytes32(uint256(s) | (uint256(v - 27) << 255));
+        bytes[6] memory forms = [
+            abi.encodePacked(r, highS, v == 27 ? uint8(28) : uint8(27)),
+            abi.encodePacked(r, compact),
+            abi.encodePacked(r, s, v, uint8(0)),
+            abi.encodePacked(r, s, v - 27),
+            bytes(""),
+            new bytes(65)
+        ];
+        for (uint256 i = 0; i < forms.length; i++) {
+            lane.signature = forms[i];
+            _expectBadSignature(lane);
+        }
+    }
+
+    function test_RevertWhen_TheKeyIsZeroAndTheSignatureRecoversNothing() public {
+        IJobVault.LaneKey memory name = laneKey(address(0), 0);
+        IJobVault.LaneState memory empty;
+        IJobVault.Lane memory lane = continueLane(key, name, empty, 0, createJobs(1, PRICE, 0), moduleList());
+        lane.signature = new bytes(65);
+        vm.expectRevert(abi.encodeWithSelector(IJobVault.LaneSignatureInvalid.selector, laneIdOf(name), address(0)));
+        vault.settleLane(lane);
+    }
+
+    function test_RevertWhen_SignedForAnotherChain() public {
+        vm.chainId(1);
+        IJobVault.Lane memory lane = openLane(createJobs(1, PRICE, 0));
+        vm.chainId(31_337);
+        _expectBadSignature(lane);
+    }
+
+    function testFuzz_RevertWhen_AVoucherFieldIsChanged(uint8 field) public {
+        IJobVault.Lane memory lane = openLane(createJobs(1, PRICE, 0));
+        field = uint8(bound(field, 0, 4));
+        if (field == 0) lane.voucher.provider = relay;
+        if (field == 1) lane.voucher.solver = relay;
+        if (field == 2) lane.voucher.token = relay;
+        if (field == 3) lane.voucher.lane = 9;
+        if (field == 4) lane.voucher.cumulativeAmount = 2 * PRICE;
+        vm.expectPartialRevert(IJobVault.LaneSignatureInvalid.selector);
+        vault.settleLane(lane);
+    }
+
+    function testFuzz_RevertWhen_ANewLaneStartsFromAnotherChain(bytes32 previous) public {
+        vm.assume(previous != 0);
+        IJobVault.LaneState memory empty;
+        IJobVault.Lane memory lane =
+            continueLane(key, laneKey(key.addr, 0), empty, previous, createJobs(1, PRICE, 0), moduleList());
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobVault.LaneStartInvalid.selector, laneIdOf(laneKey(key.addr, 0)), previous)
+        );
+        vault.settleLane(lane);
+    }
+
+    function testFuzz_RevertWhen_ARecordIsChanged(uint256 position, uint8 flip) public {
+        flip = uint8(bound(flip, 1, 255));
+        IJobVault.Lane memory lane = openLane(createJobs(5, PRICE, 0));
+        position = bound(position, 0, lane.records.length - 1);
+        lane.records[position] ^= bytes1(flip);
+        vm.expectRevert();
+        vault.settleLane(lane);
+    }
+
+    function test_RevertWhen_RecordsAreMoved() public {
+        Job[] memory jobs = createJobs(2, PRICE, 0);
+        IJobVault.Lane memory lane = openLane(jobs);
+        (jobs[0], jobs[1]) = (jobs[1], jobs[0]);
+        lane.records = encodeRecords(jobs);
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IJobVault.LaneRecordsHashMismatch.selector,
+                laneIdOf(laneKey(key.addr, 0)),
+                lane.voucher.recordsHash,
+                chainAll(0, jobs, moduleList())
+            )
+        );
+        vault.settleLane(lane);
+    }
+
+    // Only the true hash of the settled part leads to the signed end, so a caller cannot drop jobs from the middle.
+    function testFuzz_RevertWhen_ThePreviousHashIsInvented(bytes32 previous) public {
+        IJobVault.Lane memory lane = openLane(createJobs(2, PRICE, 0));
+        vault.settleLane(lane);
+        vm.assume(previous != lane.voucher.recordsHash);
+        IJobVault.LaneKey memory name = laneKey(key.addr, 0);
+        lane = continueLane(
+            key, name, vault.getLane(laneIdOf(name)), lane.voucher.recordsHash, createJobs(1, PRICE, 2), moduleList()
+        );
+        lane.previousRecordsHash = previous;
+        vm.expectPartialRevert(IJobVault.LaneRecordsHashMismatch.selector);
+        vault.settleLane(lane);
+    }
+
+    function testFuzz_RevertWhen_TheAmountDoesNotAddUp(uint128 cumulativeAmount) public {
+        vm.assume(cumulativeAmount != 2 * PRICE);
+        IJobVault.Lane memory lane = openLane(createJobs(2, PRICE, 0));
+        lane.voucher.cumulativeAmount = cumulativeAmount;
+        resign(lane, key);
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IJobVault.LaneAmountMismatch.selector, laneIdOf(laneKey(key.addr, 0)), cumulativeAmount, 2 * PRICE
+            )
+        );
+        vault.settleLane(lane);
+    }
+
+    function testFuzz_RevertWhen_TheModuleIsNotListed(uint8 index) public {
+        index = uint8(bound(index, 1, 255));
+        IJobVault.Lane memory lane = openLane(createJobs(1, PRICE, 0));
+        lane.records[88] = bytes1(index);
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobVault.LaneModuleIndexInvalid.selector, laneIdOf(laneKey(key.addr, 0)), 1, index)
+        );
+        vault.settleLane(lane);
+    }
+
+    function test_RevertWhen_TheModuleIsAnotherThanSigned() public {
+        IJobVault.Lane memory lane = openLane(createJobs(1, PRICE, 0));
+        lane.moduleVersions[0] = keccak256("unknown");
+        vm.expectPartialRevert(IJobVault.LaneRecordsHashMismatch.selector);
+        vault.settleLane(lane);
+    }
+
+    function testFuzz_RevertWhen_ANonceIsPaidTwice(uint64[8] memory nonces, uint8 from, uint8 to) public {
+        from = uint8(bound(from, 0, 6));
+        to = uint8(bound(to, from + 1, 7));
+        for (uint256 i = 0; i < 8; i++) {
+            for (uint256 j = 0; j < i; j++) {
+                vm.assume(nonces[i] != nonces[j]);
+            }
+        }
+        nonces[to] = nonces[from];
+        Job[] memory jobs = createJobs(8, PRICE, 0);
+        for (uint256 i = 0; i < 8; i++) {
+            jobs[i].nonce = nonces[i];
+        }
+        IJobVault.Lane memory lane = openLane(jobs);
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobVault.LaneNonceUsed.selector, laneIdOf(laneKey(key.addr, 0)), nonces[to])
+        );
+        vault.settleLane(lane);
+    }
+
+    // A model of used nonces against the counter and the bitmap, over settlements of any order.
+    function testFuzz_NoncesAreMarked(uint16[10] memory raw) public {
+        IJobVault.LaneKey memory name = laneKey(key.addr, 0);
+        bytes32 laneId = laneIdOf(name);
+        bytes32 previous = 0;
+        for (uint256 i = 0; i < 10; i++) {
+            uint64 nonce = uint64(bound(raw[i], 0, 12));
+            bool isUsed = vault.isNonceUsed(laneId, nonce);
+            bool isExpected = false;
+            for (uint256 j = 0; j < i; j++) {
+                isExpected = isExpected || bound(raw[j], 0, 12) == nonce;
+            }
+            assertEq(isUsed, isExpected);
+            IJobVault.Lane memory lane =
+                continueLane(key, name, vault.getLane(laneId), previous, createJobs(1, PRICE, nonce), moduleList());
+            if (isUsed) {
+                vm.expectRevert(abi.encodeWithSelector(IJobVault.LaneNonceUsed.selector, laneId, nonce));
+                vault.settleLane(lane);
+            } else {
+                vault.settleLane(lane);
+                previous = lane.voucher.recordsHash;
+                assertTrue(vault.isNonceUsed(laneId, nonce));
+            }
+        }
+    }
+
+    function test_NoncesOfTheExtremes() public {
+        Job[] memory jobs = createJobs(3, PRICE, 0);
+        (jobs[0].nonce, jobs[1].nonce, jobs[2].nonce) = (type(uint64).max, 0, 256);
+        vault.settleLane(openLane(jobs));
+        bytes32 laneId = laneIdOf(laneKey(key.addr, 0));
+        assertTrue(vault.isNonceUsed(laneId, type(uint64).max));
+        assertTrue(vault.isNonceUsed(laneId, 0));
+        assertTrue(vault.isNonceUsed(laneId, 256));
+        assertFalse(vault.isNonceUsed(laneId, 1));
+        assertFalse(vault.isNonceUsed(laneId, type(uint64).max - 1));
+    }
+
+    function testFuzz_RevertWhen_TheBalanceIsTooLow(uint96 missing) public {
+        missing = uint96(bound(missing, 1, PRICE));
+        Vm.Wallet memory poor = vm.createWallet("poor");
+        payer = poor;
+        fund(poor.addr, PRICE * 2 - missing + 0);
+        IJobVault.Lane memory lane = openPayerLane(createJobs(2, PRICE, 0));
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IJobVault.LaneBalanceTooLow.selector, laneIdOf(laneKey(poor.addr, 0)), 2 * PRICE, 2 * PRICE - missing
+            )
+        );
+        vault.settleLane(lane);
+    }
+
+    function test_GrantOfAnotherTokenDoesNotCount() public {
+        SessionGrant memory grant = grantTo(relay, 1, 1, 1, 5);
+        registerSigned(grant);
+        assertFalse(vault.getGrant(payer.addr, relay, address(1)).isKnown);
+    }
+
+    function test_TopicOfAssemblyIsTheEventsSelector() public {
+        vm.recordLogs();
+        vault.settleLane(openLane(createJobs(1, PRICE, 0)));
+        assertEq(vm.getRecordedLogs()[0].topics[0], IJobVault.JobSettled.selector);
+    }
+
+    function _expectBadSignature(IJobVault.Lane memory lane) private {
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobVault.LaneSignatureInvalid.selector, laneIdOf(laneKey(key.addr, 0)), key.addr)
+        );
+        vault.settleLane(lane);
+    }
+
+    function _slice(Job[] memory jobs, uint256 from, uint256 to) private pure returns (Job[] memory part) {
+        part = new Job[](to - from);
+        for (uint256 i = from; i < to; i++) {
+            part[i - from] = jobs[i];
+        }
+    }
+}

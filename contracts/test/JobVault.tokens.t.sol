@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {IJobVault} from "../src/interfaces/IJobVault.sol";
+import {ChargingToken, DecimalsToken, IMintable, SilentToken} from "./fixtures/MockTokens.sol";
+import {VaultFixture} from "./fixtures/VaultFixture.sol";
+
+// The whole way of the money, over every kind of token: deposit, settle, collect, withdraw. Afterwards the vault is empty.
+abstract contract TokenSuite is VaultFixture {
+    function testFuzz_EveryUnitLeaves(uint96 amount, uint8 count) public {
+        amount = uint96(bound(amount, 100, type(uint96).max));
+        count = uint8(bound(count, 1, 20));
+        uint256 received = fund(payer.addr, amount);
+        assertEq(token.balanceOf(address(vault)), received);
+        registerWideGrant();
+        vault.settleLane(openLane(createJobs(count, uint128(received / count), 0)));
+
+        IJobVault.LaneKey[] memory names = new IJobVault.LaneKey[](1);
+        names[0] = laneKey(key.addr, 0);
+        vault.collectFees(names);
+        address[4] memory parties = [provider, author, solver, treasury];
+        for (uint256 i = 0; i < parties.length; i++) {
+            if (vault.getCredit(parties[i], address(token)) == 0) continue;
+            vm.prank(parties[i]);
+            vault.withdrawCredit(address(token));
+        }
+        uint128 rest = vault.getAccount(payer.addr, address(token)).balance;
+        if (rest != 0) {
+            vm.startPrank(payer.addr);
+            vault.requestWithdraw(address(token), rest);
+            vm.warp(START + WITHDRAW_DELAY);
+            vault.finalizeWithdraw(address(token), payer.addr);
+        }
+        assertEq(token.balanceOf(address(vault)), 0);
+    }
+}
+
+contract TokenOf0DecimalsTest is TokenSuite {
+    function createToken() internal override returns (IMintable) {
+        return IMintable(address(new DecimalsToken(0)));
+    }
+}
+
+contract TokenOf6DecimalsTest is TokenSuite {
+    function createToken() internal override returns (IMintable) {
+        return IMintable(address(new DecimalsToken(6)));
+    }
+}
+
+contract TokenOf8DecimalsTest is TokenSuite {
+    function createToken() internal override returns (IMintable) {
+        return IMintable(address(new DecimalsToken(8)));
+    }
+}
+
+contract TokenOf18DecimalsTest is TokenSuite {
+    function createToken() internal override returns (IMintable) {
+        return IMintable(address(new DecimalsToken(18)));
+    }
+}
+
+contract ChargingTokenTest is TokenSuite {
+    function createToken() internal override returns (IMintable) {
+        return IMintable(address(new ChargingToken()));
+    }
+
+    function test_CreditsWhatArrived() public {
+        assertEq(fund(payer.addr, 1000), 990);
+        assertEq(vault.getAccount(payer.addr, address(token)).balance, 990);
+    }
+}
+
+contract SilentTokenTest is TokenSuite {
+    function createToken() internal override returns (IMintable) {
+        return IMintable(address(new SilentToken()));
+    }
+}
