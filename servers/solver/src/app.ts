@@ -30,7 +30,7 @@ export function createApp(context: SolverContext, options: { readonly closing: A
     response.setHeader('access-control-max-age', '86400')
     response.status(204).end()
   })
-  app.use(rateLimit({ requestsPerSecond: context.rules.requestsPerSecond, clock: context.clock }))
+  app.use(rateLimit(context.rules))
   app.use(networkRoutes(context))
   app.use(moduleRoutes(context))
   app.use(artifactRoutes(context))

@@ -31,9 +31,17 @@ export const SolverConfig = z.object({
   /** Newest blocks that are read again at each look, because they may still change. */
   reorgBlocks: z.coerce.number().int().min(0).max(1000).default(12),
   pollMilliseconds: z.coerce.number().int().min(50).max(600_000).default(1000),
-  blobQuotaBytes: z.coerce.number().int().min(1).default(20 * 1024 ** 3),
+  blobQuotaBytes: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(20 * 1024 ** 3),
   /** How long files of jobs stay at the relay. */
-  blobTtlSeconds: z.coerce.number().int().min(60).default(7 * 86_400),
+  blobTtlSeconds: z.coerce
+    .number()
+    .int()
+    .min(60)
+    .default(7 * 86_400),
   uploadIdleSeconds: z.coerce.number().min(0.05).default(30),
   deliveryGraceSeconds: z.coerce.number().int().min(0).default(30),
   acknowledgeWithinSeconds: z.coerce.number().int().min(1).default(86_400),
@@ -81,7 +89,11 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
   })
   const { networkFile = join(settings.stateDir, 'network.json'), rpcUrl, keyFile, ...rest } = settings
   const network = parse(SolverNetwork, readJson(networkFile))
-  return parseSolverConfig({ ...rest, network: rpcUrl === undefined ? network : { ...network, rpcUrl }, privateKey: readKeyFile(keyFile) })
+  return parseSolverConfig({
+    ...rest,
+    network: rpcUrl === undefined ? network : { ...network, rpcUrl },
+    privateKey: readKeyFile(keyFile),
+  })
 }
 
 /** @throws LilypadError `CONFIG_INVALID` */
@@ -97,7 +109,8 @@ function readKeyFile(path: string): Hex {
     throw invalid([`Key file: ${path}: other accounts of this machine can read it`], `run \`chmod 600 ${path}\``)
   }
   const key = PrivateKey.safeParse(readFileSync(path, 'utf8').trim())
-  if (!key.success) throw invalid([`Key file: ${path}: expected 0x and 64 hexadecimal digits`], 'write the private key into this file')
+  if (!key.success)
+    throw invalid([`Key file: ${path}: expected 0x and 64 hexadecimal digits`], 'write the private key into this file')
   return key.data
 }
 
@@ -105,7 +118,10 @@ function readJson(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8'))
   } catch {
-    throw invalid([`Network file: ${path}: not found, or not JSON`], 'start the local network with `lilypad up`, or name its file in LILYPAD_NETWORK_FILE')
+    throw invalid(
+      [`Network file: ${path}: not found, or not JSON`],
+      'start the local network with `lilypad up`, or name its file in LILYPAD_NETWORK_FILE',
+    )
   }
 }
 
@@ -113,16 +129,27 @@ function parseFlags(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options: flags, allowPositionals: false })
   } catch (error) {
-    throw invalid([error instanceof Error ? error.message : String(error)], `flags: ${Object.keys(flags).map((flag) => `--${flag}`).join(' ')}`)
+    throw invalid(
+      [error instanceof Error ? error.message : String(error)],
+      `flags: ${Object.keys(flags)
+        .map((flag) => `--${flag}`)
+        .join(' ')}`,
+    )
   }
 }
 
 function parse<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
-  throw invalid(parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`), 'correct the settings named above')
+  throw invalid(
+    parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`),
+    'correct the settings named above',
+  )
 }
 
 function invalid(details: readonly string[], hint: string) {
-  return new LilypadError('CONFIG_INVALID', 'The settings of the solver are not valid.', { details: details.slice(0, 10), hint })
+  return new LilypadError('CONFIG_INVALID', 'The settings of the solver are not valid.', {
+    details: details.slice(0, 10),
+    hint,
+  })
 }

@@ -46,7 +46,10 @@ export async function startSolver(config: SolverConfig, dependencies: SolverDepe
   try {
     const lock = await lockState(directory)
     undo.push(() => lock.release())
-    const { database, close: closeDatabase } = await openDatabase({ directory: join(directory, 'db'), databaseUrl: parsed.databaseUrl })
+    const { database, close: closeDatabase } = await openDatabase({
+      directory: join(directory, 'db'),
+      databaseUrl: parsed.databaseUrl,
+    })
     undo.push(closeDatabase)
     const context = await createContext(parsed, dependencies, database)
     await assertChain(context)
@@ -86,7 +89,12 @@ async function createContext(
     signer: createSigner(config.privateKey),
     chain:
       dependencies.chain ??
-      createViemChain({ ...network, ...contracts, confirmations: config.confirmations, deployedAtBlock: network.deployedAtBlock }),
+      createViemChain({
+        ...network,
+        ...contracts,
+        confirmations: config.confirmations,
+        deployedAtBlock: network.deployedAtBlock,
+      }),
     database,
     catalog: await openModuleCatalog(database),
     artifacts: await openBlobStore({ ...blobs, directory: join(directory, 'artifacts') }),
@@ -94,7 +102,9 @@ async function createContext(
     signals: createJobSignals(),
     providers: createProviderConnections(),
     clock: dependencies.clock ?? (() => new Date()),
-    log: dependencies.log ?? pino({ level: config.logLevel, base: { service: 'solver' } }, destination({ dest: 2, sync: true })),
+    log:
+      dependencies.log ??
+      pino({ level: config.logLevel, base: { service: 'solver' } }, destination({ dest: 2, sync: true })),
     rules: {
       deliveryGraceSeconds: config.deliveryGraceSeconds,
       acknowledgeWithinSeconds: config.acknowledgeWithinSeconds,
@@ -121,8 +131,12 @@ async function assertChain(context: SolverContext): Promise<void> {
 async function startBackground(context: SolverContext, config: ParsedSolverConfig, signal: AbortSignal): Promise<void> {
   const sweep = () => context.jobBlobs.sweep(new Date(context.clock().getTime() - config.blobTtlSeconds * 1000))
   await Promise.all([
-    repeat(context, { name: 'settlements', everyMilliseconds: config.pollMilliseconds, signal }, () => observeSettlements(context)),
-    repeat(context, { name: 'expiry', everyMilliseconds: Math.min(config.pollMilliseconds, 1000), signal }, () => expireJobs(context)),
+    repeat(context, { name: 'settlements', everyMilliseconds: config.pollMilliseconds, signal }, () =>
+      observeSettlements(context),
+    ),
+    repeat(context, { name: 'expiry', everyMilliseconds: Math.min(config.pollMilliseconds, 1000), signal }, () =>
+      expireJobs(context),
+    ),
     repeat(context, { name: 'blobs', everyMilliseconds: 600_000, signal }, sweep),
   ])
 }
@@ -147,7 +161,10 @@ function listen(server: Server, { host, port }: ParsedSolverConfig): Promise<voi
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(
         error.code === 'EADDRINUSE'
-          ? new LilypadError('CONFIG_INVALID', 'The port of the solver is taken.', { details: [`Address: ${host}:${port}`], hint: 'choose another `--port`; 0 takes a free one' })
+          ? new LilypadError('CONFIG_INVALID', 'The port of the solver is taken.', {
+              details: [`Address: ${host}:${port}`],
+              hint: 'choose another `--port`; 0 takes a free one',
+            })
           : error,
       ),
     )

@@ -17,7 +17,8 @@ export function repeat(
       } catch (error) {
         failures++
         // A chain that is away for an hour is one line a minute, not one a second.
-        if (failures === 1 || failures % 30 === 0) context.log.warn({ err: toLilypadError(error).cause ?? error, failures }, `${name}.failed`)
+        if (failures === 1 || failures % 30 === 0)
+          context.log.warn({ err: toLilypadError(error).cause ?? error, failures }, `${name}.failed`)
       }
       await sleep(Math.min(everyMilliseconds * 2 ** Math.min(failures, 4), 30_000), signal)
     }

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { Bytes32, LilypadError } from '@lilypad-agents/protocol'
 
@@ -12,7 +12,11 @@ export type BlobStore = {
    * Keeps a stream whose digest is known. Nothing of it is kept unless all of it came and the digest fits.
    * @returns size in bytes
    */
-  put(digest: Bytes32, source: Readable, options: { readonly maxBytes: number; readonly bytes?: number }): Promise<number>
+  put(
+    digest: Bytes32,
+    source: Readable,
+    options: { readonly maxBytes: number; readonly bytes?: number },
+  ): Promise<number>
   has(digest: Bytes32): Promise<boolean>
   /** Path relative to `directory`. */
   path(digest: Bytes32): string
@@ -42,24 +46,28 @@ export async function openBlobStore({ directory, quotaBytes, idleMilliseconds }:
     return join(name.slice(0, 2), name)
   }
 
-  async function receive(digest: Bytes32, source: Readable, options: { maxBytes: number; bytes?: number }): Promise<number> {
+  async function receive(
+    digest: Bytes32,
+    source: Readable,
+    options: { maxBytes: number; bytes?: number },
+  ): Promise<number> {
+    const target = join(directory, path(digest))
+    // Sending known bytes again takes the place of the old file, so it needs no room of its own.
+    const knownBytes = await stat(target).then(
+      ({ size }) => size,
+      () => 0,
+    )
     const temporary = join(incoming, randomUUID())
     const file = await open(temporary, 'wx', 0o600)
     const hash = createHash('sha256')
     let bytes = 0
-    const watchdog = { timer: undefined as NodeJS.Timeout | undefined }
-    const watch = () => {
-      clearTimeout(watchdog.timer)
-      watchdog.timer = setTimeout(
-        () => source.destroy(new LilypadError('TIMED_OUT', 'The upload stopped sending data.', { hint: 'send the file again' })),
-        idleMilliseconds,
-      )
-    }
+    // Read by hand: leaving a `for await` would destroy the request, and with it the connection that carries the answer.
+    const chunks = source[Symbol.asyncIterator]()
     try {
-      watch()
-      for await (const chunk of source) {
-        watch()
-        const data = chunk as Uint8Array
+      for (;;) {
+        const { done, value } = await withinIdleTime(chunks.next(), idleMilliseconds)
+        if (done === true) break
+        const data = value as Uint8Array
         bytes += data.length
         usedBytes += data.length
         if (bytes > options.maxBytes) {
@@ -67,46 +75,39 @@ export async function openBlobStore({ directory, quotaBytes, idleMilliseconds }:
             details: [`Expected: at most ${options.maxBytes} bytes`],
           })
         }
-        if (usedBytes > quotaBytes) throw storageFull()
+        if (usedBytes - knownBytes > quotaBytes) throw storageFull()
         hash.update(data)
         await file.write(data)
       }
       const actual = `0x${hash.digest('hex')}`
       if (actual !== digest || (options.bytes !== undefined && options.bytes !== bytes)) {
         throw new LilypadError('DIGEST_MISMATCH', 'The file is not the one that was named.', {
-          details: [`Expected: ${digest}${options.bytes === undefined ? '' : `, ${options.bytes} bytes`}`, `Actual: ${actual}, ${bytes} bytes`],
+          details: [
+            `Expected: ${digest}${options.bytes === undefined ? '' : `, ${options.bytes} bytes`}`,
+            `Actual: ${actual}, ${bytes} bytes`,
+          ],
           hint: 'send the whole file whose SHA-256 is in the address',
         })
       }
       // The bytes are on disk before their name is: after a crash a name never stands for half a file.
       await file.sync()
       await file.close()
-      const target = join(directory, path(digest))
-      await mkdir(join(target, '..'), { recursive: true })
-      const known = await stat(target).then(
-        () => true,
-        () => false,
-      )
+      await mkdir(dirname(target), { recursive: true })
       await rename(temporary, target)
-      if (known) usedBytes -= bytes
+      usedBytes -= knownBytes
       return bytes
     } catch (error) {
       usedBytes -= bytes
       await file.close().catch(() => {})
       await rm(temporary, { force: true })
       throw toUploadError(error)
-    } finally {
-      clearTimeout(watchdog.timer)
     }
   }
 
   return {
     directory,
     path,
-    async put(digest, source, options) {
-      if (usedBytes >= quotaBytes) throw storageFull()
-      return receive(digest, source, options)
-    },
+    put: receive,
     async has(digest) {
       return stat(join(directory, path(digest))).then(
         (entry) => entry.isFile(),
@@ -138,6 +139,21 @@ async function* listBlobs(directory: string) {
   }
 }
 
+async function withinIdleTime<T>(next: Promise<T>, milliseconds: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const silence = new Promise<never>((_resolve, reject) => {
+    const error = new LilypadError('TIMED_OUT', 'The upload stopped sending data.', { hint: 'send the file again' })
+    timer = setTimeout(() => reject(error), milliseconds)
+  })
+  try {
+    return await Promise.race([next, silence])
+  } finally {
+    clearTimeout(timer)
+    // Whichever lost the race is of no interest any more.
+    next.catch(() => {})
+  }
+}
+
 function storageFull() {
   return new LilypadError('STORAGE_FULL', 'The relay has no room for more files now.', { hint: 'try again later' })
 }
@@ -147,7 +163,10 @@ function toUploadError(error: unknown): unknown {
   const code = (error as NodeJS.ErrnoException).code
   if (code === 'ENOSPC' || code === 'EDQUOT') return storageFull()
   if (code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ABORT_ERR') {
-    return new LilypadError('TIMED_OUT', 'The upload ended before the whole file had come.', { cause: error, hint: 'send the file again' })
+    return new LilypadError('TIMED_OUT', 'The upload ended before the whole file had come.', {
+      cause: error,
+      hint: 'send the file again',
+    })
   }
   return error
 }

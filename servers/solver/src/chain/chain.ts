@@ -50,7 +50,11 @@ export type Chain = {
   getGrant(options: { readonly payer: Address; readonly key: Address; readonly token: Address }): Promise<ChainGrant>
   isNonceUsed(options: { readonly laneId: Bytes32; readonly nonce: number }): Promise<boolean>
   /** Whether the account, which may be a contract (ERC-1271, ERC-6492), signed the digest. */
-  isSignedBy(options: { readonly address: Address; readonly digest: Bytes32; readonly signature: Hex }): Promise<boolean>
+  isSignedBy(options: {
+    readonly address: Address
+    readonly digest: Bytes32
+    readonly signature: Hex
+  }): Promise<boolean>
   findVersion(moduleVersion: Bytes32): Promise<ChainVersion | undefined>
   listSettlements(range: Range): Promise<readonly ChainSettlement[]>
   /** Module versions deprecated in these blocks. */

@@ -47,7 +47,8 @@ export function createMemoryChain(options: { readonly chainId: number }): Memory
   return {
     getChainId: () => answer(() => options.chainId),
     getBlockNumber: () => answer(() => state.block),
-    getAccount: ({ payer, token }) => answer(() => accounts.get(`${payer}:${token}`) ?? { balance: 0n, pendingWithdrawal: 0n }),
+    getAccount: ({ payer, token }) =>
+      answer(() => accounts.get(`${payer}:${token}`) ?? { balance: 0n, pendingWithdrawal: 0n }),
     getGrant: ({ payer, key, token }) => answer(() => grants.get(`${payer}:${key}:${token}`) ?? noGrant),
     isNonceUsed: ({ laneId, nonce }) => answer(() => nonces.has(`${laneId}:${nonce}`)),
     isSignedBy: ({ address, digest, signature }) => answer(() => findSigner(digest, signature) === address),
@@ -60,8 +61,10 @@ export function createMemoryChain(options: { readonly chainId: number }): Memory
           .filter(({ blockNumber }) => blockNumber >= fromBlock && blockNumber <= toBlock)
           .map(({ moduleVersion }) => moduleVersion),
       ),
-    setBalance: (payer, token, account) => void accounts.set(`${payer}:${token}`, { balance: 0n, pendingWithdrawal: 0n, ...account }),
-    setGrant: (payer, key, token, grant) => void grants.set(`${payer}:${key}:${token}`, { ...noGrant, isKnown: true, ...grant }),
+    setBalance: (payer, token, account) =>
+      void accounts.set(`${payer}:${token}`, { balance: 0n, pendingWithdrawal: 0n, ...account }),
+    setGrant: (payer, key, token, grant) =>
+      void grants.set(`${payer}:${key}:${token}`, { ...noGrant, isKnown: true, ...grant }),
     setNonceUsed: (laneId, nonce) => void nonces.add(`${laneId}:${nonce}`),
     publish: (moduleVersion, version) =>
       void versions.set(moduleVersion, {
@@ -74,7 +77,11 @@ export function createMemoryChain(options: { readonly chainId: number }): Memory
     deprecate: (moduleVersion) => void state.deprecations.push({ moduleVersion, blockNumber: ++state.block }),
     settle(settlement) {
       const blockNumber = ++state.block
-      const settled = { ...settlement, blockNumber, transaction: `0x${blockNumber.toString(16).padStart(64, '0')}` as const }
+      const settled = {
+        ...settlement,
+        blockNumber,
+        transaction: `0x${blockNumber.toString(16).padStart(64, '0')}` as const,
+      }
       state.settlements.push(settled)
       return settled
     },

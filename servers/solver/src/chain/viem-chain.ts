@@ -33,16 +33,23 @@ export function createViemChain(options: {
   readonly deployedAtBlock: number
 }): Chain {
   const { jobVault, moduleRegistry, confirmations, deployedAtBlock } = options
-  const client = createPublicClient({ transport: http(options.rpcUrl, { batch: true, timeout: 10_000, retryCount: 1 }), cacheTime: 0 })
+  const client = createPublicClient({
+    transport: http(options.rpcUrl, { batch: true, timeout: 10_000, retryCount: 1 }),
+    cacheTime: 0,
+  })
   const vault = { address: jobVault, abi: jobVaultAbi } as const
   const registry = { address: moduleRegistry, abi: moduleRegistryAbi } as const
   const getBlockNumber = () => read(async () => Number(await client.getBlockNumber()))
 
   let withdrawDelay: number | undefined
-  const getWithdrawDelay = async () => (withdrawDelay ??= Number(await client.readContract({ ...vault, functionName: 'withdrawDelay' })))
+  const getWithdrawDelay = async () =>
+    (withdrawDelay ??= Number(await client.readContract({ ...vault, functionName: 'withdrawDelay' })))
 
   /** Splits a range so that no request asks for more blocks than RPCs give. */
-  async function collect<T>(range: { fromBlock: number; toBlock: number }, list: (from: bigint, to: bigint) => Promise<T[]>): Promise<T[]> {
+  async function collect<T>(
+    range: { fromBlock: number; toBlock: number },
+    list: (from: bigint, to: bigint) => Promise<T[]>,
+  ): Promise<T[]> {
     const found: T[] = []
     for (let from = range.fromBlock; from <= range.toBlock; from += logRange) {
       found.push(...(await list(BigInt(from), BigInt(Math.min(from + logRange - 1, range.toBlock)))))
@@ -57,10 +64,18 @@ export function createViemChain(options: {
       read(async () => {
         const latest = client.readContract({ ...vault, functionName: 'getAccount', args: [payer, token] })
         if (confirmations === 0) return await latest
-        const block = Math.max(await getBlockNumber() - confirmations, deployedAtBlock)
-        const confirmed = client.readContract({ ...vault, functionName: 'getAccount', args: [payer, token], blockNumber: BigInt(block) })
+        const block = Math.max((await getBlockNumber()) - confirmations, deployedAtBlock)
+        const confirmed = client.readContract({
+          ...vault,
+          functionName: 'getAccount',
+          args: [payer, token],
+          blockNumber: BigInt(block),
+        })
         const [now, then] = await Promise.all([latest, confirmed])
-        return { balance: now.balance < then.balance ? now.balance : then.balance, pendingWithdrawal: now.pendingWithdrawal }
+        return {
+          balance: now.balance < then.balance ? now.balance : then.balance,
+          pendingWithdrawal: now.pendingWithdrawal,
+        }
       }),
     getGrant: ({ payer, key, token }) =>
       read(async () => {
@@ -81,7 +96,13 @@ export function createViemChain(options: {
         const version = await client.readContract({ ...registry, functionName: 'getVersion', args: [moduleVersion] })
         const latest = await getBlockNumber()
         const logs = await collect({ fromBlock: deployedAtBlock, toBlock: latest }, (fromBlock, toBlock) =>
-          client.getContractEvents({ ...registry, eventName: 'VersionPublished', args: { versionId: moduleVersion }, fromBlock, toBlock }),
+          client.getContractEvents({
+            ...registry,
+            eventName: 'VersionPublished',
+            args: { versionId: moduleVersion },
+            fromBlock,
+            toBlock,
+          }),
         )
         return {
           author: version.author.toLowerCase() as Address,
@@ -94,7 +115,13 @@ export function createViemChain(options: {
     listSettlements: (range) =>
       read(() =>
         collect(range, async (fromBlock, toBlock) => {
-          const logs = await client.getContractEvents({ ...vault, eventName: 'JobSettled', fromBlock, toBlock, strict: true })
+          const logs = await client.getContractEvents({
+            ...vault,
+            eventName: 'JobSettled',
+            fromBlock,
+            toBlock,
+            strict: true,
+          })
           return logs.map(({ args, transactionHash, blockNumber }) => ({
             orderHash: args.orderHash,
             receiptHash: args.receiptHash,
@@ -109,7 +136,13 @@ export function createViemChain(options: {
     listDeprecations: (range) =>
       read(() =>
         collect(range, async (fromBlock, toBlock) => {
-          const logs = await client.getContractEvents({ ...registry, eventName: 'VersionDeprecated', fromBlock, toBlock, strict: true })
+          const logs = await client.getContractEvents({
+            ...registry,
+            eventName: 'VersionDeprecated',
+            fromBlock,
+            toBlock,
+            strict: true,
+          })
           return logs.map(({ args }) => args.versionId)
         }),
       ),

@@ -14,7 +14,7 @@ export type Database = PgDatabase<PgQueryResultHKT>
 /** What a function takes that runs inside a transaction. */
 export type Transaction = Parameters<Parameters<Database['transaction']>[0]>[0]
 
-const migrationsFolder = fileURLToPath(new URL('../../drizzle', import.meta.url))
+const migrationsFolder = fileURLToPath(new URL('../../migrations', import.meta.url))
 
 /** Opens the database, brings its tables up to date and gives the way to close it. */
 export async function openDatabase(options: {

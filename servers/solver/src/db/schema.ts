@@ -1,4 +1,14 @@
-import { bigint, boolean, customType, index, integer, pgTable, primaryKey, text, uniqueIndex } from 'drizzle-orm/pg-core'
+import {
+  bigint,
+  boolean,
+  customType,
+  index,
+  integer,
+  pgTable,
+  primaryKey,
+  text,
+  uniqueIndex,
+} from 'drizzle-orm/pg-core'
 import type { Hex, JobState } from '@lilypad-agents/protocol'
 
 // Signed objects are kept as the JSON text that travelled: what was signed is never rebuilt from columns. The columns

@@ -13,7 +13,8 @@ import { LilypadError, sha256 } from '@lilypad-agents/protocol'
 export async function lockState(directory: string): Promise<{ release(): Promise<void> }> {
   mkdirSync(directory, { recursive: true })
   const id = sha256(realpathSync(directory)).slice(2, 26)
-  const path = process.platform === 'win32' ? `\\\\.\\pipe\\lilypad-solver-${id}` : join(tmpdir(), `lilypad-solver-${id}.sock`)
+  const path =
+    process.platform === 'win32' ? `\\\\.\\pipe\\lilypad-solver-${id}` : join(tmpdir(), `lilypad-solver-${id}.sock`)
   const server = (await listen(path)) ?? (await takeOver(path))
   if (!server) {
     throw new LilypadError('CONFIG_INVALID', 'Another solver is already using this state directory.', {
@@ -34,7 +35,9 @@ async function takeOver(path: string): Promise<Server | undefined> {
 function listen(path: string): Promise<Server | undefined> {
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => socket.destroy())
-    server.once('error', (error: NodeJS.ErrnoException) => (error.code === 'EADDRINUSE' ? resolve(undefined) : reject(error)))
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'EADDRINUSE' ? resolve(undefined) : reject(error),
+    )
     server.listen(path, () => resolve(server))
   })
 }

@@ -24,7 +24,8 @@ export function grantCaps(grant: SessionGrant, chainGrant: ChainGrant, now: numb
   if (grant.providersRoot !== zeroBytes32 || grant.modulesRoot !== zeroBytes32) {
     throw invalid('The vault does not take grants with allow-lists yet.')
   }
-  const spentToday = chainGrant.isKnown && chainGrant.day === Math.floor(now / secondsPerDay) ? chainGrant.spentToday : 0n
+  const spentToday =
+    chainGrant.isKnown && chainGrant.day === Math.floor(now / secondsPerDay) ? chainGrant.spentToday : 0n
   if (chainGrant.isKnown && chainGrant.nonce >= grant.nonce) {
     return {
       perJob: chainGrant.perJob,
@@ -39,9 +40,16 @@ export function grantCaps(grant: SessionGrant, chainGrant: ChainGrant, now: numb
     grant.total < chainGrant.remaining ||
     grant.validUntil < chainGrant.validUntil
   if (chainGrant.isKnown && chainGrant.validUntil > 0 && chainGrant.liveUntil >= now && narrows) {
-    throw invalid('The vault refuses this grant: it narrows one that is still live.', [`Live until: ${chainGrant.liveUntil}`])
+    throw invalid('The vault refuses this grant: it narrows one that is still live.', [
+      `Live until: ${chainGrant.liveUntil}`,
+    ])
   }
-  return { perJob: grant.perJob, leftToday: leftOf(grant.perDay, spentToday), leftInTotal: grant.total, validUntil: grant.validUntil }
+  return {
+    perJob: grant.perJob,
+    leftToday: leftOf(grant.perDay, spentToday),
+    leftInTotal: grant.total,
+    validUntil: grant.validUntil,
+  }
 }
 
 /**
@@ -49,9 +57,13 @@ export function grantCaps(grant: SessionGrant, chainGrant: ChainGrant, now: numb
  * @param options.outstanding what the key's other orders have reserved and not settled yet
  * @throws LilypadError `GRANT_INVALID`, `OVER_JOB_LIMIT`, `OVER_DAY_LIMIT` or `OVER_TOTAL_LIMIT`
  */
-export function assertWithinCaps(order: JobOrder, options: { readonly caps: Caps; readonly outstanding: bigint; readonly now: number }): void {
+export function assertWithinCaps(
+  order: JobOrder,
+  options: { readonly caps: Caps; readonly outstanding: bigint; readonly now: number },
+): void {
   const { caps, outstanding, now } = options
-  if (caps.validUntil < now) throw invalid('The grant of this key has ended.', [`Expected: at least ${now}   Actual: ${caps.validUntil}`])
+  if (caps.validUntil < now)
+    throw invalid('The grant of this key has ended.', [`Expected: at least ${now}   Actual: ${caps.validUntil}`])
   const limits = [
     { code: 'OVER_JOB_LIMIT', what: 'for one job', limit: caps.perJob },
     { code: 'OVER_DAY_LIMIT', what: 'today', limit: leftOf(caps.leftToday, outstanding) },

@@ -17,7 +17,11 @@ function getCaller(context: SolverContext, request: Request, orderHash: Bytes32)
 }
 
 // Without a signature nobody learns whether a job exists, and with a stranger's signature every job is unknown.
-async function authorize(context: SolverContext, request: Request, isParty: (job: JobRow, caller: Address) => boolean): Promise<JobRow> {
+async function authorize(
+  context: SolverContext,
+  request: Request,
+  isParty: (job: JobRow, caller: Address) => boolean,
+): Promise<JobRow> {
   const orderHash = digestParameter(request, 'orderHash')
   const caller = getCaller(context, request, orderHash)
   const job = await findJob(context.database, orderHash)

@@ -5,13 +5,13 @@ import { LilypadError } from '@lilypad-agents/protocol'
 const maxAddresses = 10_000
 
 /** Lets each address make so many requests a second, and twice as many in a burst. */
-export function rateLimit(options: { readonly requestsPerSecond: number; readonly clock: () => Date }): RequestHandler {
-  const { requestsPerSecond, clock } = options
+export function rateLimit({ requestsPerSecond }: { readonly requestsPerSecond: number }): RequestHandler {
   const burst = requestsPerSecond * 2
   const buckets = new Map<string, { tokens: number; at: number }>()
   return (request, _response, next) => {
     const address = request.socket.remoteAddress ?? ''
-    const at = clock().getTime()
+    // Not the wall clock: that one may jump back, and then nobody would get in for as long.
+    const at = performance.now()
     const bucket = buckets.get(address) ?? { tokens: burst, at }
     const tokens = Math.min(burst, bucket.tokens + ((at - bucket.at) / 1000) * requestsPerSecond)
     buckets.delete(address)
@@ -21,6 +21,8 @@ export function rateLimit(options: { readonly requestsPerSecond: number; readonl
       if (oldest !== undefined) buckets.delete(oldest)
     }
     if (tokens >= 1) return next()
-    next(new LilypadError('RATE_LIMITED', 'Too many requests from this address.', { hint: 'wait a second, then go on' }))
+    next(
+      new LilypadError('RATE_LIMITED', 'Too many requests from this address.', { hint: 'wait a second, then go on' }),
+    )
   }
 }

@@ -8,7 +8,13 @@ export function sendBlob(response: Response, blobs: BlobStore, digest: Bytes32):
   response.setHeader('content-disposition', 'attachment')
   response.setHeader('content-security-policy', "default-src 'none'; sandbox")
   return new Promise((resolve, reject) => {
-    const options = { root: blobs.directory, dotfiles: 'allow', cacheControl: false, lastModified: false, etag: false } as const
+    const options = {
+      root: blobs.directory,
+      dotfiles: 'allow',
+      cacheControl: false,
+      lastModified: false,
+      etag: false,
+    } as const
     response.sendFile(blobs.path(digest), options, (error?: Error) => {
       // A reader who hangs up half-way is no failure of ours.
       if (!error || response.headersSent) resolve()

@@ -12,7 +12,8 @@ export function sendError(response: Response, error: LilypadError): void {
 export function errorHandler(log: Logger): ErrorRequestHandler {
   return (thrown: unknown, request, response, _next) => {
     const error = fromBodyParser(thrown) ?? toLilypadError(thrown)
-    if (error.row.log === 'error') log.error({ err: thrown, method: request.method, path: request.path.slice(0, 200) }, 'request.failed')
+    if (error.row.log === 'error')
+      log.error({ err: thrown, method: request.method, path: request.path.slice(0, 200) }, 'request.failed')
     if (response.headersSent) {
       response.destroy()
       return
@@ -33,7 +34,9 @@ function fromBodyParser(thrown: unknown): LilypadError | undefined {
     case 'charset.unsupported':
     case 'request.size.invalid':
     case 'request.aborted':
-      return new LilypadError('INVALID_REQUEST', 'The body of the request is not JSON.', { hint: 'send JSON with `content-type: application/json`' })
+      return new LilypadError('INVALID_REQUEST', 'The body of the request is not JSON.', {
+        hint: 'send JSON with `content-type: application/json`',
+      })
     default:
       return undefined
   }

@@ -1,5 +1,6 @@
 import {
   type Delivery,
+  findManifestSigner,
   inputUnits,
   jobManifestDigest,
   jobPrice,
@@ -30,14 +31,21 @@ export function assertDelivery(
     readonly manifest: ModuleManifest
   },
 ): void {
-  const { receipt, signature, manifest } = delivery
+  const { receipt, signature, manifest, manifestSignature } = delivery
   const { domain, orderHash, request, manifest: module } = facts
   const { order } = request
   const { predicate } = manifest
   if (receiptType.findSigner(domain, receipt, signature) !== order.provider) {
     throw new LilypadError('SIGNATURE_INVALID', 'The receipt is not signed by the provider of the order.')
   }
-  const units = { meteredSeconds: receipt.meteredSeconds, inputUnits: receipt.inputUnits, outputUnits: receipt.outputUnits }
+  if (findManifestSigner(manifest, manifestSignature) !== order.provider) {
+    throw new LilypadError('SIGNATURE_INVALID', 'The job manifest is not signed by the provider of the order.')
+  }
+  const units = {
+    meteredSeconds: receipt.meteredSeconds,
+    inputUnits: receipt.inputUnits,
+    outputUnits: receipt.outputUnits,
+  }
   const succeeded = receiptStatuses[receipt.status] === 'succeeded'
   const paths = new Set(predicate.outputs.map(({ path }) => path))
   const outputBytes = predicate.outputs.reduce((sum, { bytes }) => sum + bytes, 0)
@@ -52,15 +60,26 @@ export function assertDelivery(
     ['receipt.finishedAt', receipt.finishedAt >= receipt.startedAt],
     ['manifest.orderHash', predicate.orderHash === orderHash],
     ['manifest.provider', predicate.provider === order.provider],
-    ['manifest.module', predicate.module.id === order.moduleVersion && predicate.module.manifestDigest === moduleManifestDigest(module)],
+    [
+      'manifest.module',
+      predicate.module.id === order.moduleVersion && predicate.module.manifestDigest === moduleManifestDigest(module),
+    ],
     ['manifest.inputsDigest', predicate.inputsDigest === order.inputsDigest],
     ['manifest.subject', JSON.stringify(toSubjects(predicate.outputs)) === JSON.stringify(manifest.subject)],
     ['manifest.outputs twice', paths.size === predicate.outputs.length],
-    ['manifest.outputs over the limits', outputBytes <= module.limits.outputBytes && paths.size <= module.limits.outputFiles],
-    ['manifest.usage', predicate.usage.meteredSeconds === receipt.meteredSeconds && predicate.usage.outputUnits === receipt.outputUnits],
+    [
+      'manifest.outputs over the limits',
+      outputBytes <= module.limits.outputBytes && paths.size <= module.limits.outputFiles,
+    ],
+    [
+      'manifest.usage',
+      predicate.usage.meteredSeconds === receipt.meteredSeconds && predicate.usage.outputUnits === receipt.outputUnits,
+    ],
     ['declared outputs', !succeeded || module.outputs.files.every(({ path }) => paths.has(path))],
   ]
   const broken = rules.filter(([, holds]) => !holds).map(([what]) => what)
   if (broken.length === 0) return
-  throw new LilypadError('VERIFICATION_FAILED', 'The delivery contradicts itself or its order.', { details: broken.slice(0, 10) })
+  throw new LilypadError('VERIFICATION_FAILED', 'The delivery contradicts itself or its order.', {
+    details: broken.slice(0, 10),
+  })
 }

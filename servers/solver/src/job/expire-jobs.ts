@@ -18,11 +18,17 @@ export function findExpiry(
           ? 'The input files did not come before the order had to start. Nothing is charged.'
           : 'The provider did not take the job before it had to start. Nothing is charged.'
       }
-      return job.deliverBy + rules.deliveryGraceSeconds < now ? 'The provider took the job but did not deliver it in time. Nothing is charged.' : undefined
+      return job.deliverBy + rules.deliveryGraceSeconds < now
+        ? 'The provider took the job but did not deliver it in time. Nothing is charged.'
+        : undefined
     case 'running':
-      return job.deliverBy + rules.deliveryGraceSeconds < now ? 'The provider did not deliver in time. Nothing is charged.' : undefined
+      return job.deliverBy + rules.deliveryGraceSeconds < now
+        ? 'The provider did not deliver in time. Nothing is charged.'
+        : undefined
     case 'delivered':
-      return job.updatedAt + rules.acknowledgeWithinSeconds < now ? 'The requester did not acknowledge the delivery in time.' : undefined
+      return job.updatedAt + rules.acknowledgeWithinSeconds < now
+        ? 'The requester did not acknowledge the delivery in time.'
+        : undefined
     default:
       return undefined
   }

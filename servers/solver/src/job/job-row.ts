@@ -95,7 +95,12 @@ export async function moveJob(
 }
 
 /** Appends an event that is no change of state. */
-export async function addJobEvent(transaction: Transaction, job: JobRow, event: EventBody, patch: Patch = {}): Promise<JobRow> {
+export async function addJobEvent(
+  transaction: Transaction,
+  job: JobRow,
+  event: EventBody,
+  patch: Patch = {},
+): Promise<JobRow> {
   const eventSequence = job.eventSequence + 1
   await transaction.insert(jobEvents).values(toEventRow(job.orderHash, eventSequence, event))
   return patchJob(transaction, job, { ...patch, eventSequence })
@@ -118,5 +123,8 @@ export async function holdAmount(transaction: Transaction, job: JobRow, amount: 
     .set({ held: amount, releasedAt: amount === 0n ? at : null })
     .where(eq(reservations.orderHash, job.orderHash))
   const difference = (amount - reservation.held).toString()
-  await transaction.update(ledgers).set({ outstanding: sql`${ledgers.outstanding} + ${difference}::numeric` }).where(ledger)
+  await transaction
+    .update(ledgers)
+    .set({ outstanding: sql`${ledgers.outstanding} + ${difference}::numeric` })
+    .where(ledger)
 }

@@ -1,6 +1,6 @@
 import { and, eq } from 'drizzle-orm'
-import { type Bytes32, Delivery, JobOrder, type JobState, JobView, SignedReservation } from '@lilypad-agents/protocol'
-import { z } from 'zod'
+import type { Bytes32, Delivery, JobOrder, JobState, JobView, SignedReservation } from '@lilypad-agents/protocol'
+import type { z } from 'zod'
 import type { SolverContext } from '../context.ts'
 import type { Database, Transaction } from '../db/open-database.ts'
 import { jobFiles } from '../db/schema.ts'
@@ -10,7 +10,10 @@ import { findJob, type JobRow, JobUnknownError } from './job-row.ts'
 export type JobViewJson = z.input<typeof JobView>
 
 /** Input files the relay still waits for. */
-export async function listMissingInputs(database: Database | Transaction, orderHash: Bytes32): Promise<readonly Bytes32[]> {
+export async function listMissingInputs(
+  database: Database | Transaction,
+  orderHash: Bytes32,
+): Promise<readonly Bytes32[]> {
   const rows = await database
     .select({ sha256: jobFiles.sha256 })
     .from(jobFiles)
@@ -27,7 +30,8 @@ export async function toJobView(database: Database | Transaction, job: JobRow): 
     order: JSON.parse(job.order) as z.input<typeof JobOrder>,
     reservation: JSON.parse(job.reservation) as z.input<typeof SignedReservation>,
     missingInputs: job.missingInputs === 0 ? [] : [...(await listMissingInputs(database, job.orderHash))],
-    progress: job.progressFraction === null ? null : { fraction: Number(job.progressFraction), text: job.progressText ?? '' },
+    progress:
+      job.progressFraction === null ? null : { fraction: Number(job.progressFraction), text: job.progressText ?? '' },
     delivery: job.delivery === null ? null : (JSON.parse(job.delivery) as z.input<typeof Delivery>),
     settlement:
       settlementTransaction === null || settlementBlock === null || settlementPrice === null

@@ -1,4 +1,11 @@
-import { appendRecord, type Bytes32, type JobOrder, LilypadError, type Voucher, zeroBytes32 } from '@lilypad-agents/protocol'
+import {
+  appendRecord,
+  type Bytes32,
+  type JobOrder,
+  LilypadError,
+  type Voucher,
+  zeroBytes32,
+} from '@lilypad-agents/protocol'
 
 /** Where a lane stands after its newest acknowledgement. */
 export type LaneHead = { readonly jobs: number; readonly cumulativeAmount: bigint; readonly recordsHash: Bytes32 }
@@ -28,9 +35,16 @@ export function nextLane(
   const next = {
     jobs: expectedJobs,
     cumulativeAmount: lane.cumulativeAmount + price,
-    recordsHash: appendRecord(lane.recordsHash, { orderHash, receiptHash, moduleVersion: order.moduleVersion, price, nonce: order.nonce }),
+    recordsHash: appendRecord(lane.recordsHash, {
+      orderHash,
+      receiptHash,
+      moduleVersion: order.moduleVersion,
+      price,
+      nonce: order.nonce,
+    }),
   }
-  if (voucher.cumulativeAmount !== next.cumulativeAmount) throw mismatch('cumulativeAmount', next.cumulativeAmount, voucher.cumulativeAmount)
+  if (voucher.cumulativeAmount !== next.cumulativeAmount)
+    throw mismatch('cumulativeAmount', next.cumulativeAmount, voucher.cumulativeAmount)
   if (voucher.recordsHash !== next.recordsHash) throw mismatch('recordsHash', next.recordsHash, voucher.recordsHash)
   return next
 }

@@ -51,7 +51,9 @@ export function createOrderDesk(context: SolverContext) {
     if (grant) {
       const digest = sessionGrantType.hash(context.domain, grant.grant)
       if (!(await context.chain.isSignedBy({ address: order.payer, digest, signature: grant.signature }))) {
-        throw new LilypadError('SIGNATURE_INVALID', 'The grant is not signed by the payer.', { details: [`Payer: ${order.payer}`] })
+        throw new LilypadError('SIGNATURE_INVALID', 'The grant is not signed by the payer.', {
+          details: [`Payer: ${order.payer}`],
+        })
       }
     }
     for (let attempt = 1; ; attempt++) {
@@ -117,13 +119,24 @@ export function createOrderDesk(context: SolverContext) {
     return ledger?.settlements ?? 0
   }
 
-  async function assertCaps(transaction: Transaction, { order, grant }: OrderRequest, chainGrant: ChainGrant): Promise<void> {
+  async function assertCaps(
+    transaction: Transaction,
+    { order, grant }: OrderRequest,
+    chainGrant: ChainGrant,
+  ): Promise<void> {
     if (!grant) return
     const { payer, key, token } = order
     const [row] = await transaction
       .select({ held: sum(reservations.held) })
       .from(reservations)
-      .where(and(eq(reservations.payer, payer), eq(reservations.key, key), eq(reservations.token, token), gt(reservations.held, 0n)))
+      .where(
+        and(
+          eq(reservations.payer, payer),
+          eq(reservations.key, key),
+          eq(reservations.token, token),
+          gt(reservations.held, 0n),
+        ),
+      )
     const now = nowSeconds(context)
     assertWithinCaps(order, { caps: grantCaps(grant.grant, chainGrant, now), outstanding: BigInt(row?.held ?? 0), now })
   }
@@ -156,7 +169,10 @@ export function createOrderDesk(context: SolverContext) {
 
 async function lockLedger(transaction: Transaction, { order }: OrderRequest) {
   const { payer, token } = order
-  await transaction.insert(ledgers).values({ payer, token, ...emptyLedger }).onConflictDoNothing()
+  await transaction
+    .insert(ledgers)
+    .values({ payer, token, ...emptyLedger })
+    .onConflictDoNothing()
   const [ledger] = await transaction
     .select()
     .from(ledgers)
@@ -200,14 +216,22 @@ async function insertJob(
     .returning()
   if (!job) throw new JobUnknownError()
   if (files.length > 0) {
-    const rows = files.map(({ sha256, bytes }) => ({ orderHash, direction: 'input' as const, sha256, bytes, present: false }))
+    const rows = files.map(({ sha256, bytes }) => ({
+      orderHash,
+      direction: 'input' as const,
+      sha256,
+      bytes,
+      present: false,
+    }))
     await transaction.insert(jobFiles).values(rows)
   }
   // Ordered and reserved are one step here: an order that gets no reservation leaves nothing behind.
-  await transaction.insert(jobEvents).values([
-    toEventRow(orderHash, 1, { type: 'state', state: 'ordered', at: now }),
-    toEventRow(orderHash, 2, { type: 'state', state: 'reserved', at: now }),
-  ])
+  await transaction
+    .insert(jobEvents)
+    .values([
+      toEventRow(orderHash, 1, { type: 'state', state: 'ordered', at: now }),
+      toEventRow(orderHash, 2, { type: 'state', state: 'reserved', at: now }),
+    ])
   return job
 }
 

@@ -61,7 +61,11 @@ export async function declineJob(
     if (job.state === 'declined') return job
     return moveJob(transaction, context, job, 'declined', {
       reasonCode: errorCodes.find((code) => code === reason.code) ?? 'JOB_DECLINED',
-      reasonMessage: `The provider declined the job and gave as its reason: ${JSON.stringify(reason.text.slice(0, 200))}.`.slice(0, 400),
+      reasonMessage:
+        `The provider declined the job and gave as its reason: ${JSON.stringify(reason.text.slice(0, 200))}.`.slice(
+          0,
+          400,
+        ),
     })
   })
 }
@@ -136,7 +140,9 @@ export async function deliverJob(
     const status = receiptStatuses[receipt.status] ?? 'failed'
     if (status === 'succeeded') {
       const uploaded = await listOutputs(transaction, orderHash)
-      const missing = manifest.predicate.outputs.filter(({ sha256, bytes }) => uploaded.get(sha256) !== bytes).map(({ sha256 }) => sha256)
+      const missing = manifest.predicate.outputs
+        .filter(({ sha256, bytes }) => uploaded.get(sha256) !== bytes)
+        .map(({ sha256 }) => sha256)
       if (missing.length > 0) return { kind: 'missing', missing: [...new Set(missing)] }
     }
     const running = job.state === 'reserved' ? await moveJob(transaction, context, job, 'running') : job
@@ -152,7 +158,11 @@ export async function deliverJob(
       // The receipt fixes the price, so the rest of the maximum is free for other orders.
       await holdAmount(transaction, delivered, receipt.price, nowSeconds(context))
     } else {
-      await moveJob(transaction, context, running, 'failed', { ...patch, reasonCode: 'JOB_FAILED', reasonMessage: failureText[status] })
+      await moveJob(transaction, context, running, 'failed', {
+        ...patch,
+        reasonCode: 'JOB_FAILED',
+        reasonMessage: failureText[status],
+      })
     }
     return { kind: 'stored' }
   })
@@ -178,7 +188,8 @@ async function listOutputs(transaction: Transaction, orderHash: Bytes32): Promis
  * @throws LilypadError `PAYLOAD_TOO_LARGE` when the module's limits are reached, `STATE_CONFLICT` when the job takes no outputs now
  */
 export async function getOutputRoom(context: SolverContext, job: JobRow): Promise<number> {
-  if (job.state !== 'running' && job.state !== 'reserved') throw new StateConflictError(job.orderHash, job.state, 'given more outputs')
+  if (job.state !== 'running' && job.state !== 'reserved')
+    throw new StateConflictError(job.orderHash, job.state, 'given more outputs')
   const { limits } = context.catalog.get(job.moduleVersion).manifest
   const [used] = await context.database
     .select({ files: count(), bytes: sum(jobFiles.bytes) })
@@ -193,7 +204,11 @@ export async function getOutputRoom(context: SolverContext, job: JobRow): Promis
 }
 
 /** Records an output that is now on the relay's disk. */
-export async function recordOutput(context: SolverContext, orderHash: Bytes32, file: { sha256: Bytes32; bytes: number }): Promise<void> {
+export async function recordOutput(
+  context: SolverContext,
+  orderHash: Bytes32,
+  file: { sha256: Bytes32; bytes: number },
+): Promise<void> {
   await context.database
     .insert(jobFiles)
     .values({ orderHash, direction: 'output', ...file, present: true })
@@ -201,7 +216,11 @@ export async function recordOutput(context: SolverContext, orderHash: Bytes32, f
 }
 
 /** The provider has the voucher on its disk. */
-export async function confirmAcknowledgement(context: SolverContext, provider: Address, orderHash: Bytes32): Promise<void> {
+export async function confirmAcknowledgement(
+  context: SolverContext,
+  provider: Address,
+  orderHash: Bytes32,
+): Promise<void> {
   const job = await findJob(context.database, orderHash)
   if (job?.acknowledgementReceived) return
   await changeOwn(context, provider, orderHash, async (transaction, job) => {

@@ -23,7 +23,11 @@ export async function waitForJob(
 }
 
 /** Wakes on each change of a job, at the latest after a time. A change between two waits is not lost. */
-export function createWaiter(context: Pick<SolverContext, 'signals'>, orderHash: JobRow['orderHash'], gone: EventEmitter) {
+export function createWaiter(
+  context: Pick<SolverContext, 'signals'>,
+  orderHash: JobRow['orderHash'],
+  gone: EventEmitter,
+) {
   const state = { changed: false, isGone: false, wake: undefined as (() => void) | undefined }
   const stop = context.signals.listen(orderHash, () => {
     state.changed = true

@@ -1,4 +1,12 @@
-import { type Address, type Ask, type Bytes32, type JobInputs, keccak256, type ModuleManifest, type SignedAsk } from '@lilypad-agents/protocol'
+import {
+  type Address,
+  type Ask,
+  type Bytes32,
+  type JobInputs,
+  keccak256,
+  type ModuleManifest,
+  type SignedAsk,
+} from '@lilypad-agents/protocol'
 import { priceRange } from './quote-price.ts'
 
 /** Asks accept work beyond their slots up to this many times as much; it waits at the provider. */
@@ -49,7 +57,13 @@ export function matchAsks(options: MatchOptions): MatchResult {
         compare(a.chance, b.chance),
     )
     .map(({ signedAsk, least, most }) => ({ signedAsk, least, most }))
-  return { matches, cheapestOverCap: overCap.reduce<bigint | undefined>((low, price) => (low === undefined || price < low ? price : low), undefined) }
+  return {
+    matches,
+    cheapestOverCap: overCap.reduce<bigint | undefined>(
+      (low, price) => (low === undefined || price < low ? price : low),
+      undefined,
+    ),
+  }
 }
 
 function canServe(ask: Ask, options: MatchOptions): boolean {

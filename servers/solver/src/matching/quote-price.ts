@@ -12,6 +12,10 @@ export function priceRange(ask: Ask, manifest: ModuleManifest, inputs: JobInputs
   const { timeoutSeconds, outputBytes } = manifest.limits
   return {
     least: jobPrice(ask, { meteredSeconds: 1, inputUnits: units, outputUnits: 0 }),
-    most: jobPrice(ask, { meteredSeconds: timeoutSeconds, inputUnits: units, outputUnits: ask.pricePerOutputUnit === 0n ? 0 : outputBytes }),
+    most: jobPrice(ask, {
+      meteredSeconds: timeoutSeconds,
+      inputUnits: units,
+      outputUnits: ask.pricePerOutputUnit === 0n ? 0 : outputBytes,
+    }),
   }
 }

@@ -1,5 +1,11 @@
 import { inArray } from 'drizzle-orm'
-import { type Address, type Bytes32, encodeModuleManifest, LilypadError, ModuleManifest } from '@lilypad-agents/protocol'
+import {
+  type Address,
+  type Bytes32,
+  encodeModuleManifest,
+  LilypadError,
+  ModuleManifest,
+} from '@lilypad-agents/protocol'
 import { modules } from '../db/schema.ts'
 import type { Database } from '../db/open-database.ts'
 
@@ -50,7 +56,8 @@ export async function openModuleCatalog(database: Database): Promise<ModuleCatal
     const { runtime } = module.manifest
     if (runtime.kind === 'wasm') programs.set(runtime.program.sha256, runtime.program.bytes)
     const current = newest.get(module.name)
-    if (!current || current.moduleVersion === module.moduleVersion || isNewer(module, current)) newest.set(module.name, module)
+    if (!current || current.moduleVersion === module.moduleVersion || isNewer(module, current))
+      newest.set(module.name, module)
   }
 
   for (const { manifest, createdAt: _, ...row } of await database.select().from(modules)) {
@@ -71,13 +78,26 @@ export async function openModuleCatalog(database: Database): Promise<ModuleCatal
       await database
         .insert(modules)
         .values({ ...module, manifest: encodeModuleManifest(module.manifest), createdAt: now })
-        .onConflictDoUpdate({ target: modules.moduleVersion, set: { deprecated: module.deprecated, feeBips: module.feeBips } })
+        .onConflictDoUpdate({
+          target: modules.moduleVersion,
+          set: { deprecated: module.deprecated, feeBips: module.feeBips },
+        })
       remember(module)
     },
     async deprecate(moduleVersions) {
-      const known = moduleVersions.flatMap((version) => versions.get(version) ?? []).filter(({ deprecated }) => !deprecated)
+      const known = moduleVersions
+        .flatMap((version) => versions.get(version) ?? [])
+        .filter(({ deprecated }) => !deprecated)
       if (known.length === 0) return
-      await database.update(modules).set({ deprecated: true }).where(inArray(modules.moduleVersion, known.map(({ moduleVersion }) => moduleVersion)))
+      await database
+        .update(modules)
+        .set({ deprecated: true })
+        .where(
+          inArray(
+            modules.moduleVersion,
+            known.map(({ moduleVersion }) => moduleVersion),
+          ),
+        )
       for (const { name } of known) newest.delete(name)
       for (const module of known) versions.set(module.moduleVersion, { ...module, deprecated: true })
       // The newest version of a name is the newest that its author still stands behind; if there is none, the newest.

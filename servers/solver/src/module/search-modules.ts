@@ -9,8 +9,15 @@ const fields = [
 ] as const
 
 /** Modules that hold a word of the query, best first; all of them by name for an empty query. */
-export function searchModules<T extends { readonly manifest: ModuleManifest }>(modules: readonly T[], query: string): readonly T[] {
-  const words = query.toLowerCase().split(/[^\p{L}\p{N}]+/u).filter(Boolean).slice(0, 16)
+export function searchModules<T extends { readonly manifest: ModuleManifest }>(
+  modules: readonly T[],
+  query: string,
+): readonly T[] {
+  const words = query
+    .toLowerCase()
+    .split(/[^\p{L}\p{N}]+/u)
+    .filter(Boolean)
+    .slice(0, 16)
   const byName = [...modules].sort((a, b) => (a.manifest.name < b.manifest.name ? -1 : 1))
   if (words.length === 0) return byName
   return byName
@@ -22,7 +29,9 @@ export function searchModules<T extends { readonly manifest: ModuleManifest }>(m
 
 function scoreOf(manifest: ModuleManifest, words: readonly string[]): number {
   const texts = fields.map(({ weight, text }) => ({ weight, text: text(manifest).toLowerCase() }))
-  const scores = words.map((word) => texts.reduce((sum, { weight, text }) => sum + (text.includes(word) ? weight : 0), 0))
+  const scores = words.map((word) =>
+    texts.reduce((sum, { weight, text }) => sum + (text.includes(word) ? weight : 0), 0),
+  )
   const hits = scores.filter((score) => score > 0).length
   // A module that holds every word comes before one that holds a single word in a better place.
   return scores.reduce((sum, score) => sum + score, 0) + hits * hits * 16

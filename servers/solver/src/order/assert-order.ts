@@ -43,19 +43,31 @@ export function assertOrder(request: OrderRequest, rules: OrderRules): JobInputs
   expect('token than its ask', ask.token, order.token)
   expect('module version than its ask', ask.moduleVersion, order.moduleVersion)
   if (askType.findSigner(domain, ask, signedAsk.signature) !== ask.provider) {
-    throw new LilypadError('SIGNATURE_INVALID', 'The ask is not signed by its provider.', { hint: 'request a new quote' })
+    throw new LilypadError('SIGNATURE_INVALID', 'The ask is not signed by its provider.', {
+      hint: 'request a new quote',
+    })
   }
   if (rules.isDeprecated) {
-    throw new LilypadError('MODULE_DEPRECATED', 'The author has withdrawn this module version.', { hint: 'request a quote for a newer version' })
+    throw new LilypadError('MODULE_DEPRECATED', 'The author has withdrawn this module version.', {
+      hint: 'request a quote for a newer version',
+    })
   }
   if (ask.validUntil < now) throw expired('The ask of this order is no longer valid.', now, ask.validUntil)
   if (order.startBy < now) throw expired('The order had to start earlier.', now, order.startBy)
-  if (order.deliverBy <= order.startBy) throw invalidOrder('The order has to be delivered after it starts.', `> ${order.startBy}`, order.deliverBy)
+  if (order.deliverBy <= order.startBy)
+    throw invalidOrder('The order has to be delivered after it starts.', `> ${order.startBy}`, order.deliverBy)
   if (order.deliverBy > now + maxOrderSeconds) {
-    throw invalidOrder('The order lives longer than this solver reserves money for.', `<= ${now + maxOrderSeconds}`, order.deliverBy)
+    throw invalidOrder(
+      'The order lives longer than this solver reserves money for.',
+      `<= ${now + maxOrderSeconds}`,
+      order.deliverBy,
+    )
   }
   if (order.key === order.payer) {
-    if (grant) throw new LilypadError('GRANT_INVALID', 'A payer that orders with its own key needs no grant.', { hint: 'send `"grant": null`' })
+    if (grant)
+      throw new LilypadError('GRANT_INVALID', 'A payer that orders with its own key needs no grant.', {
+        hint: 'send `"grant": null`',
+      })
   } else {
     assertGrantNames(request)
   }

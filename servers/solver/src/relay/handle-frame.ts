@@ -14,7 +14,11 @@ import type { ProviderConnection } from './provider-connections.ts'
 type JobFrame = Exclude<ProviderFrame, { type: 'hello' }>
 
 /** Does what a frame of a welcomed provider asks for. Jobs of other providers do not exist for it. */
-export async function handleFrame(context: SolverContext, connection: ProviderConnection, frame: JobFrame): Promise<void> {
+export async function handleFrame(
+  context: SolverContext,
+  connection: ProviderConnection,
+  frame: JobFrame,
+): Promise<void> {
   const { provider } = connection
   switch (frame.type) {
     case 'asks':
@@ -44,17 +48,24 @@ export async function handleFrame(context: SolverContext, connection: ProviderCo
   }
 }
 
-function tellIfExpired(connection: ProviderConnection, job: { readonly state: string; readonly orderHash: Bytes32 }): void {
+function tellIfExpired(
+  connection: ProviderConnection,
+  job: { readonly state: string; readonly orderHash: Bytes32 },
+): void {
   if (job.state === 'expired') connection.send({ type: 'expired', orderHash: job.orderHash })
 }
 
 function checkAsk(context: SolverContext, { provider }: ProviderConnection, signedAsk: SignedAsk): SignedAsk {
   const { ask, signature } = signedAsk
   if (ask.provider !== provider || ask.solver !== context.signer.address || ask.token !== context.contracts.lilyToken) {
-    throw new LilypadError('INVALID_REQUEST', 'An ask names another provider, solver or token.', { details: [`Module: ${ask.moduleVersion}`] })
+    throw new LilypadError('INVALID_REQUEST', 'An ask names another provider, solver or token.', {
+      details: [`Module: ${ask.moduleVersion}`],
+    })
   }
   if (askType.findSigner(context.domain, ask, signature) !== provider) {
-    throw new LilypadError('SIGNATURE_INVALID', 'An ask is not signed by its provider.', { details: [`Module: ${ask.moduleVersion}`] })
+    throw new LilypadError('SIGNATURE_INVALID', 'An ask is not signed by its provider.', {
+      details: [`Module: ${ask.moduleVersion}`],
+    })
   }
   if (ask.validUntil <= nowSeconds(context)) {
     throw new LilypadError('ORDER_EXPIRED', 'An ask is no longer valid.', { details: [`Module: ${ask.moduleVersion}`] })

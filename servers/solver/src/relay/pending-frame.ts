@@ -5,9 +5,15 @@ import type { JobRow } from '../job/job-row.ts'
 export type PendingKind = 'order' | 'acknowledgement'
 
 /** Decides from the job alone what its provider has to be told until it answers. */
-export function pendingKind(job: Pick<JobRow, 'state' | 'acceptedAt' | 'missingInputs' | 'acknowledgement' | 'acknowledgementReceived'>): PendingKind | undefined {
+export function pendingKind(
+  job: Pick<JobRow, 'state' | 'acceptedAt' | 'missingInputs' | 'acknowledgement' | 'acknowledgementReceived'>,
+): PendingKind | undefined {
   if (job.state === 'reserved' && job.acceptedAt === null && job.missingInputs === 0) return 'order'
-  if ((job.state === 'acknowledged' || job.state === 'settled') && job.acknowledgement !== null && !job.acknowledgementReceived) {
+  if (
+    (job.state === 'acknowledged' || job.state === 'settled') &&
+    job.acknowledgement !== null &&
+    !job.acknowledgementReceived
+  ) {
     return 'acknowledgement'
   }
   return undefined
@@ -26,7 +32,11 @@ export function pendingFrame(job: JobRow, request: string | undefined): SolverFr
         reservation: SignedReservation.parse(JSON.parse(job.reservation)),
       }
     case 'acknowledgement':
-      return { type: 'acknowledgement', orderHash, acknowledgement: SignedVoucher.parse(JSON.parse(job.acknowledgement ?? 'null')) }
+      return {
+        type: 'acknowledgement',
+        orderHash,
+        acknowledgement: SignedVoucher.parse(JSON.parse(job.acknowledgement ?? 'null')),
+      }
     case undefined:
       return undefined
   }

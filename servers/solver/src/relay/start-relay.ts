@@ -44,7 +44,12 @@ export type Relay = {
 
 /** Holds the connections that providers open: they sit behind routers, so everything for them flows back over these. */
 export function startRelay(context: SolverContext): Relay {
-  const server = new WebSocketServer({ noServer: true, maxPayload: maxFrameBytes, perMessageDeflate: false, clientTracking: true })
+  const server = new WebSocketServer({
+    noServer: true,
+    maxPayload: maxFrameBytes,
+    perMessageDeflate: false,
+    clientTracking: true,
+  })
   const alive = new WeakSet<WebSocket>()
 
   context.providers.onPush(async (connection, orderHash) => {
@@ -65,14 +70,21 @@ export function startRelay(context: SolverContext): Relay {
           lte(jobs.updatedAt, notAfter),
           or(
             and(eq(jobs.state, 'reserved'), isNull(jobs.acceptedAt), eq(jobs.missingInputs, 0)),
-            and(inArray(jobs.state, ['acknowledged', 'settled']), isNotNull(jobs.acknowledgement), eq(jobs.acknowledgementReceived, false)),
+            and(
+              inArray(jobs.state, ['acknowledged', 'settled']),
+              isNotNull(jobs.acknowledgement),
+              eq(jobs.acknowledgementReceived, false),
+            ),
           ),
         ),
       )
       .orderBy(asc(jobs.acknowledgementIndex), asc(jobs.createdAt))
       .limit(1000)
     for (const job of pending) {
-      const frame = pendingFrame(job, pendingKind(job) === 'order' ? await getRequestText(context.database, job.orderHash) : undefined)
+      const frame = pendingFrame(
+        job,
+        pendingKind(job) === 'order' ? await getRequestText(context.database, job.orderHash) : undefined,
+      )
       if (frame) connection.send(frame)
     }
   }
@@ -88,7 +100,9 @@ export function startRelay(context: SolverContext): Relay {
     }
     const notAfter = nowSeconds(context) - resendSeconds
     for (const connection of sessions) {
-      sendPending(connection, notAfter).catch((error: unknown) => context.log.error({ err: error }, 'relay.resend-failed'))
+      sendPending(connection, notAfter).catch((error: unknown) =>
+        context.log.error({ err: error }, 'relay.resend-failed'),
+      )
     }
   }, heartbeatMilliseconds)
   heartbeat.unref()
@@ -112,7 +126,11 @@ export function startRelay(context: SolverContext): Relay {
       if (session.connection) throw new LilypadError('INVALID_REQUEST', 'This connection has already said hello.')
       const provider = findHelloSigner(context, challenge, frame)
       if (provider === undefined) {
-        send(toErrorFrame(new LilypadError('UNAUTHORIZED', 'The hello is not signed over this challenge by the provider it names.')))
+        send(
+          toErrorFrame(
+            new LilypadError('UNAUTHORIZED', 'The hello is not signed over this challenge by the provider it names.'),
+          ),
+        )
         close(4003, 'not authorised')
         return
       }
@@ -137,7 +155,8 @@ export function startRelay(context: SolverContext): Relay {
         await handleFrame(context, session.connection, frame)
       } catch (error) {
         const known = toLilypadError(error)
-        if (known.code === 'INTERNAL') context.log.error({ err: error, provider: session.connection?.provider }, 'frame.failed')
+        if (known.code === 'INTERNAL')
+          context.log.error({ err: error, provider: session.connection?.provider }, 'frame.failed')
         send(toErrorFrame(known))
         if (known.code === 'INVALID_REQUEST' && ++session.badFrames >= maxBadFrames) close(1008, 'too many bad frames')
       }
@@ -149,12 +168,16 @@ export function startRelay(context: SolverContext): Relay {
       session.queued++
       if (session.queued >= maxQueuedFrames) socket.pause()
       // One frame after the other, so that `accepted`, `started` and `delivered` act in the order they were sent.
-      work = work.then(() => take(data, isBinary)).finally(() => {
-        session.queued--
-        if (session.queued < maxQueuedFrames && socket.isPaused) socket.resume()
-      })
+      work = work
+        .then(() => take(data, isBinary))
+        .finally(() => {
+          session.queued--
+          if (session.queued < maxQueuedFrames && socket.isPaused) socket.resume()
+        })
     })
-    socket.on('error', (error: Error) => context.log.info({ reason: error.message.slice(0, 200) }, 'provider.socket-error'))
+    socket.on('error', (error: Error) =>
+      context.log.info({ reason: error.message.slice(0, 200) }, 'provider.socket-error'),
+    )
     socket.on('close', () => {
       clearTimeout(helloTimer)
       if (!session.connection) return
@@ -195,7 +218,11 @@ function findHelloSigner(
 ): Address | undefined {
   const now = nowSeconds(context)
   if (hello.validUntil < now || hello.validUntil > now + maxAccessSeconds) return undefined
-  const signer = accessType.findSigner(context.domain, { subject: challenge, validUntil: hello.validUntil }, hello.signature)
+  const signer = accessType.findSigner(
+    context.domain,
+    { subject: challenge, validUntil: hello.validUntil },
+    hello.signature,
+  )
   return signer === hello.provider ? signer : undefined
 }
 

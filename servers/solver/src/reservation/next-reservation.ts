@@ -1,4 +1,11 @@
-import { type Address, type Bytes32, type JobOrder, LilypadError, type Reservation, zeroBytes32 } from '@lilypad-agents/protocol'
+import {
+  type Address,
+  type Bytes32,
+  type JobOrder,
+  LilypadError,
+  type Reservation,
+  zeroBytes32,
+} from '@lilypad-agents/protocol'
 
 /** Where the chain of reservations of one payer and token stands. */
 export type Ledger = {

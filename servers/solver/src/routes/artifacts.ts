@@ -13,7 +13,9 @@ export function artifactRoutes(context: SolverContext): Router {
     const sha256 = digestParameter(request, 'sha256')
     const bytes = catalog.findProgramBytes(sha256)
     if (bytes === undefined) {
-      throw new LilypadError('NOT_FOUND', 'No published module runs a program with this digest.', { hint: 'publish the module first' })
+      throw new LilypadError('NOT_FOUND', 'No published module runs a program with this digest.', {
+        hint: 'publish the module first',
+      })
     }
     if (!(await artifacts.has(sha256))) await artifacts.put(sha256, request, { maxBytes: bytes, bytes })
     else request.resume()

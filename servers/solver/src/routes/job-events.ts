@@ -28,7 +28,11 @@ export function jobEventRoutes(context: SolverContext, closing: AbortSignal): Ro
     const stop = () => response.destroy()
     closing.addEventListener('abort', stop, { once: true })
     try {
-      response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' })
+      response.writeHead(200, {
+        'content-type': 'text/event-stream',
+        'cache-control': 'no-store',
+        'x-accel-buffering': 'no',
+      })
       response.flushHeaders()
       let sequence = Number.isSafeInteger(lastSeen) && lastSeen > after ? lastSeen : after
       while (!waiter.isGone) {

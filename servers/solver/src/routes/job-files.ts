@@ -72,6 +72,10 @@ export function jobFileRoutes(context: SolverContext): Router {
 
 function fileUnknown(direction: Direction): LilypadError {
   return direction === 'output'
-    ? new LilypadError('OUTPUT_UNKNOWN', 'The job has no output with this digest.', { hint: 'the delivery names the outputs' })
-    : new LilypadError('NOT_FOUND', 'The job has no input file with this digest.', { hint: 'the inputs of the order name the files' })
+    ? new LilypadError('OUTPUT_UNKNOWN', 'The job has no output with this digest.', {
+        hint: 'the delivery names the outputs',
+      })
+    : new LilypadError('NOT_FOUND', 'The job has no input file with this digest.', {
+        hint: 'the inputs of the order name the files',
+      })
 }

@@ -2,7 +2,7 @@ import { json, Router } from 'express'
 import { AcknowledgementRequest, OrderRequest, parseWire } from '@lilypad-agents/protocol'
 import { z } from 'zod'
 import type { SolverContext } from '../context.ts'
-import { authorizeRequester } from '../http/authorize.ts'
+import { authorizeRequester, digestParameter } from '../http/authorize.ts'
 import { getJobView, isWorthReturning } from '../job/job-view.ts'
 import type { createOrderDesk } from '../job/place-order.ts'
 import { acknowledgeJob } from '../job/requester-moves.ts'
@@ -27,11 +27,12 @@ export function jobRoutes(context: SolverContext, placeOrder: ReturnType<typeof 
     response.json(await getJobView(context, job.orderHash))
   })
 
+  // The voucher's own signature says who acknowledges, so it needs no access signature beside it.
   router.post('/jobs/:orderHash/acknowledgement', json({ limit: '16kb' }), async (request, response) => {
     const { voucher, signature } = parseWire(AcknowledgementRequest, request.body, 'acknowledgement')
-    const job = await authorizeRequester(context, request)
-    await acknowledgeJob(context, job.orderHash, { voucher, signature })
-    response.json(await getJobView(context, job.orderHash))
+    const orderHash = digestParameter(request, 'orderHash')
+    await acknowledgeJob(context, orderHash, { voucher, signature })
+    response.json(await getJobView(context, orderHash))
   })
   return router
 }

@@ -6,7 +6,6 @@ import {
   moduleVersionId,
   parseWire,
   PublishRequest,
-  zeroAddress,
 } from '@lilypad-agents/protocol'
 import { z } from 'zod'
 import { nowSeconds, type SolverContext } from '../context.ts'
@@ -47,7 +46,10 @@ export function moduleRoutes(context: SolverContext): Router {
     const { query, limit, cursor } = parseWire(ListQuery, request.query, 'query')
     const found = searchModules(context.catalog.listNewest(), query)
     const next = cursor + limit
-    response.json({ modules: found.slice(cursor, next).map(toListing), nextCursor: next < found.length ? String(next) : null })
+    response.json({
+      modules: found.slice(cursor, next).map(toListing),
+      nextCursor: next < found.length ? String(next) : null,
+    })
   })
 
   router.get('/modules/:module', (request, response) => {
@@ -59,14 +61,23 @@ export function moduleRoutes(context: SolverContext): Router {
     const manifestDigest = moduleManifestDigest(manifest)
     const moduleVersion = moduleVersionId(manifest.name, manifestDigest)
     const version = await context.chain.findVersion(moduleVersion)
-    if (!version || version.manifestDigest !== manifestDigest || version.author === zeroAddress) {
+    if (!version || version.manifestDigest !== manifestDigest) {
       throw new LilypadError('MODULE_UNKNOWN', 'The registry on chain has no version with this name and manifest.', {
         details: [`Name: ${manifest.name}`, `Manifest digest: ${manifestDigest}`, `Module version: ${moduleVersion}`],
         hint: 'publish the version in the registry first (`lilypad modules publish` does both)',
       })
     }
     const { author, feeBips, isDeprecated: deprecated, publishedAtBlock } = version
-    const module = { moduleVersion, name: manifest.name, author, manifestDigest, feeBips, deprecated, publishedAtBlock, manifest }
+    const module = {
+      moduleVersion,
+      name: manifest.name,
+      author,
+      manifestDigest,
+      feeBips,
+      deprecated,
+      publishedAtBlock,
+      manifest,
+    }
     await context.catalog.add(module, nowSeconds(context))
     context.log.info({ module: moduleVersion, name: manifest.name }, 'module.published')
     response.json(toListing(module))

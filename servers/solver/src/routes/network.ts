@@ -7,7 +7,12 @@ export function networkRoutes(context: SolverContext): Router {
   const router = Router()
   router.get('/health', async (_request, response) => {
     const blockNumber = await context.chain.getBlockNumber().catch(() => null)
-    response.json({ status: 'ok', chain: blockNumber === null ? 'unreachable' : 'reachable', blockNumber, providersConnected: context.providers.count })
+    response.json({
+      status: 'ok',
+      chain: blockNumber === null ? 'unreachable' : 'reachable',
+      blockNumber,
+      providersConnected: context.providers.count,
+    })
   })
   router.get('/network', (_request, response) => {
     const info: NetworkInfo = {

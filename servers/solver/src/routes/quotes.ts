@@ -36,7 +36,9 @@ export function quoteRoutes(context: SolverContext): Router {
     const now = nowSeconds(context)
     const module = context.catalog.get(asked.module)
     if (module.deprecated) {
-      throw new LilypadError('MODULE_DEPRECATED', 'The author has withdrawn this module version.', { hint: 'ask for the module by its name' })
+      throw new LilypadError('MODULE_DEPRECATED', 'The author has withdrawn this module version.', {
+        hint: 'ask for the module by its name',
+      })
     }
     const { moduleVersion, manifest } = module
     parseInputs(manifest.inputs, asked.inputs)
@@ -56,7 +58,8 @@ export function quoteRoutes(context: SolverContext): Router {
     const [best] = matches
     if (!best) throw noMatch(module.name, cheapestOverCap, asked.maxPrice)
     const { ask } = best.signedAsk
-    const expectedSeconds = (await findUsualSeconds(context, moduleVersion)) ?? Math.min(manifest.limits.timeoutSeconds, 10)
+    const expectedSeconds =
+      (await findUsualSeconds(context, moduleVersion)) ?? Math.min(manifest.limits.timeoutSeconds, 10)
     const units = inputUnits(manifest.units.inputFrom, asked.inputs)
     const expected = jobPrice(ask, { meteredSeconds: Math.ceil(expectedSeconds), inputUnits: units, outputUnits: 0 })
     // A provider stops a run that the order's maximum no longer covers, so a cap below the longest run is allowed.

@@ -17,7 +17,10 @@ export async function observeSettlements(context: SolverContext): Promise<void> 
   const cursor = await getCursor(context)
   const fromBlock = Math.max(0, Math.min(cursor, latest) - context.rules.reorgBlocks)
   const range = { fromBlock, toBlock: latest }
-  const [settlements, deprecations] = await Promise.all([context.chain.listSettlements(range), context.chain.listDeprecations(range)])
+  const [settlements, deprecations] = await Promise.all([
+    context.chain.listSettlements(range),
+    context.chain.listDeprecations(range),
+  ])
   const found = new Map(settlements.map((settlement) => [settlement.orderHash, settlement]))
   for (const settlement of found.values()) await settleJob(context, settlement)
   const gone = await context.database
@@ -71,7 +74,12 @@ async function undoSettlement(context: SolverContext, orderHash: Bytes32): Promi
     }
     const at = nowSeconds(context)
     const state: JobState = 'acknowledged'
-    const undone = await addJobEvent(transaction, job, { type: 'state', state, at }, { ...nothing, state, updatedAt: at })
+    const undone = await addJobEvent(
+      transaction,
+      job,
+      { type: 'state', state, at },
+      { ...nothing, state, updatedAt: at },
+    )
     await holdAmount(transaction, undone, job.price ?? 0n, at)
   })
   context.log.warn({ jobId: orderHash }, 'settlement.undone')
