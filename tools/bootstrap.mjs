@@ -58,7 +58,19 @@ export function install() {
 
 /** Compiles what has changed since the last build. */
 export function build() {
-  runOrExit(join(modules, '.bin', 'turbo'), ['run', 'build', '--output-logs=errors-only', '--log-order=grouped'])
+  const turbo = join(modules, '.bin', 'turbo')
+  const args = ['run', 'build', '--output-logs=errors-only', '--log-order=grouped', '--no-color']
+  const result = spawnSync(turbo, args, {
+    cwd: root,
+    env: environment,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  if (result.status === 0) return
+  console.error(
+    `${result.stdout ?? ''}${result.stderr ?? ''}\nThe build failed${result.error ? `: ${result.error.message}` : ''}.`,
+  )
+  process.exit(result.status || 1)
 }
 
 /** Runs a script of ours on Node 24, handing over input, output and signals; ends this process with its exit code. */
