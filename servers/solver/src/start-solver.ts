@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { type Address, createSigner, LilypadError } from '@lilypad-agents/protocol'
 import { installNativeCrypto } from '@lilypad-agents/protocol/node'
+import { WrongChainError } from '@lilypad-agents/sdk'
 import { destination, type Logger, pino } from 'pino'
 import { createApp } from './app.ts'
 import { repeat } from './background/repeat.ts'
@@ -122,10 +123,7 @@ async function assertChain(context: SolverContext): Promise<void> {
     return undefined
   })
   if (chainId === undefined || chainId === context.domain.chainId) return
-  throw new LilypadError('WRONG_CHAIN', 'The RPC serves another chain than the network file names.', {
-    details: [`Expected: ${context.domain.chainId}   Actual: ${chainId}`],
-    hint: 'correct the RPC or the network file',
-  })
+  throw new WrongChainError({ expected: context.domain.chainId, actual: chainId })
 }
 
 async function startBackground(context: SolverContext, config: ParsedSolverConfig, signal: AbortSignal): Promise<void> {

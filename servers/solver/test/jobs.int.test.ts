@@ -1,4 +1,5 @@
-import { reservationType, sha256 } from '@lilypad-agents/protocol'
+import { laneId, receiptType, reservationType, sha256 } from '@lilypad-agents/protocol'
+import { RpcUnreachableError } from '@lilypad-agents/sdk'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   actors,
@@ -9,9 +10,11 @@ import {
   createGrant,
   createOrder,
   domain,
+  moduleManifest,
   moduleVersion,
   outputBytes,
   outputFile,
+  program,
 } from './fixtures.ts'
 import {
   access,
@@ -88,7 +91,7 @@ describe('a job from quote to settlement', () => {
       'acknowledged',
     )
     harness.chain.rewind(1)
-    const own = harness.chain.settle({ ...settled, receiptHash: await receiptHashOf(delivery) })
+    const own = harness.chain.settle({ ...settled, receiptHash: receiptHashOf(delivery) })
     await until(async () => (await harness.client.getJob(orderHash, requester)).state === 'settled')
     expect((await harness.client.getJob(orderHash, requester)).settlement).toEqual({
       transaction: own.transaction,
@@ -99,7 +102,7 @@ describe('a job from quote to settlement', () => {
     harness.chain.rewind(1)
     harness.chain.mine(3)
     await until(async () => (await harness.client.getJob(orderHash, requester)).state === 'acknowledged')
-    harness.chain.settle({ ...settled, receiptHash: await receiptHashOf(delivery) })
+    harness.chain.settle({ ...settled, receiptHash: receiptHashOf(delivery) })
     await until(async () => (await harness.client.getJob(orderHash, requester)).state === 'settled')
     const events = []
     for await (const event of harness.client.watchJob(orderHash, requester)) events.push(event)
@@ -192,7 +195,6 @@ describe('an order', () => {
       'NONCE_USED',
       async () => {
         const parts = createOrder({ change: { lane: 77, nonce: 5 } })
-        const { laneId } = await import('@lilypad-agents/protocol')
         harness.chain.setNonceUsed(laneId(parts.order), 5)
         return parts.request
       },
@@ -250,7 +252,6 @@ describe('an order', () => {
   })
 
   test('is refused while the chain is away, and taken when it is back', async () => {
-    const { RpcUnreachableError } = await import('../src/chain/viem-chain.ts')
     const parts = createOrder()
     harness.chain.setUnreachable(new RpcUnreachableError(undefined))
     expect(await codeOf(harness.client.postOrder(parts.request))).toBe('RPC_UNREACHABLE')
@@ -394,7 +395,6 @@ describe('files', () => {
   })
 
   test('of a module are taken only if a manifest names them', async () => {
-    const { program } = await import('./fixtures.ts')
     expect(await codeOf(harness.client.uploadArtifact(sha256('other'), new TextEncoder().encode('other')))).toBe(
       'NOT_FOUND',
     )
@@ -432,7 +432,6 @@ describe('quotes', () => {
 
 describe('modules', () => {
   test('are found, and refused when the chain does not know them', async () => {
-    const { moduleManifest } = await import('./fixtures.ts')
     expect((await harness.client.listModules({ query: 'says again' })).modules.map(({ name }) => name)).toEqual([
       'echo',
     ])
@@ -441,8 +440,7 @@ describe('modules', () => {
   })
 })
 
-async function receiptHashOf(delivery: ReturnType<typeof createDelivery>) {
-  const { receiptType } = await import('@lilypad-agents/protocol')
+function receiptHashOf(delivery: ReturnType<typeof createDelivery>) {
   return receiptType.hash(domain, delivery.receipt)
 }
 

@@ -85,12 +85,16 @@ export function createMemoryChain(options: { readonly chainId: number }): Memory
       state.settlements.push(settled)
       return settled
     },
-    mine: (blocks = 1) => void (state.block += blocks),
+    mine(blocks = 1) {
+      state.block += blocks
+    },
     rewind(blocks) {
       state.block -= blocks
       state.settlements = state.settlements.filter(({ blockNumber }) => blockNumber <= state.block)
       state.deprecations = state.deprecations.filter(({ blockNumber }) => blockNumber <= state.block)
     },
-    setUnreachable: (error) => void (state.failure = error),
+    setUnreachable(error) {
+      state.failure = error
+    },
   }
 }

@@ -1,26 +1,12 @@
 import { jobVaultAbi, moduleRegistryAbi } from '@lilypad-agents/abi'
-import { type Address, LilypadError, isSignedBy, zeroAddress } from '@lilypad-agents/protocol'
+import { type Address, isSignedBy, zeroAddress } from '@lilypad-agents/protocol'
+import { translateChainErrors } from '@lilypad-agents/sdk'
 import { createPublicClient, http } from 'viem'
+import { smallerAmount } from '../amount/smaller-amount.ts'
 import type { Chain } from './chain.ts'
 
 /** Most blocks asked for in one request for logs; public RPCs refuse more. */
 const logRange = 2000
-
-/** The RPC did not answer, or not with a result. The address of the RPC may hold a key and stays out of the message. */
-export class RpcUnreachableError extends LilypadError {
-  override readonly name = 'RpcUnreachableError'
-  constructor(cause: unknown) {
-    super('RPC_UNREACHABLE', 'The solver cannot reach its chain.', { hint: 'try again in a moment', cause })
-  }
-}
-
-async function read<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return await call()
-  } catch (error) {
-    throw LilypadError.is(error) ? error : new RpcUnreachableError(error)
-  }
-}
 
 /** Reads the contracts over JSON-RPC. */
 export function createViemChain(options: {
@@ -39,7 +25,7 @@ export function createViemChain(options: {
   })
   const vault = { address: jobVault, abi: jobVaultAbi } as const
   const registry = { address: moduleRegistry, abi: moduleRegistryAbi } as const
-  const getBlockNumber = () => read(async () => Number(await client.getBlockNumber()))
+  const getBlockNumber = () => translateChainErrors('getBlockNumber', async () => Number(await client.getBlockNumber()))
 
   let withdrawDelay: number | undefined
   const getWithdrawDelay = async () =>
@@ -58,10 +44,10 @@ export function createViemChain(options: {
   }
 
   return {
-    getChainId: () => read(() => client.getChainId()),
+    getChainId: () => translateChainErrors('getChainId', () => client.getChainId()),
     getBlockNumber,
     getAccount: ({ payer, token }) =>
-      read(async () => {
+      translateChainErrors('getAccount', async () => {
         const latest = client.readContract({ ...vault, functionName: 'getAccount', args: [payer, token] })
         if (confirmations === 0) return await latest
         const block = Math.max((await getBlockNumber()) - confirmations, deployedAtBlock)
@@ -73,12 +59,12 @@ export function createViemChain(options: {
         })
         const [now, then] = await Promise.all([latest, confirmed])
         return {
-          balance: now.balance < then.balance ? now.balance : then.balance,
+          balance: smallerAmount(now.balance, then.balance),
           pendingWithdrawal: now.pendingWithdrawal,
         }
       }),
     getGrant: ({ payer, key, token }) =>
-      read(async () => {
+      translateChainErrors('getGrant', async () => {
         const [grant, delay] = await Promise.all([
           client.readContract({ ...vault, functionName: 'getGrant', args: [payer, key, token] }),
           getWithdrawDelay(),
@@ -86,11 +72,14 @@ export function createViemChain(options: {
         return { ...grant, liveUntil: grant.validUntil + delay }
       }),
     isNonceUsed: ({ laneId, nonce }) =>
-      read(() => client.readContract({ ...vault, functionName: 'isNonceUsed', args: [laneId, BigInt(nonce)] })),
+      translateChainErrors('isNonceUsed', () =>
+        client.readContract({ ...vault, functionName: 'isNonceUsed', args: [laneId, BigInt(nonce)] }),
+      ),
     isSignedBy: async ({ address, digest, signature }) =>
-      isSignedBy(address, digest, signature) || read(() => client.verifyHash({ address, hash: digest, signature })),
+      isSignedBy(address, digest, signature) ||
+      translateChainErrors('isSignedBy', () => client.verifyHash({ address, hash: digest, signature })),
     findVersion: (moduleVersion) =>
-      read(async () => {
+      translateChainErrors('findVersion', async () => {
         const [author] = await client.readContract({ ...registry, functionName: 'findFee', args: [moduleVersion] })
         if (author === zeroAddress) return undefined
         const version = await client.readContract({ ...registry, functionName: 'getVersion', args: [moduleVersion] })
@@ -113,7 +102,7 @@ export function createViemChain(options: {
         }
       }),
     listSettlements: (range) =>
-      read(() =>
+      translateChainErrors('listSettlements', () =>
         collect(range, async (fromBlock, toBlock) => {
           const logs = await client.getContractEvents({
             ...vault,
@@ -134,7 +123,7 @@ export function createViemChain(options: {
         }),
       ),
     listDeprecations: (range) =>
-      read(() =>
+      translateChainErrors('listDeprecations', () =>
         collect(range, async (fromBlock, toBlock) => {
           const logs = await client.getContractEvents({
             ...registry,

@@ -16,6 +16,7 @@ import {
   QuoteRequest,
 } from '@lilypad-agents/protocol'
 import { z } from 'zod'
+import { smallerAmount } from '../amount/smaller-amount.ts'
 import { nowSeconds, type SolverContext } from '../context.ts'
 import { jobs } from '../db/schema.ts'
 import { matchAsks } from '../matching/match-asks.ts'
@@ -63,7 +64,7 @@ export function quoteRoutes(context: SolverContext): Router {
     const units = inputUnits(manifest.units.inputFrom, asked.inputs)
     const expected = jobPrice(ask, { meteredSeconds: Math.ceil(expectedSeconds), inputUnits: units, outputUnits: 0 })
     // A provider stops a run that the order's maximum no longer covers, so a cap below the longest run is allowed.
-    const maxPrice = asked.maxPrice !== undefined && asked.maxPrice < best.most ? asked.maxPrice : best.most
+    const maxPrice = smallerAmount(asked.maxPrice ?? best.most, best.most)
     const startBy = now + startWithinSeconds
     const quote: Quote = {
       quoteId,
@@ -74,7 +75,7 @@ export function quoteRoutes(context: SolverContext): Router {
       inputsDigest: inputsDigest(asked.inputs),
       ask: best.signedAsk,
       maxPrice,
-      expectedPrice: expected < maxPrice ? expected : maxPrice,
+      expectedPrice: smallerAmount(expected, maxPrice),
       expectedSeconds,
       startBy,
       deliverBy: Math.min(startBy + manifest.limits.timeoutSeconds + overheadSeconds, now + maxOrderSeconds),
