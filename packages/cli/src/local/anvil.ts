@@ -39,10 +39,11 @@ export async function answersRpc(url: string): Promise<boolean> {
 export async function startAnvil(options: {
   readonly port: number
   readonly logFile: string
+  readonly pidFile?: string
   readonly stateFile?: string
   readonly chainId?: number
 }): Promise<Child> {
-  const { port, logFile, stateFile, chainId = 31_337 } = options
+  const { port, logFile, pidFile, stateFile, chainId = 31_337 } = options
   const url = `http://127.0.0.1:${port}`
   return startChild({
     name: 'local chain',
@@ -59,6 +60,7 @@ export async function startAnvil(options: {
     ],
     env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '' },
     logFile,
+    ...(pidFile ? { pidFile } : {}),
     isReady: () => answersRpc(url),
   })
 }

@@ -1,6 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { createWriteStream, mkdirSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { LilypadError } from '@lilypad-agents/protocol'
 
 /** How a part of the local network is started. */
@@ -11,6 +11,8 @@ export type ChildOptions = {
   readonly env: Readonly<Record<string, string>>
   /** Where its output goes. */
   readonly logFile: string
+  /** Where its process id is kept while it runs, for {@link stopOrphans}. */
+  readonly pidFile?: string
   /** Resolves once it answers; called until it does. */
   readonly isReady: () => Promise<boolean>
   readonly readyTimeoutSeconds?: number
@@ -25,7 +27,7 @@ const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(reso
 
 /** Starts a process, waits until it is ready, and starts it again if it dies. Its environment is exactly what is given. */
 export async function startChild(options: ChildOptions): Promise<Child> {
-  const { name, command, args, env, logFile, isReady, readyTimeoutSeconds = 60, restart = true } = options
+  const { name, command, args, env, logFile, isReady, readyTimeoutSeconds = 60, restart = true, pidFile } = options
   mkdirSync(dirname(logFile), { recursive: true, mode: 0o700 })
   let isClosing = false
   let child: ChildProcess | undefined
@@ -34,8 +36,13 @@ export async function startChild(options: ChildOptions): Promise<Child> {
 
   const start = () => {
     const log = createWriteStream(logFile, { flags: 'a', mode: 0o600 })
-    const started = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    // A group of its own: Ctrl-C reaches only the parent, which stops its children in order.
+    const started = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
     child = started
+    if (pidFile && started.pid) {
+      mkdirSync(dirname(pidFile), { recursive: true, mode: 0o700 })
+      writeFileSync(pidFile, `${started.pid}\n${command}\n`, { mode: 0o600 })
+    }
     started.stdout?.pipe(log, { end: false })
     started.stderr?.pipe(log, { end: false })
     exited = new Promise((resolve) => {
@@ -59,6 +66,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     const timer = setTimeout(() => ending.kill('SIGKILL'), 8000)
     await exited
     clearTimeout(timer)
+    if (pidFile) rmSync(pidFile, { force: true })
   }
 
   start()
@@ -75,4 +83,26 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     await pause(50)
   }
   return { name, pid: () => child?.pid, close }
+}
+
+const commandOf = (pid: number) =>
+  spawnSync('ps', ['-o', 'args=', '-p', String(pid)], { encoding: 'utf8' }).stdout?.trim() ?? ''
+
+/** Ends what a parent that was killed left running: processes of ours, by the ids it wrote down. */
+export async function stopOrphans(folder: string): Promise<void> {
+  if (!existsSync(folder)) return
+  for (const file of readdirSync(folder).sort()) {
+    const path = join(folder, file)
+    const [pidText, command] = readFileSync(path, 'utf8').split('\n')
+    const pid = Number(pidText)
+    const isOurs = () =>
+      Number.isSafeInteger(pid) && pid > 1 && Boolean(command) && commandOf(pid).startsWith(command ?? '')
+    if (isOurs()) {
+      process.kill(pid, 'SIGTERM')
+      const until = Date.now() + 8000
+      while (isOurs() && Date.now() < until) await pause(50)
+      if (isOurs()) process.kill(pid, 'SIGKILL')
+    }
+    rmSync(path, { force: true })
+  }
 }

@@ -31,7 +31,7 @@ import { privateKeyToAccount } from 'viem/accounts'
 import { z } from 'zod'
 import { buildModule, type PublishedModule, publishModule } from '../module/publish-module.ts'
 import { developmentKey, startAnvil } from './anvil.ts'
-import { type Child, startChild } from './child-process.ts'
+import { type Child, startChild, stopOrphans } from './child-process.ts'
 import { findFreePort } from './free-port.ts'
 import { openStateDirectory, type StateDirectory } from './state-directory.ts'
 
@@ -105,11 +105,17 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
     state.unlock()
   }
   try {
+    await stopOrphans(state.directory('pids'))
     const chainPort = await findFreePort(ports.chain)
     state.directory('chain')
     onStep('chain')
     started.push(
-      await startAnvil({ port: chainPort, logFile: state.logFile('chain'), stateFile: state.chainStateFile }),
+      await startAnvil({
+        port: chainPort,
+        logFile: state.logFile('chain'),
+        pidFile: state.pidFile('chain'),
+        stateFile: state.chainStateFile,
+      }),
     )
     const solverPort = await findFreePort(ports.solver)
     const rpcUrl = `http://127.0.0.1:${chainPort}`
@@ -145,6 +151,7 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
           ...env,
         },
         logFile: state.logFile(name),
+        pidFile: state.pidFile(name),
         isReady,
         restart,
       })

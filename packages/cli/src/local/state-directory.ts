@@ -17,6 +17,7 @@ export type StateDirectory = {
   /** Reads the role's key, or makes it the first time. */
   key(role: LocalRole): Hex
   logFile(name: string): string
+  pidFile(name: string): string
   directory(name: string): string
   /** Throws when another process runs on this folder; otherwise takes it until `unlock`. */
   lock(): void
@@ -46,6 +47,7 @@ export function openStateDirectory(path: string): StateDirectory {
     keyFile,
     key: (role) => (existsSync(keyFile(role)) ? readKeyFile(keyFile(role)) : writeKeyFile(keyFile(role))),
     logFile: (name) => join(root, 'logs', `${name}.log`),
+    pidFile: (name) => join(root, 'pids', name),
     directory(name) {
       const directory = join(root, name)
       mkdirSync(directory, { recursive: true, mode: 0o700 })
