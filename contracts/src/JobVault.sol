@@ -276,9 +276,13 @@ contract JobVault is IJobVault, EIP712, ReentrancyGuardTransient {
         uint256 providerAmount = amount - _creditAuthors(voucher.token, moduleVersions, sweep.moduleAmounts)
             - _growthOfShares(voucher.solver, state.settledAmount, voucher.cumulativeAmount);
         _credits[voucher.provider][voucher.token] += providerAmount;
-        // safe: the counter never passes the number of jobs
-        // forge-lint: disable-next-line(unsafe-typecast)
-        _lanes[laneId] = LaneState(voucher.cumulativeAmount, voucher.jobs, uint64(sweep.nextNonce));
+        _lanes[laneId] = LaneState({
+            settledAmount: voucher.cumulativeAmount,
+            settledJobs: voucher.jobs,
+            // safe: the counter never passes the number of jobs
+            // forge-lint: disable-next-line(unsafe-typecast)
+            nextNonce: uint64(sweep.nextNonce)
+        });
 
         if (state.settledJobs == 0) _emitLaneOpened(voucher, laneId);
         _emitLaneSettled(voucher, laneId, amount, providerAmount);
