@@ -133,6 +133,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     journal,
     shelf,
     payers: new PayerFactsReader({ chain, domain }),
+    refreshLanes: (of) => settlement.refreshLanes(of),
     hasRoom: () => runner.load < slotCount + maxQueued,
     send,
     onAccepted: (orderHash) => runner.start(orderHash),

@@ -8,7 +8,8 @@ import { getAbiItem } from 'viem'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { faultPoints } from '../src/fault/fault-point.ts'
 import { Journal } from '../src/journal/journal.ts'
-import { eventually, startTestMarket, testManifest, type TestMarket } from './test-market.ts'
+import { testManifest } from './test-manifest.ts'
+import { eventually, startTestMarket, type TestMarket } from './test-market.ts'
 
 const program = fileURLToPath(new URL('./provider-process.ts', import.meta.url))
 
@@ -37,7 +38,7 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
 
 beforeAll(async () => {
   market = await startTestMarket()
-  await market.publish(testManifest('pond'))
+  await market.publish(testManifest())
   const actor = await market.createActor()
   providerAddress = actor.signer.address
   ;({ environment, stateDir } = market.createNode(actor, 'crashing'))

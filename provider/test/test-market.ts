@@ -1,42 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Address, type Bytes32, ModuleManifest, moduleManifestDigest, sha256, toHex } from '@lilypad-agents/protocol'
+import { type Address, type Bytes32, type ModuleManifest, moduleManifestDigest, toHex } from '@lilypad-agents/protocol'
 import { createLilypad, findSettlement, memoryStore, type Network, publishVersionCall, sendCallSync, toLilypadChain } from '@lilypad-agents/sdk'
 import { startSolver } from '../../servers/solver/src/index.ts'
 import { type Actor, startTestChain } from '../../packages/testkit/src/index.ts'
 import { expect } from 'vitest'
-
-/** A module that any executor pretends to run. */
-export function testManifest(name: string, options: { readonly timeoutSeconds?: number; readonly pricePerSecond?: string } = {}): ModuleManifest {
-  return ModuleManifest.parse({
-    schema: 'lilypad/module@1',
-    name,
-    version: '1.0.0',
-    kind: 'module',
-    title: 'Test module',
-    summary: 'Does what the test says',
-    description: 'For tests.',
-    runtime: { kind: 'wasm', program: { sha256: sha256(name), bytes: 4, mediaType: 'application/wasm' }, args: ['say', '{text}'], stdin: 'none', env: {} },
-    inputs: {
-      type: 'object',
-      properties: {
-        text: { type: 'string', maxLength: 1000 },
-        image: { type: 'object', format: 'lilypad-file', mediaTypes: ['image/png'], maxBytes: 1000 },
-      },
-      required: ['text'],
-      additionalProperties: false,
-    },
-    outputs: { files: [{ path: 'result.txt', mediaType: 'text/plain', title: 'Result' }], result: null },
-    limits: { timeoutSeconds: options.timeoutSeconds ?? 30, memoryBytes: 64 * 1024 ** 2, cpuMillis: 1000, outputBytes: 10_000, outputFiles: 10, logBytes: 65_536, scratchBytes: 0, pids: 8 },
-    units: { input: 'character of `text`', output: 'none', inputFrom: { kind: 'string-length', property: 'text' } },
-    price: { pricePerJob: '1000', pricePerSecond: options.pricePerSecond ?? '10', pricePerInputUnit: '1', pricePerOutputUnit: '0' },
-    determinism: 'exact',
-    comparator: { name: 'exact' },
-    licence: { code: 'Apache-2.0', weights: 'none' },
-    author: { feeBips: 500 },
-  })
-}
 
 export type TestMarket = Awaited<ReturnType<typeof startTestMarket>>
 

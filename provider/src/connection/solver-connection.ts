@@ -27,6 +27,10 @@ export type SolverConnectionOptions = {
 const maxFrameBytes = 80 * 1024 ** 2
 /** Frames that may be lost are dropped while this much waits to be sent. */
 const maxBufferedBytes = 4 * 1024 ** 2
+const steadyMilliseconds = 5000
+/** Close code of a solver that got a newer connection of the same provider. Coming back at once would start a tug of war. */
+const replacedCode = 4001
+const replacedMilliseconds = 30_000
 
 /** The solver at the other end is not the one of our network. */
 class WrongSolverError extends LilypadError {
@@ -88,8 +92,14 @@ export class SolverConnection {
     const { log, backoff = {} } = this.#options
     for (let attempt = 0; !this.#stop.signal.aborted; attempt++) {
       try {
-        const wasReady = await this.#connectOnce()
-        if (wasReady) attempt = 0
+        const startedAt = Date.now()
+        const { wasReady, code } = await this.#connectOnce()
+        // A line that breaks as soon as it is up is not a reason to try faster.
+        if (wasReady && Date.now() - startedAt > steadyMilliseconds) attempt = 0
+        if (code === replacedCode && !this.#stop.signal.aborted) {
+          log.error({ event: 'solver.replaced' }, 'another process with the key of this provider has taken the connection; stop one of the two')
+          await pause(replacedMilliseconds, this.#stop.signal)
+        }
         if (!this.#stop.signal.aborted) log.info({ event: 'solver.lost' }, 'connection to the solver ended')
       } catch (error) {
         if (attempt < 3 || attempt % 20 === 0) log.warn({ event: 'solver.unreachable', attempt, ...failureFacts(error) }, 'solver not reached')
@@ -98,8 +108,8 @@ export class SolverConnection {
     }
   }
 
-  /** Resolves when the connection ends, to whether the solver had welcomed us. */
-  #connectOnce(): Promise<boolean> {
+  /** Resolves when the connection ends, to whether the solver had welcomed us and why it ended. */
+  #connectOnce(): Promise<{ readonly wasReady: boolean; readonly code: number }> {
     const { url, heartbeatSeconds = 15 } = this.#options
     const target = new URL(`${url.replace(/\/$/, '')}/provider`)
     target.protocol = target.protocol === 'https:' ? 'wss:' : 'ws:'
@@ -132,13 +142,13 @@ export class SolverConnection {
       socket.on('error', (error) => {
         failure ??= error
       })
-      socket.on('close', () => {
+      socket.on('close', (code) => {
         clearInterval(heartbeat)
         const wasReady = this.#solver !== undefined
         this.#solver = undefined
         this.#socket = undefined
         if (failure !== undefined && !wasReady) reject(failure)
-        else resolve(wasReady)
+        else resolve({ wasReady, code })
       })
     })
   }

@@ -17,6 +17,8 @@ export type DelivererOptions = {
 
 /** Least time between two uploads of one job that the solver asked for. */
 const retryMilliseconds = 2000
+/** A delivery that the solver has not taken this long after its deadline is not offered any more. */
+const lateSeconds = 86_400
 
 /** Takes finished jobs to the solver: every output once by content, then the receipt, again until it is stored. */
 export class Deliverer {
@@ -51,7 +53,8 @@ export class Deliverer {
    * outputs that are missing there, so nothing is uploaded twice.
    */
   resume(): void {
-    for (const orderHash of this.#options.journal.listJobs('finished')) if (!this.#uploads.has(orderHash)) this.announceAgain(orderHash)
+    const dueAfter = Math.floor(Date.now() / 1000) - lateSeconds
+    for (const orderHash of this.#options.journal.listJobs('finished', { dueAfter })) if (!this.#uploads.has(orderHash)) this.announceAgain(orderHash)
   }
 
   /** Tells a solver that may have missed all of it that the job was taken, begun and delivered. */

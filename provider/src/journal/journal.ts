@@ -141,8 +141,14 @@ export class Journal {
     }
   }
 
-  listJobs(phase: JobPhase): readonly Bytes32[] {
-    return this.#all('SELECT order_hash FROM jobs WHERE phase = ? ORDER BY accepted_at, rowid', phase).map((row) => row.order_hash as Bytes32)
+  /** Jobs of a phase, oldest first; with `dueAfter` only those whose deadline is later. */
+  listJobs(phase: JobPhase, options: { readonly dueAfter?: number } = {}): readonly Bytes32[] {
+    const { dueAfter = 0 } = options
+    return this.#all(
+      'SELECT order_hash FROM jobs WHERE phase = ? AND COALESCE(deliver_by, 0) >= ? ORDER BY accepted_at, rowid',
+      phase,
+      dueAfter,
+    ).map((row) => row.order_hash as Bytes32)
   }
 
   countJobs(): JournalTotals {
@@ -280,6 +286,10 @@ export class Journal {
   /** Acknowledged jobs that the chain does not have, as of the last look. */
   countUnsettled(): number {
     return Number(this.#get('SELECT COALESCE(sum(jobs - settled_jobs), 0) AS jobs FROM lanes WHERE jobs > settled_jobs')?.jobs ?? 0)
+  }
+
+  listLanesOf(of: { readonly payer: Address; readonly token: Address }): readonly JournalLane[] {
+    return this.#all(`${selectLanes} WHERE lanes.payer = ? AND lanes.token = ?`, of.payer, of.token).map(toLane)
   }
 
   listLanes(): readonly JournalLane[] {

@@ -14,6 +14,8 @@ export type OrderDeskOptions = {
   readonly journal: Journal
   readonly shelf: Pick<ModuleShelf, 'find'>
   readonly payers: PayerFactsReader
+  /** Brings the journal's view of a payer's lanes up to date with the chain. */
+  readonly refreshLanes: (of: { readonly payer: Address; readonly token: Address }) => Promise<void>
   /** Whether another job fits into the queue. */
   readonly hasRoom: () => boolean
   readonly send: (frame: ProviderFrame) => boolean
@@ -73,7 +75,10 @@ export class OrderDesk {
     const violations = this.#settleIfFine(frame, solver, await this.#readPayer(frame.request, factsAgeMilliseconds))
     if (violations.length === 0) return
     // What was remembered may be out of date, such as the balance just before a deposit.
-    const second = this.#settleIfFine(frame, solver, await this.#readPayer(frame.request, 0))
+    const payer = await this.#readPayer(frame.request, 0)
+    // The balance was read first: a settlement between the two reads makes the payer look richer, never poorer.
+    await this.#options.refreshLanes(frame.request.order)
+    const second = this.#settleIfFine(frame, solver, payer)
     if (second.length > 0) this.#decline(frame.orderHash, second)
   }
 

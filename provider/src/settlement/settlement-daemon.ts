@@ -1,4 +1,4 @@
-import { type Bytes32, LilypadError } from '@lilypad-agents/protocol'
+import { type Address, type Bytes32, LilypadError } from '@lilypad-agents/protocol'
 import type { Chain, ChainLane } from '../chain/chain.ts'
 import { backoffMilliseconds, pause } from '../connection/backoff.ts'
 import type { ReachPoint } from '../fault/fault-point.ts'
@@ -57,6 +57,11 @@ export class SettlementDaemon {
   /** Settles all that is open now and returns how many jobs the chain has afterwards that it did not have before. */
   settleNow(): Promise<number> {
     return this.#inTurn(() => this.#settle(this.#options.journal.listLanes().filter(isOpen)))
+  }
+
+  /** Looks up what the chain has of a payer's lanes, so that nothing settled still counts as owed. */
+  async refreshLanes(of: { readonly payer: Address; readonly token: Address }): Promise<void> {
+    await this.#readLanes(this.#options.journal.listLanesOf(of).filter(isOpen))
   }
 
   /** Sends what is open, if the chain answers within the time, and stops. */

@@ -1,0 +1,143 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { appendRecord, type Bytes32, laneId, type OrderRequest, type SessionGrant, sha256, zeroBytes32 } from '@lilypad-agents/protocol'
+import { pino } from 'pino'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { MemoryChain } from '../chain/memory-chain.ts'
+import { Journal } from '../journal/journal.ts'
+import { SettlementDaemon, type SettlementOptions } from './settlement-daemon.ts'
+
+let folder: string
+let journal: Journal
+let chain: MemoryChain
+let daemon: SettlementDaemon
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'lilypad-settlement-'))
+  journal = Journal.open(folder)
+  chain = new MemoryChain()
+  daemon = createDaemon()
+})
+afterEach(async () => {
+  await daemon.close({ flushMilliseconds: 100 })
+  journal.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const createDaemon = (options: SettlementOptions = {}) => new SettlementDaemon({ journal, chain, reach: () => {}, log: pino({ level: 'silent' }), ...options })
+const address = (digit: string) => `0x${digit.repeat(40)}` as const
+const signature = `0x${'11'.repeat(65)}` as const
+let nonces = 0
+
+/** One more acknowledged job of a payer, as the other parts leave it in the journal. */
+function addJob(payer: `0x${string}`, options: { readonly price?: bigint; readonly grant?: SessionGrant } = {}): Bytes32 {
+  const { price = 10n, grant } = options
+  const nonce = nonces++
+  const orderHash = sha256(`order ${nonce}`)
+  const key = grant?.key ?? payer
+  const terms = { provider: address('2'), solver: address('3'), moduleVersion: sha256('module'), token: address('4') }
+  const order = { payer, key, inputsDigest: zeroBytes32, askHash: zeroBytes32, maxPrice: 100n, lane: 0, nonce, startBy: 0, deliverBy: 0, verification: 0, auditCommit: zeroBytes32, ...terms }
+  const request: OrderRequest = {
+    order,
+    signature,
+    grant: grant ? { grant, signature } : null,
+    ask: { ask: { ...terms, pricePerJob: 1n, pricePerSecond: 0n, pricePerInputUnit: 0n, pricePerOutputUnit: 0n, slots: 1, validUntil: 0, salt: zeroBytes32 }, signature },
+    inputs: {},
+  }
+  const reservation = { reservation: { orderHash, solver: address('3'), payer, token: address('4'), sequence: nonce, previous: zeroBytes32, amount: 1n, outstanding: 1n, reservedAt: 0 }, signature }
+  journal.accept({ orderHash, request, reservation, reservationHash: orderHash, now: 0 })
+  const tip = journal.findLane(laneId(order)) ?? { jobs: 0, cumulativeAmount: 0n, recordsHash: zeroBytes32 }
+  const record = { orderHash, receiptHash: sha256(`receipt ${nonce}`), moduleVersion: order.moduleVersion, price, nonce }
+  const voucher = { payer, key, provider: order.provider, solver: order.solver, token: order.token, lane: 0, cumulativeAmount: tip.cumulativeAmount + price, jobs: tip.jobs + 1, recordsHash: appendRecord(tip.recordsHash, record) }
+  journal.acknowledge({ acknowledgement: { voucher, signature }, record, now: Math.floor(Date.now() / 1000) })
+  return laneId(order)
+}
+const [ann, bob, cleo] = [address('a'), address('b'), address('c')]
+
+test('settles many lanes in one transaction, and sends nothing more when all is settled', async () => {
+  const lanes = [addJob(ann), addJob(bob), addJob(bob)]
+  expect(await daemon.settleNow()).toBe(3)
+  expect(chain.transactions.map(({ lanes }) => lanes.length)).toEqual([2])
+  expect(chain.lanes.get(lanes[1] ?? zeroBytes32)).toMatchObject({ settledJobs: 2, settledAmount: 20n })
+  expect(await daemon.settleNow()).toBe(0)
+  expect(chain.transactions).toHaveLength(1)
+  addJob(bob)
+  expect(await daemon.settleNow()).toBe(1)
+})
+
+test('a lane that the vault refuses does not hold up the others', async () => {
+  const bad = addJob(ann)
+  addJob(bob)
+  chain.problems.set(bad, 'BalanceTooLow')
+  expect(await daemon.settleNow()).toBe(1)
+  expect(chain.transactions.map(({ lanes }) => lanes)).toEqual([[expect.not.stringContaining(bad)]])
+  chain.problems.clear()
+  expect(await daemon.settleNow()).toBe(1)
+})
+
+test('a transaction that was sent and forgotten in a crash is never paid again', async () => {
+  const lane = addJob(ann)
+  chain.isStalled = true
+  await expect(daemon.settleNow()).rejects.toMatchObject({ code: 'RPC_UNREACHABLE' })
+  const restarted = createDaemon()
+  chain.include()
+  expect(await restarted.settleNow()).toBe(0)
+  expect(chain.transactions).toHaveLength(1)
+  expect(journal.findLane(lane)).toMatchObject({ settledJobs: 1, settledAmount: 10n })
+  await restarted.close()
+})
+
+test('two transactions for one voucher pay once: the vault skips the second', async () => {
+  const lane = addJob(ann)
+  chain.isStalled = true
+  await expect(daemon.settleNow()).rejects.toMatchObject({ code: 'RPC_UNREACHABLE' })
+  await expect(daemon.settleNow()).rejects.toMatchObject({ code: 'RPC_UNREACHABLE' })
+  expect(chain.transactions).toHaveLength(2)
+  chain.include()
+  expect(await daemon.settleNow()).toBe(0)
+  expect(chain.lanes.get(lane)).toMatchObject({ settledJobs: 1, settledAmount: 10n })
+})
+
+test('what a reorganisation takes back is settled again', async () => {
+  const lane = addJob(ann)
+  await daemon.settleNow()
+  chain.lanes.delete(lane)
+  await daemon.refreshLanes({ payer: ann, token: address('4') })
+  journal.noteSettled(lane, { settledJobs: 0, settledAmount: 0n, now: 0 })
+  expect(await daemon.settleNow()).toBe(1)
+  expect(chain.lanes.get(lane)).toMatchObject({ settledJobs: 1, settledAmount: 10n })
+})
+
+test('registers the grant of a key before its first settlement, once', async () => {
+  const grant: SessionGrant = { payer: cleo, key: address('d'), token: address('4'), perJob: 1n, perDay: 1n, total: 1n, validUntil: 1, providersRoot: zeroBytes32, modulesRoot: zeroBytes32, nonce: 1n }
+  addJob(cleo, { grant })
+  expect(await daemon.settleNow()).toBe(1)
+  expect([...chain.grants.values()]).toMatchObject([{ isKnown: true, nonce: 1n }])
+  addJob(cleo, { grant })
+  expect(await daemon.settleNow()).toBe(1)
+})
+
+test('works by itself, waits out a chain that is down, and settles when there are enough jobs', async () => {
+  const own = createDaemon({ maxJobs: 2, maxAgeSeconds: 3600 })
+  own.start()
+  chain.isDown = true
+  addJob(ann)
+  own.notify()
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  expect(chain.transactions).toHaveLength(0)
+  chain.isDown = false
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  expect(chain.transactions).toHaveLength(0)
+  addJob(ann)
+  own.notify()
+  await expect.poll(() => chain.transactions.length, { timeout: 5000 }).toBe(1)
+  await own.close()
+})
+
+test('sends what is open when it closes', async () => {
+  const own = createDaemon({ maxAgeSeconds: 3600 })
+  own.start()
+  addJob(ann)
+  await own.close()
+  expect(chain.transactions).toHaveLength(1)
+})
