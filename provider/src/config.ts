@@ -31,7 +31,10 @@ const Settings = z.object({
   NODE_ENV: z.string().optional(),
 })
 
-export type ProviderConfig = Pick<ProviderOptions, 'network' | 'key' | 'stateDir' | 'modules' | 'priceFactorBips' | 'settlement' | 'refreshSeconds'> & {
+export type ProviderConfig = Pick<
+  ProviderOptions,
+  'network' | 'key' | 'stateDir' | 'modules' | 'priceFactorBips' | 'settlement' | 'refreshSeconds'
+> & {
   readonly slots: number | undefined
   readonly solver: Address | undefined
   readonly executors: readonly ('wasm' | 'docker' | 'noop')[]
@@ -60,12 +63,17 @@ const flags = {
  * Reads the settings of this process.
  * @throws LilypadError CONFIG_INVALID that names each setting that does not fit, never a key
  */
-export function readConfig(options: { readonly args: readonly string[]; readonly environment: NodeJS.ProcessEnv }): ProviderConfig {
+export function readConfig(options: {
+  readonly args: readonly string[]
+  readonly environment: NodeJS.ProcessEnv
+}): ProviderConfig {
   const given = readFlags(options.args)
   // The local network file lies in the state directory unless another is named.
   const stateDir = given.LILYPAD_STATE_DIR ?? options.environment.LILYPAD_STATE_DIR ?? '.lilypad'
   const defaults = { LILYPAD_NETWORK_FILE: `${stateDir}/network.json`, LILYPAD_KEY_FILE: `${stateDir}/provider.key` }
-  const named = Object.fromEntries(Object.entries(options.environment).filter(([name, value]) => /^(LILYPAD_|NODE_ENV$)/.test(name) && value !== ''))
+  const named = Object.fromEntries(
+    Object.entries(options.environment).filter(([name, value]) => /^(LILYPAD_|NODE_ENV$)/.test(name) && value !== ''),
+  )
   const parsed = Settings.safeParse({ ...defaults, ...named, ...given })
   if (!parsed.success) {
     throw new LilypadError('CONFIG_INVALID', 'The settings of the provider are not valid.', {
@@ -75,14 +83,21 @@ export function readConfig(options: { readonly args: readonly string[]; readonly
   }
   const settings = parsed.data
   if (settings.LILYPAD_FAULT !== undefined && settings.NODE_ENV !== 'test') {
-    throw new LilypadError('CONFIG_INVALID', 'LILYPAD_FAULT is for crash tests only.', { hint: 'unset it, or set NODE_ENV=test' })
+    throw new LilypadError('CONFIG_INVALID', 'LILYPAD_FAULT is for crash tests only.', {
+      hint: 'unset it, or set NODE_ENV=test',
+    })
   }
   const network = readNetworkFile(settings.LILYPAD_NETWORK_FILE)
   return {
-    network: { ...network, rpcUrl: settings.LILYPAD_RPC_URL ?? network.rpcUrl, solverUrl: settings.LILYPAD_SOLVER_URL ?? network.solverUrl },
+    network: {
+      ...network,
+      rpcUrl: settings.LILYPAD_RPC_URL ?? network.rpcUrl,
+      solverUrl: settings.LILYPAD_SOLVER_URL ?? network.solverUrl,
+    },
     key: readKeyFile(settings.LILYPAD_KEY_FILE),
     stateDir: settings.LILYPAD_STATE_DIR,
-    modules: settings.LILYPAD_MODULES === 'all' ? 'all' : settings.LILYPAD_MODULES.split(',').map((name) => name.trim()),
+    modules:
+      settings.LILYPAD_MODULES === 'all' ? 'all' : settings.LILYPAD_MODULES.split(',').map((name) => name.trim()),
     executors: settings.LILYPAD_EXECUTORS,
     priceFactorBips: settings.LILYPAD_PRICE_FACTOR_BIPS,
     slots: settings.LILYPAD_SLOTS,
@@ -96,12 +111,20 @@ export function readConfig(options: { readonly args: readonly string[]; readonly
 
 function readFlags(args: readonly string[]): Record<string, string> {
   try {
-    const { values } = parseArgs({ args: [...args], options: Object.fromEntries(Object.keys(flags).map((name) => [name, { type: 'string' as const }])), strict: true })
-    return Object.fromEntries(Object.entries(flags).flatMap(([flag, name]) => (typeof values[flag] === 'string' ? [[name, values[flag]]] : [])))
+    const { values } = parseArgs({
+      args: [...args],
+      options: Object.fromEntries(Object.keys(flags).map((name) => [name, { type: 'string' as const }])),
+      strict: true,
+    })
+    return Object.fromEntries(
+      Object.entries(flags).flatMap(([flag, name]) => (typeof values[flag] === 'string' ? [[name, values[flag]]] : [])),
+    )
   } catch (error) {
     throw new LilypadError('CONFIG_INVALID', 'The flags of the provider are not valid.', {
       details: error instanceof Error ? [error.message] : [],
-      hint: `use ${Object.keys(flags).map((flag) => `--${flag}`).join(' ')}`,
+      hint: `use ${Object.keys(flags)
+        .map((flag) => `--${flag}`)
+        .join(' ')}`,
     })
   }
 }

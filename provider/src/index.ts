@@ -4,11 +4,20 @@ export { createExecutors, type ExecutorName } from './run/create-executors.ts'
 export { DockerExecutor, type DockerExecutorOptions } from './executors/docker/docker-executor.ts'
 export { WasmExecutor, type WasmExecutorOptions } from './executors/wasm/wasm-executor.ts'
 export { NoopExecutor, type CannedRun } from './executors/noop/noop-executor.ts'
-export type { Availability, Execution, Executor, ExecutorTask, Isolation, Outcome, Progress, RunOptions } from './executors/executor.ts'
-export { type ModulePolicy } from './module/module-policy.ts'
-export { type Earnings, type ProviderStatus } from './earnings/provider-status.ts'
-export { type SettlementOptions } from './settlement/settlement-daemon.ts'
-export { type Chain, type ChainLane, type ChainVersion, type IncludedTransaction } from './chain/chain.ts'
+export type {
+  Availability,
+  Execution,
+  Executor,
+  ExecutorTask,
+  Isolation,
+  Outcome,
+  Progress,
+  RunOptions,
+} from './executors/executor.ts'
+export type { ModulePolicy } from './module/module-policy.ts'
+export type { Earnings, ProviderStatus } from './earnings/provider-status.ts'
+export type { SettlementOptions } from './settlement/settlement-daemon.ts'
+export type { Chain, ChainLane, ChainVersion, IncludedTransaction } from './chain/chain.ts'
 export { MemoryChain } from './chain/memory-chain.ts'
 export { type FaultPoint, faultPoints, killAt, type ReachPoint } from './fault/fault-point.ts'
 export { Journal, StateInUseError } from './journal/journal.ts'

@@ -9,7 +9,10 @@ import { startProvider } from './start-provider.ts'
 const closeMilliseconds = 5000
 
 async function main(): Promise<void> {
-  const { executors, logLevel, fault, slots, solver, ...config } = readConfig({ args: process.argv.slice(2), environment: process.env })
+  const { executors, logLevel, fault, slots, solver, ...config } = readConfig({
+    args: process.argv.slice(2),
+    environment: process.env,
+  })
   const log = createLogger(logLevel)
   const provider = await startProvider({
     ...config,
@@ -19,7 +22,10 @@ async function main(): Promise<void> {
     log,
     reach: killAt(fault),
   })
-  log.info({ event: 'listening', address: provider.address, solverUrl: new URL(config.network.solverUrl).origin }, 'listening')
+  log.info(
+    { event: 'listening', address: provider.address, solverUrl: new URL(config.network.solverUrl).origin },
+    'listening',
+  )
   const stop = (signal: NodeJS.Signals) => {
     log.info({ event: 'provider.stopping', signal }, 'stopping')
     // What is not closed by then is closed by the journal's next start.

@@ -75,7 +75,17 @@ const maintenanceMilliseconds = 30_000
  * @throws StateInUseError when another provider uses the same state directory
  */
 export async function startProvider(options: ProviderOptions): Promise<Provider> {
-  const { network, key, stateDir, executors, modules = 'all', priceFactorBips = 10_000, maxQueued = 256, refreshSeconds = 5, keepSeconds = 604_800 } = options
+  const {
+    network,
+    key,
+    stateDir,
+    executors,
+    modules = 'all',
+    priceFactorBips = 10_000,
+    maxQueued = 256,
+    refreshSeconds = 5,
+    keepSeconds = 604_800,
+  } = options
   installNativeCrypto()
   const log = options.log ?? createLogger()
   const reach = options.reach ?? killAt(undefined)
@@ -93,22 +103,45 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   const blobs = await BlobStore.open(join(folder, 'blobs'))
   const artifacts = await BlobStore.open(join(folder, 'artifacts'))
 
-  const availability = await Promise.all(executors.map(async (executor) => ({ executor, probe: await executor.probe() })))
+  const availability = await Promise.all(
+    executors.map(async (executor) => ({ executor, probe: await executor.probe() })),
+  )
   const available = availability.filter(({ probe }) => probe.available).map(({ executor }) => executor)
   for (const { executor, probe } of availability) {
     if (probe.available) await executor.sweep()
-    else log.info({ event: 'executor.unavailable', executor: executor.name, reason: probe.reason }, 'executor not available')
+    else
+      log.info(
+        { event: 'executor.unavailable', executor: executor.name, reason: probe.reason },
+        'executor not available',
+      )
   }
 
   const stop = new AbortController()
   const client = createSolverClient({ url: network.solverUrl, domain })
   const files = createSolverFiles({ url: network.solverUrl, domain, signer })
-  const shelf = new ModuleShelf({ executors: available, artifacts, files, chain, machine, policy: modules, journal, client, log })
+  const shelf = new ModuleShelf({
+    executors: available,
+    artifacts,
+    files,
+    chain,
+    machine,
+    policy: modules,
+    journal,
+    client,
+    log,
+  })
   const askBook = new AskBook({ domain, signer, token: network.contracts.lilyToken, slots: slotCount, priceFactorBips })
   const slots = new RunSlots(slotCount)
   const send = (frame: ProviderFrame) => connection.send(frame)
   const settlement = new SettlementDaemon({ ...options.settlement, journal, chain, reach, log })
-  const acknowledgements = new AcknowledgementDesk({ domain, journal, send, onAcknowledged: () => settlement.notify(), reach, log })
+  const acknowledgements = new AcknowledgementDesk({
+    domain,
+    journal,
+    send,
+    onAcknowledged: () => settlement.notify(),
+    reach,
+    log,
+  })
   const deliverer = new Deliverer({ journal, blobs, files, send, reach, log })
   const runner = new JobRunner({
     domain,
@@ -206,7 +239,8 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   async function refreshRegularly(): Promise<void> {
     while (!stop.signal.aborted) {
       await refreshModules().catch((error: unknown) => {
-        if (!stop.signal.aborted && !(LilypadError.is(error) && error.code === 'SOLVER_UNREACHABLE')) log.warn({ event: 'modules.not-refreshed', ...failureFacts(error) }, 'modules not refreshed')
+        if (!stop.signal.aborted && !(LilypadError.is(error) && error.code === 'SOLVER_UNREACHABLE'))
+          log.warn({ event: 'modules.not-refreshed', ...failureFacts(error) }, 'modules not refreshed')
       })
       await pause(refreshSeconds * 1000, stop.signal)
     }
@@ -218,8 +252,14 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
       if (stop.signal.aborted) return
       deliverer.resume()
       const unusedSince = new Date(Date.now() - keepSeconds * 1000)
-      await blobs.prune({ unusedSince, keep: journal.listBlobsInUse() }).catch((error: unknown) => log.warn({ event: 'blobs.not-pruned', ...failureFacts(error) }, 'old blobs not removed'))
-      await pruneFolders(jobsFolder, unusedSince, (name) => journal.findJob(`0x${name}`)?.phase === 'accepted').catch(() => {})
+      await blobs
+        .prune({ unusedSince, keep: journal.listBlobsInUse() })
+        .catch((error: unknown) =>
+          log.warn({ event: 'blobs.not-pruned', ...failureFacts(error) }, 'old blobs not removed'),
+        )
+      await pruneFolders(jobsFolder, unusedSince, (name) => journal.findJob(`0x${name}`)?.phase === 'accepted').catch(
+        () => {},
+      )
     }
   }
 
@@ -227,7 +267,15 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   settlement.start()
   for (const orderHash of journal.listJobs('accepted')) runner.start(orderHash)
   const loops = [refreshRegularly(), maintain()]
-  log.info({ event: 'provider.started', address: signer.address, slots: slotCount, executors: available.map(({ name }) => name) }, 'provider started')
+  log.info(
+    {
+      event: 'provider.started',
+      address: signer.address,
+      slots: slotCount,
+      executors: available.map(({ name }) => name),
+    },
+    'provider started',
+  )
 
   let closing: Promise<void> | undefined
   return {
@@ -236,12 +284,23 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
       return {
         address: signer.address,
         isConnected: connection.solver !== undefined,
-        modules: shelf.listOffered().map(({ manifest, moduleVersion, executor }) => ({ name: manifest.name, version: manifest.version, moduleVersion, executor: executor.name })),
-        executors: availability.map(({ executor, probe }) => ({ name: executor.name, available: probe.available, ...(probe.available ? {} : { reason: probe.reason }) })),
+        modules: shelf.listOffered().map(({ manifest, moduleVersion, executor }) => ({
+          name: manifest.name,
+          version: manifest.version,
+          moduleVersion,
+          executor: executor.name,
+        })),
+        executors: availability.map(({ executor, probe }) => ({
+          name: executor.name,
+          available: probe.available,
+          ...(probe.available ? {} : { reason: probe.reason }),
+        })),
         slots: { total: slotCount, taken: slots.taken, waiting: slots.waiting },
         jobs: journal.countJobs(),
         earnings: sumEarnings(journal),
-        credit: await chain.getCredit({ account: signer.address, token: network.contracts.lilyToken }).catch(() => undefined),
+        credit: await chain
+          .getCredit({ account: signer.address, token: network.contracts.lilyToken })
+          .catch(() => undefined),
         settlements: journal.listSettlements(20),
       }
     },

@@ -22,7 +22,13 @@ const settledOrders: Bytes32[] = []
 
 function start(extra: Record<string, string> = {}): ChildProcess {
   const child = spawn(process.execPath, ['--conditions=source', program], {
-    env: { PATH: process.env.PATH ?? '', NODE_ENV: 'test', LILYPAD_LOG_LEVEL: process.env.TEST_LOG ?? 'silent', ...environment, ...extra },
+    env: {
+      PATH: process.env.PATH ?? '',
+      NODE_ENV: 'test',
+      LILYPAD_LOG_LEVEL: process.env.TEST_LOG ?? 'silent',
+      ...environment,
+      ...extra,
+    },
     stdio: ['ignore', 'inherit', 'inherit'],
   })
   provider = child
@@ -51,7 +57,12 @@ afterAll(async () => {
 async function countSettlements(orderHash: Bytes32): Promise<number> {
   const { client } = market.lilypad
   const event = getAbiItem({ abi: jobVaultAbi, name: 'JobSettled' })
-  const logs = await client.getLogs({ address: market.network.contracts.jobVault, event, args: { orderHash }, fromBlock: 0n })
+  const logs = await client.getLogs({
+    address: market.network.contracts.jobVault,
+    event,
+    args: { orderHash },
+    fromBlock: 0n,
+  })
   return logs.length
 }
 
@@ -81,14 +92,22 @@ describe('kill -9', () => {
   test('nothing is lost or double over all crashes: journal, chain and credit agree', async () => {
     const journal = Journal.open(`${stateDir}/provider`)
     const lanes = journal.listLanes()
-    expect(journal.countJobs()).toMatchObject({ acknowledged: settledOrders.length, accepted: 0, finished: 0, delivered: 0 })
+    expect(journal.countJobs()).toMatchObject({
+      acknowledged: settledOrders.length,
+      accepted: 0,
+      finished: 0,
+      delivered: 0,
+    })
     journal.close()
     const paid = lanes.reduce((sum, lane) => sum + lane.cumulativeAmount, 0n)
     const jobs = await market.lilypad.listJobs()
     expect(paid).toBe(jobs.reduce((sum, { price }) => sum + (price ?? 0n), 0n))
     for (const lane of lanes) expect([lane.settledJobs, lane.settledAmount]).toEqual([lane.jobs, lane.cumulativeAmount])
     expect(new Set(lanes.map((lane) => laneId(lane))).size).toBe(lanes.length)
-    const credit = await getCredit(market.lilypad.client, { account: providerAddress, token: market.network.contracts.lilyToken })
+    const credit = await getCredit(market.lilypad.client, {
+      account: providerAddress,
+      token: market.network.contracts.lilyToken,
+    })
     expect(credit).toBeGreaterThan((paid * 90n) / 100n)
     expect(credit).toBeLessThanOrEqual(paid)
   })

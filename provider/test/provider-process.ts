@@ -6,7 +6,14 @@ import { startProvider } from '../src/start-provider.ts'
 import { cannedOutputs } from './canned-run.ts'
 
 /** The provider as a process of its own, with canned runs: something that a test can kill. */
-const { executors: _, logLevel, fault, slots, solver: _solver, ...config } = readConfig({ args: [], environment: process.env })
+const {
+  executors: _,
+  logLevel,
+  fault,
+  slots,
+  solver: _solver,
+  ...config
+} = readConfig({ args: [], environment: process.env })
 const provider = await startProvider({
   ...config,
   slots: slots ?? 2,

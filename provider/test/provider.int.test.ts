@@ -1,4 +1,11 @@
-import { askType, type Bytes32, jobOrderType, type SessionGrant, sessionGrantType, zeroBytes32 } from '@lilypad-agents/protocol'
+import {
+  askType,
+  type Bytes32,
+  jobOrderType,
+  type SessionGrant,
+  sessionGrantType,
+  zeroBytes32,
+} from '@lilypad-agents/protocol'
 import { createLilypad, getGrant, memoryStore } from '@lilypad-agents/sdk'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { ExecutorTask } from '../src/executors/executor.ts'
@@ -51,29 +58,44 @@ afterEach(async () => provider.close())
 
 /** Orders with this provider, as soon as it offers. */
 async function order(inputs: Record<string, unknown> = { text: 'frog' }, files = {}): Promise<Bytes32> {
-  const { quote } = await eventually(() => market.lilypad.quote({ module: 'pond', inputs, files, provider: provider.address }))
+  const { quote } = await eventually(() =>
+    market.lilypad.quote({ module: 'pond', inputs, files, provider: provider.address }),
+  )
   return (await market.lilypad.order(quote.quoteId)).orderHash
 }
 const phases = async () => (await provider.status()).jobs
 
 test('a job goes from order to money on chain', async () => {
-  const orderHash = await order({ text: 'frog' }, { image: { bytes: Buffer.from('png'), mediaType: 'image/png', name: 'a.png' } })
+  const orderHash = await order(
+    { text: 'frog' },
+    { image: { bytes: Buffer.from('png'), mediaType: 'image/png', name: 'a.png' } },
+  )
   const { verification, outputs } = await market.lilypad.complete(orderHash, { timeoutSeconds: 20 })
   expect(verification.checks.filter(({ ok }) => !ok)).toEqual([])
   expect(outputs.map(({ path }) => path)).toEqual(['copy.txt', 'folder/other.txt', 'result.txt'])
-  expect(tasks.map((task) => [...task.args, ...task.inputs.map(({ path }) => path)])).toEqual([['say', 'frog', 'inputs.json', 'image.png']])
+  expect(tasks.map((task) => [...task.args, ...task.inputs.map(({ path }) => path)])).toEqual([
+    ['say', 'frog', 'inputs.json', 'image.png'],
+  ])
   const job = await market.lilypad.waitForSettlement(orderHash, { timeoutSeconds: 20 })
   expect(job.state).toBe('settled')
   const onChain = await market.lilypad.verify(orderHash, { chain: true })
   expect(onChain.checks.filter(({ ok }) => !ok)).toEqual([])
-  expect(await provider.status()).toMatchObject({ isConnected: true, jobs: { acknowledged: 1 }, earnings: { unsettled: 0n, settled: 1000n + 10n + 4n, settledJobs: 1 } })
+  expect(await provider.status()).toMatchObject({
+    isConnected: true,
+    jobs: { acknowledged: 1 },
+    earnings: { unsettled: 0n, settled: 1000n + 10n + 4n, settledJobs: 1 },
+  })
 })
 
 test('the same order fifty times is one run and one payment', async () => {
   run = { ...run, milliseconds: 200 }
   const orderHash = await order()
   const { order: terms, signature, ask, inputs } = await market.lilypad.getStoredJob(orderHash)
-  await Promise.all(Array.from({ length: 50 }, () => market.lilypad.solver.postOrder({ order: terms, signature, grant: null, ask, inputs })))
+  await Promise.all(
+    Array.from({ length: 50 }, () =>
+      market.lilypad.solver.postOrder({ order: terms, signature, grant: null, ask, inputs }),
+    ),
+  )
   await market.lilypad.complete(orderHash, { timeoutSeconds: 20 })
   await market.lilypad.waitForSettlement(orderHash, { timeoutSeconds: 20 })
   expect(tasks).toHaveLength(1)
@@ -98,7 +120,10 @@ describe('a run that fails costs nothing', () => {
   ])('%s', async (_name, canned, outcome) => {
     run = canned
     const orderHash = await order()
-    await expect(market.lilypad.complete(orderHash, { timeoutSeconds: 20 })).rejects.toMatchObject({ code: 'JOB_FAILED', message: expect.stringContaining(outcome) })
+    await expect(market.lilypad.complete(orderHash, { timeoutSeconds: 20 })).rejects.toMatchObject({
+      code: 'JOB_FAILED',
+      message: expect.stringContaining(outcome),
+    })
     const { delivery } = await market.lilypad.getStoredJob(orderHash)
     expect(delivery?.receipt.price).toBe(0n)
     await eventually(async () => ((await phases()).closed === 1 ? true : undefined))
@@ -130,7 +155,9 @@ test('what finishes while the solver is away is delivered when it is back', asyn
 test('a job whose time is over after a restart ends signed, without a run and without a charge', async () => {
   run = { ...run, milliseconds: 60_000 }
   const { lilypad, requester } = market
-  const { quote, inputs } = await eventually(() => lilypad.quote({ module: 'pond', inputs: { text: 'late' }, provider: provider.address }))
+  const { quote, inputs } = await eventually(() =>
+    lilypad.quote({ module: 'pond', inputs: { text: 'late' }, provider: provider.address }),
+  )
   const now = Math.floor(Date.now() / 1000)
   const { ask } = quote.ask
   const terms = {
@@ -151,7 +178,13 @@ test('a job whose time is over after a restart ends signed, without a run and wi
     auditCommit: zeroBytes32,
   }
   const orderHash = jobOrderType.hash(lilypad.domain, terms)
-  await lilypad.solver.postOrder({ order: terms, signature: jobOrderType.sign(lilypad.domain, terms, requester.signer), grant: null, ask: quote.ask, inputs })
+  await lilypad.solver.postOrder({
+    order: terms,
+    signature: jobOrderType.sign(lilypad.domain, terms, requester.signer),
+    grant: null,
+    ask: quote.ask,
+    inputs,
+  })
   await eventually(async () => tasks[0])
   await provider.close()
   await new Promise((resolve) => setTimeout(resolve, 3000))
@@ -162,7 +195,10 @@ test('a job whose time is over after a restart ends signed, without a run and wi
   })
   expect(tasks).toHaveLength(1)
   expect(view.delivery?.receipt).toMatchObject({ status: 1, price: 0n })
-  expect(view.delivery?.manifest.predicate.outcome).toEqual({ kind: 'cancelled', reason: 'the time of the job is over' })
+  expect(view.delivery?.manifest.predicate.outcome).toEqual({
+    kind: 'cancelled',
+    reason: 'the time of the job is over',
+  })
 })
 
 test('a key with a grant orders for its payer, and the grant is registered before the money moves', async () => {
@@ -181,8 +217,16 @@ test('a key with a grant orders for its payer, and the grant is registered befor
     nonce: 1n,
   }
   const signed = { grant, signature: sessionGrantType.sign(lilypad.domain, grant, requester.signer) }
-  const own = createLilypad({ network, store: memoryStore(), signer: session.signer, grant: signed, policy: { perJob: 10_000n, perDay: 100_000n, total: 100_000n } })
-  const { quote } = await eventually(() => own.quote({ module: 'pond', inputs: { text: 'frog' }, provider: provider.address }))
+  const own = createLilypad({
+    network,
+    store: memoryStore(),
+    signer: session.signer,
+    grant: signed,
+    policy: { perJob: 10_000n, perDay: 100_000n, total: 100_000n },
+  })
+  const { quote } = await eventually(() =>
+    own.quote({ module: 'pond', inputs: { text: 'frog' }, provider: provider.address }),
+  )
   const { orderHash } = await own.order(quote.quoteId)
   const { verification } = await own.complete(orderHash, { timeoutSeconds: 20 })
   expect(verification.checks.filter(({ ok }) => !ok)).toEqual([])

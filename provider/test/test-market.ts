@@ -2,7 +2,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Address, type Bytes32, type ModuleManifest, moduleManifestDigest, toHex } from '@lilypad-agents/protocol'
-import { createLilypad, findSettlement, memoryStore, type Network, publishVersionCall, sendCallSync, toLilypadChain } from '@lilypad-agents/sdk'
+import {
+  createLilypad,
+  findSettlement,
+  memoryStore,
+  type Network,
+  publishVersionCall,
+  sendCallSync,
+  toLilypadChain,
+} from '@lilypad-agents/sdk'
 import { startSolver } from '../../servers/solver/src/index.ts'
 import { type Actor, startTestChain } from '../../packages/testkit/src/index.ts'
 import { expect } from 'vitest'
@@ -14,7 +22,13 @@ export async function startTestMarket() {
   const folder = mkdtempSync(join(tmpdir(), 'lilypad-market-'))
   const testChain = await startTestChain()
   const solverKey = toHex(crypto.getRandomValues(new Uint8Array(32)))
-  const solverOptions = { network: testChain.network, privateKey: solverKey, stateDir: folder, pollMilliseconds: 200, logLevel: 'silent' as const }
+  const solverOptions = {
+    network: testChain.network,
+    privateKey: solverKey,
+    stateDir: folder,
+    pollMilliseconds: 200,
+    logLevel: 'silent' as const,
+  }
   let solver = await startSolver({ ...solverOptions, port: 0 })
   const network: Network = { ...testChain.network, solverUrl: solver.url }
   const networkFile = join(folder, 'network.json')
@@ -23,7 +37,12 @@ export async function startTestMarket() {
   const requester = await testChain.createActor()
   await testChain.deposit(requester.signer.address, 10n ** 20n)
   const limit = 10n ** 24n
-  const lilypad = createLilypad({ network, store: memoryStore(), signer: requester.signer, policy: { perJob: limit, perDay: limit, total: limit } })
+  const lilypad = createLilypad({
+    network,
+    store: memoryStore(),
+    signer: requester.signer,
+    policy: { perJob: limit, perDay: limit, total: limit },
+  })
   return {
     folder,
     network,
@@ -33,7 +52,13 @@ export async function startTestMarket() {
     solverAddress: solver.address as Address,
     async publish(manifest: ModuleManifest): Promise<void> {
       const { pricePerJob } = manifest.price
-      const options = { name: manifest.name, manifestDigest: moduleManifestDigest(manifest), feeBips: manifest.author.feeBips, pricePerJob, priceToken: network.contracts.lilyToken }
+      const options = {
+        name: manifest.name,
+        manifestDigest: moduleManifestDigest(manifest),
+        feeBips: manifest.author.feeBips,
+        pricePerJob,
+        priceToken: network.contracts.lilyToken,
+      }
       await sendCallSync(author.client, publishVersionCall(toLilypadChain(network), options))
       await lilypad.solver.publishModule(manifest)
     },
@@ -42,10 +67,23 @@ export async function startTestMarket() {
       const stateDir = join(folder, name)
       const keyFile = join(folder, `${name}.key`)
       writeFileSync(keyFile, provider.key, { mode: 0o600 })
-      return { stateDir, environment: { LILYPAD_NETWORK_FILE: networkFile, LILYPAD_KEY_FILE: keyFile, LILYPAD_STATE_DIR: stateDir, LILYPAD_REFRESH_SECONDS: '0.3', LILYPAD_SETTLE_SECONDS: '0' } }
+      return {
+        stateDir,
+        environment: {
+          LILYPAD_NETWORK_FILE: networkFile,
+          LILYPAD_KEY_FILE: keyFile,
+          LILYPAD_STATE_DIR: stateDir,
+          LILYPAD_REFRESH_SECONDS: '0.3',
+          LILYPAD_SETTLE_SECONDS: '0',
+        },
+      }
     },
     /** Orders a module as soon as somebody offers it. */
-    async order(module: string, inputs: Record<string, unknown> = { text: 'frog' }, files: Parameters<typeof lilypad.quote>[0]['files'] = {}): Promise<Bytes32> {
+    async order(
+      module: string,
+      inputs: Record<string, unknown> = { text: 'frog' },
+      files: Parameters<typeof lilypad.quote>[0]['files'] = {},
+    ): Promise<Bytes32> {
       const { quote } = await eventually(() => lilypad.quote({ module, inputs, files }))
       return (await lilypad.order(quote.quoteId)).orderHash
     },

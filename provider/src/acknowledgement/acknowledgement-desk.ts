@@ -1,4 +1,13 @@
-import { type Bytes32, type JobRecord, laneId, type ProviderFrame, type SignedVoucher, type SigningDomain, zeroBytes32 } from '@lilypad-agents/protocol'
+import {
+  type Bytes32,
+  type JobOrder,
+  type JobRecord,
+  laneId,
+  type ProviderFrame,
+  type SignedVoucher,
+  type SigningDomain,
+  zeroBytes32,
+} from '@lilypad-agents/protocol'
 import type { ReachPoint } from '../fault/fault-point.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Logger } from '../log/logger.ts'
@@ -20,37 +29,71 @@ const maxEarlyPerLane = 256
 /** Takes vouchers in: verified, on disk, then confirmed. One that comes again is confirmed again. */
 export class AcknowledgementDesk {
   readonly #options: AcknowledgementDeskOptions
-  readonly #early = new Map<Bytes32, Map<number, { readonly orderHash: Bytes32; readonly acknowledgement: SignedVoucher }>>()
+  readonly #early = new Map<
+    Bytes32,
+    Map<number, { readonly orderHash: Bytes32; readonly acknowledgement: SignedVoucher }>
+  >()
 
   constructor(options: AcknowledgementDeskOptions) {
     this.#options = options
   }
 
   receive(orderHash: Bytes32, acknowledgement: SignedVoucher): void {
-    const { domain, journal, reach, log, onAcknowledged } = this.#options
+    const { domain, journal, log } = this.#options
     if (journal.isAcknowledged(orderHash)) {
       this.#confirm(orderHash)
       return
     }
-    const known = journal.findJob(orderHash)
-    if (known === undefined || known.phase === 'declined') return log.warn({ event: 'acknowledgement.unknown', orderHash }, 'a voucher for a job that was not taken here')
-    const { request, delivery, receiptHash } = journal.getAcceptedJob(orderHash)
-    const { order } = request
-    if (delivery === undefined || receiptHash === undefined || delivery.receipt.status !== 0) {
-      return log.warn({ event: 'acknowledgement.unexpected', orderHash }, 'a voucher for a job without a result')
+    const job = this.#findDelivered(orderHash)
+    if (job === undefined) {
+      log.warn({ event: 'acknowledgement.unexpected', orderHash }, 'a voucher for a job without a result here')
+      return
     }
-    const id = laneId(order)
-    const tip = journal.findLane(id) ?? { jobs: 0, cumulativeAmount: 0n, recordsHash: zeroBytes32 }
-    const record: JobRecord = { orderHash, receiptHash, moduleVersion: order.moduleVersion, price: delivery.receipt.price, nonce: order.nonce }
+    const { order, record } = job
+    const tip = journal.findLane(laneId(order)) ?? { jobs: 0, cumulativeAmount: 0n, recordsHash: zeroBytes32 }
     const verdict = verifyAcknowledgement({ domain, order, record, tip, acknowledgement })
-    if (verdict.kind === 'early') return this.#keepEarly(id, orderHash, acknowledgement)
-    if (verdict.kind === 'invalid') return log.warn({ event: 'acknowledgement.invalid', orderHash, code: verdict.code, reason: verdict.reason }, 'a voucher that does not pay the job')
+    switch (verdict.kind) {
+      case 'valid':
+        this.#take(record, acknowledgement)
+        return
+      case 'early':
+        this.#keepEarly(laneId(order), orderHash, acknowledgement)
+        return
+      case 'invalid': {
+        const { code, reason } = verdict
+        log.warn({ event: 'acknowledgement.invalid', orderHash, code, reason }, 'a voucher that does not pay the job')
+        return
+      }
+      default:
+        assertNever(verdict)
+    }
+  }
+
+  #findDelivered(orderHash: Bytes32): { readonly order: JobOrder; readonly record: JobRecord } | undefined {
+    const { journal } = this.#options
+    const phase = journal.findJob(orderHash)?.phase
+    if (phase === undefined || phase === 'declined') return undefined
+    const { request, delivery, receiptHash } = journal.getAcceptedJob(orderHash)
+    if (delivery === undefined || receiptHash === undefined || delivery.receipt.status !== 0) return undefined
+    const { order } = request
+    const { price } = delivery.receipt
+    return { order, record: { orderHash, receiptHash, moduleVersion: order.moduleVersion, price, nonce: order.nonce } }
+  }
+
+  #take(record: JobRecord, acknowledgement: SignedVoucher): void {
+    const { journal, reach, log, onAcknowledged } = this.#options
+    const { orderHash, price } = record
+    const { voucher } = acknowledgement
+    const id = laneId(voucher)
     journal.acknowledge({ acknowledgement, record, now: Math.floor(Date.now() / 1000) })
     reach('acknowledged')
-    log.info({ event: 'job.acknowledged', orderHash, laneId: id, jobs: acknowledgement.voucher.jobs, price: record.price.toString() }, 'job acknowledged')
+    log.info(
+      { event: 'job.acknowledged', orderHash, laneId: id, jobs: voucher.jobs, price: price.toString() },
+      'job acknowledged',
+    )
     this.#confirm(orderHash)
     onAcknowledged()
-    this.#takeNext(id, acknowledgement.voucher.jobs + 1)
+    this.#takeNext(id, voucher.jobs + 1)
   }
 
   #confirm(orderHash: Bytes32): void {
@@ -71,4 +114,8 @@ export class AcknowledgementDesk {
     if (lane.size === 0) this.#early.delete(id)
     this.receive(next.orderHash, next.acknowledgement)
   }
+}
+
+function assertNever(verdict: never): never {
+  throw new TypeError(`unexpected verdict ${JSON.stringify(verdict)}`)
 }

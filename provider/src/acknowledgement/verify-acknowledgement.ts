@@ -1,4 +1,14 @@
-import { appendRecord, type Bytes32, type ErrorCode, type JobOrder, type JobRecord, laneId, type SignedVoucher, type SigningDomain, voucherType } from '@lilypad-agents/protocol'
+import {
+  appendRecord,
+  type Bytes32,
+  type ErrorCode,
+  type JobOrder,
+  type JobRecord,
+  laneId,
+  type SignedVoucher,
+  type SigningDomain,
+  voucherType,
+} from '@lilypad-agents/protocol'
 
 /** What a lane has come to before the voucher. */
 export type LaneTip = { readonly jobs: number; readonly cumulativeAmount: bigint; readonly recordsHash: Bytes32 }
@@ -21,11 +31,15 @@ export function verifyAcknowledgement(options: {
   const { voucher, signature } = options.acknowledgement
   const invalid = (code: ErrorCode, reason: string) => ({ kind: 'invalid', code, reason }) as const
   if (laneId(voucher) !== laneId(order)) return invalid('INVALID_REQUEST', 'the voucher is for another lane')
-  if (voucherType.findSigner(domain, voucher, signature) !== order.key) return invalid('SIGNATURE_INVALID', 'the voucher is not signed by the key of the order')
+  if (voucherType.findSigner(domain, voucher, signature) !== order.key)
+    return invalid('SIGNATURE_INVALID', 'the voucher is not signed by the key of the order')
   if (voucher.jobs > tip.jobs + 1) return { kind: 'early' }
-  if (voucher.jobs !== tip.jobs + 1) return invalid('ACKNOWLEDGEMENT_OUT_OF_ORDER', `expected job ${tip.jobs + 1} of the lane, got ${voucher.jobs}`)
+  if (voucher.jobs !== tip.jobs + 1)
+    return invalid('ACKNOWLEDGEMENT_OUT_OF_ORDER', `expected job ${tip.jobs + 1} of the lane, got ${voucher.jobs}`)
   const expected = tip.cumulativeAmount + record.price
-  if (voucher.cumulativeAmount !== expected) return invalid('VERIFICATION_FAILED', `expected a sum of ${expected}, got ${voucher.cumulativeAmount}`)
-  if (voucher.recordsHash !== appendRecord(tip.recordsHash, record)) return invalid('VERIFICATION_FAILED', 'the voucher commits to other jobs')
+  if (voucher.cumulativeAmount !== expected)
+    return invalid('VERIFICATION_FAILED', `expected a sum of ${expected}, got ${voucher.cumulativeAmount}`)
+  if (voucher.recordsHash !== appendRecord(tip.recordsHash, record))
+    return invalid('VERIFICATION_FAILED', 'the voucher commits to other jobs')
   return { kind: 'valid' }
 }

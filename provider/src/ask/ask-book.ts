@@ -1,5 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { type Address, type Bytes32, type Signer, type SignedAsk, type SigningDomain, toHex } from '@lilypad-agents/protocol'
+import {
+  type Address,
+  type Bytes32,
+  type Signer,
+  type SignedAsk,
+  type SigningDomain,
+  toHex,
+} from '@lilypad-agents/protocol'
 import type { InstalledModule } from '../module/install-module.ts'
 import { createAsk, isDue, signAsk } from './create-ask.ts'
 
@@ -21,7 +28,11 @@ export class AskBook {
   }
 
   /** Asks for these modules at this solver, new where needed. `hasChanged` tells whether the solver has to be told. */
-  renew(modules: readonly InstalledModule[], solver: Address, now: number): { readonly asks: readonly SignedAsk[]; readonly hasChanged: boolean } {
+  renew(
+    modules: readonly InstalledModule[],
+    solver: Address,
+    now: number,
+  ): { readonly asks: readonly SignedAsk[]; readonly hasChanged: boolean } {
     const { domain, signer, token, slots, priceFactorBips } = this.#options
     const next = new Map<Bytes32, SignedAsk>()
     for (const { moduleVersion, manifest } of modules) {
@@ -30,10 +41,27 @@ export class AskBook {
       const salt = toHex(randomBytes(32))
       next.set(
         moduleVersion,
-        canStay ? standing : signAsk(domain, createAsk({ provider: signer.address, solver, token, moduleVersion, price: manifest.price, priceFactorBips, slots, now, salt }), signer),
+        canStay
+          ? standing
+          : signAsk(
+              domain,
+              createAsk({
+                provider: signer.address,
+                solver,
+                token,
+                moduleVersion,
+                price: manifest.price,
+                priceFactorBips,
+                slots,
+                now,
+                salt,
+              }),
+              signer,
+            ),
       )
     }
-    const hasChanged = next.size !== this.#asks.size || [...next].some(([version, ask]) => this.#asks.get(version) !== ask)
+    const hasChanged =
+      next.size !== this.#asks.size || [...next].some(([version, ask]) => this.#asks.get(version) !== ask)
     this.#asks = next
     return { asks: [...next.values()], hasChanged }
   }

@@ -1,4 +1,13 @@
-import { type Address, type Ask, askType, type Bytes32, type ModuleManifest, type Signer, type SignedAsk, type SigningDomain } from '@lilypad-agents/protocol'
+import {
+  type Address,
+  type Ask,
+  askType,
+  type Bytes32,
+  type ModuleManifest,
+  type Signer,
+  type SignedAsk,
+  type SigningDomain,
+} from '@lilypad-agents/protocol'
 
 /** How long an ask stands. */
 export const askSeconds = 3600

@@ -8,7 +8,9 @@ import { type Bytes32, LilypadError } from '@lilypad-agents/protocol'
 export class BlobMismatchError extends LilypadError {
   override readonly name = 'BlobMismatchError'
   constructor(options: { readonly expected: string; readonly actual: string }) {
-    super('DIGEST_MISMATCH', 'The bytes are not the ones named by their digest.', { details: [`Expected: ${options.expected}   Actual: ${options.actual}`] })
+    super('DIGEST_MISMATCH', 'The bytes are not the ones named by their digest.', {
+      details: [`Expected: ${options.expected}   Actual: ${options.actual}`],
+    })
   }
 }
 
@@ -46,7 +48,10 @@ export class BlobStore {
    * Writes a blob from a stream.
    * @throws {@link BlobMismatchError} when size or digest differ; nothing is kept then
    */
-  async write(blob: { readonly sha256: Bytes32; readonly bytes: number }, source: AsyncIterable<Uint8Array>): Promise<string> {
+  async write(
+    blob: { readonly sha256: Bytes32; readonly bytes: number },
+    source: AsyncIterable<Uint8Array>,
+  ): Promise<string> {
     const known = await this.find(blob.sha256)
     if (known !== undefined) return known
     const temporary = join(this.#folder, 'incoming', randomUUID())
@@ -61,7 +66,8 @@ export class BlobStore {
         await handle.writeFile(chunk)
       }
       const actual = `0x${hash.digest('hex')}`
-      if (bytes !== blob.bytes) throw new BlobMismatchError({ expected: `${blob.bytes} bytes`, actual: `${bytes} bytes` })
+      if (bytes !== blob.bytes)
+        throw new BlobMismatchError({ expected: `${blob.bytes} bytes`, actual: `${bytes} bytes` })
       if (actual !== blob.sha256) throw new BlobMismatchError({ expected: blob.sha256, actual })
       await handle.sync()
       await handle.close()

@@ -1,9 +1,25 @@
-import { appendRecord, type Bytes32, keccak256, laneId, LilypadError, type SignedGrant, sha256 } from '@lilypad-agents/protocol'
+import {
+  appendRecord,
+  type Bytes32,
+  keccak256,
+  laneId,
+  LilypadError,
+  type SignedGrant,
+  sha256,
+} from '@lilypad-agents/protocol'
 import type { LaneSettlement } from '@lilypad-agents/sdk'
 import type { ChainGrant, PayerAccount } from '../order/check-order.ts'
 import type { Chain, ChainLane, ChainVersion, IncludedTransaction } from './chain.ts'
 
-const noGrant: ChainGrant = { isKnown: false, nonce: 0n, perJob: 0n, perDay: 0n, remaining: 0n, spentToday: 0n, validUntil: 0 }
+const noGrant: ChainGrant = {
+  isKnown: false,
+  nonce: 0n,
+  perJob: 0n,
+  perDay: 0n,
+  remaining: 0n,
+  spentToday: 0n,
+  validUntil: 0,
+}
 
 /**
  * The contracts in memory: the same counters and refusals as far as a provider can see them, with faults to switch on.
@@ -80,7 +96,8 @@ export class MemoryChain implements Chain {
   async registerGrant({ grant }: SignedGrant): Promise<Bytes32> {
     this.#answer()
     const id = `${grant.payer}:${grant.key}:${grant.token}`
-    if ((this.grants.get(id)?.nonce ?? -1n) >= grant.nonce) throw new LilypadError('CONTRACT_REVERTED', 'The contract refused `registerGrant`: GrantNonceUsed.')
+    if ((this.grants.get(id)?.nonce ?? -1n) >= grant.nonce)
+      throw new LilypadError('CONTRACT_REVERTED', 'The contract refused `registerGrant`: GrantNonceUsed.')
     const { perJob, perDay, total, validUntil, nonce } = grant
     this.grants.set(id, { isKnown: true, nonce, perJob, perDay, remaining: total, spentToday: 0n, validUntil })
     const hash = keccak256(`grant ${id} ${nonce}`)
@@ -111,7 +128,8 @@ export class MemoryChain implements Chain {
     const id = laneId(voucher)
     const known = this.problems.get(id)
     if (known !== undefined) return known
-    if (voucher.key !== voucher.payer && !this.grants.get(`${voucher.payer}:${voucher.key}:${voucher.token}`)?.isKnown) return 'GrantUnknown'
+    if (voucher.key !== voucher.payer && !this.grants.get(`${voucher.payer}:${voucher.key}:${voucher.token}`)?.isKnown)
+      return 'GrantUnknown'
     const settledJobs = this.lanes.get(id)?.settledJobs ?? 0
     if (voucher.jobs !== settledJobs + records.length || records.length === 0) return 'VoucherJobsMismatch'
     if (records.reduce(appendRecord, previousRecordsHash) !== voucher.recordsHash) return 'RecordsHashMismatch'
@@ -121,6 +139,11 @@ export class MemoryChain implements Chain {
   #settle({ acknowledgement, records }: LaneSettlement): void {
     const { voucher } = acknowledgement
     const nextNonce = Math.max(...records.map((record) => record.nonce)) + 1
-    this.lanes.set(laneId(voucher), { settledJobs: voucher.jobs, settledAmount: voucher.cumulativeAmount, nextNonce, recordsHash: voucher.recordsHash })
+    this.lanes.set(laneId(voucher), {
+      settledJobs: voucher.jobs,
+      settledAmount: voucher.cumulativeAmount,
+      nextNonce,
+      recordsHash: voucher.recordsHash,
+    })
   }
 }

@@ -22,7 +22,13 @@ import type { Chain } from './chain.ts'
 /** Longest wait for a transaction to be in a block; after that the lanes are simply looked at again. */
 const inclusionMilliseconds = 120_000
 
-const errorNames = new Map(jobVaultAbi.flatMap((item: AbiItem) => (item.type === 'error' ? [[toFunctionSelector(`${item.name}(${item.inputs.map(({ type }) => type).join()})`), item.name] as const] : [])))
+const errorNames = new Map(
+  jobVaultAbi.flatMap((item: AbiItem) =>
+    item.type === 'error'
+      ? [[toFunctionSelector(`${item.name}(${item.inputs.map(({ type }) => type).join()})`), item.name] as const]
+      : [],
+  ),
+)
 
 /** Name of a custom error of the vault by its selector, as `LaneSkipped` carries it. */
 export function skipReason(selector: Hex): string {
@@ -32,7 +38,10 @@ export function skipReason(selector: Hex): string {
 /** The contracts over a viem client that can send. */
 export function createViemChain(client: ChainClient): Chain {
   const { chain } = client
-  const simulate = (call: ContractCall) => translateChainErrors(call.functionName, () => client.simulateContract({ ...call, ...(client.account ? { account: client.account } : {}) }))
+  const simulate = (call: ContractCall) =>
+    translateChainErrors(call.functionName, () =>
+      client.simulateContract({ ...call, ...(client.account ? { account: client.account } : {}) }),
+    )
   return {
     async findVersion(moduleVersion) {
       try {
@@ -55,7 +64,8 @@ export function createViemChain(client: ChainClient): Chain {
       return { settledJobs: Number(settledJobs), settledAmount, nextNonce: Number(nextNonce) }
     },
     getCredit: (of) => getCredit(client, of),
-    isSignedByPayer: (payer: Address, hash: Bytes32, signature: Hex) => translateChainErrors('isValidSignature', () => client.verifyHash({ address: payer, hash, signature })),
+    isSignedByPayer: (payer: Address, hash: Bytes32, signature: Hex) =>
+      translateChainErrors('isValidSignature', () => client.verifyHash({ address: payer, hash, signature })),
     async findLaneProblem(lane) {
       try {
         await simulate(settleLaneCall(chain, { lane }))
@@ -68,16 +78,24 @@ export function createViemChain(client: ChainClient): Chain {
     settle(lanes) {
       const [only] = lanes
       // The form for one lane is the cheaper one, and it reverts where the other would skip.
-      return sendCall(client, only !== undefined && lanes.length === 1 ? settleLaneCall(chain, { lane: only }) : settleCall(chain, { lanes }))
+      return sendCall(
+        client,
+        only !== undefined && lanes.length === 1 ? settleLaneCall(chain, { lane: only }) : settleCall(chain, { lanes }),
+      )
     },
     registerGrant: (grant) => sendCall(client, registerGrantCall(chain, grant)),
     async waitForTransaction(hash) {
-      const receipt = await translateChainErrors('waitForTransaction', () => client.waitForTransactionReceipt({ hash, timeout: inclusionMilliseconds }))
+      const receipt = await translateChainErrors('waitForTransaction', () =>
+        client.waitForTransactionReceipt({ hash, timeout: inclusionMilliseconds }),
+      )
       const skipped = parseEventLogs({ abi: jobVaultAbi, eventName: 'LaneSkipped', logs: receipt.logs })
       return {
         hasSucceeded: receipt.status === 'success',
         blockNumber: Number(receipt.blockNumber),
-        skipped: skipped.map(({ args }) => ({ laneId: args.laneId.toLowerCase() as Bytes32, reason: skipReason(args.reason) })),
+        skipped: skipped.map(({ args }) => ({
+          laneId: args.laneId.toLowerCase() as Bytes32,
+          reason: skipReason(args.reason),
+        })),
       }
     },
   }

@@ -18,7 +18,9 @@ test('tries again until it succeeds', async () => {
     if (calls < 3) throw new Error('not yet')
     return 'done'
   }
-  expect(await retry(call, { signal: new AbortController().signal, isRetryable: () => true, baseMilliseconds: 1 })).toBe('done')
+  expect(
+    await retry(call, { signal: new AbortController().signal, isRetryable: () => true, baseMilliseconds: 1 }),
+  ).toBe('done')
   expect(calls).toBe(3)
 })
 

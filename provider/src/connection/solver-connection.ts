@@ -1,4 +1,14 @@
-import { accessType, type Address, type Bytes32, LilypadError, maxAccessSeconds, ProviderFrame, type Signer, type SigningDomain, SolverFrame } from '@lilypad-agents/protocol'
+import {
+  accessType,
+  type Address,
+  type Bytes32,
+  LilypadError,
+  maxAccessSeconds,
+  ProviderFrame,
+  type Signer,
+  type SigningDomain,
+  SolverFrame,
+} from '@lilypad-agents/protocol'
 import WebSocket from 'ws'
 import { z } from 'zod'
 import { failureFacts, type Logger } from '../log/logger.ts'
@@ -97,12 +107,16 @@ export class SolverConnection {
         // A line that breaks as soon as it is up is not a reason to try faster.
         if (wasReady && Date.now() - startedAt > steadyMilliseconds) attempt = 0
         if (code === replacedCode && !this.#stop.signal.aborted) {
-          log.error({ event: 'solver.replaced' }, 'another process with the key of this provider has taken the connection; stop one of the two')
+          log.error(
+            { event: 'solver.replaced' },
+            'another process with the key of this provider has taken the connection; stop one of the two',
+          )
           await pause(replacedMilliseconds, this.#stop.signal)
         }
         if (!this.#stop.signal.aborted) log.info({ event: 'solver.lost' }, 'connection to the solver ended')
       } catch (error) {
-        if (attempt < 3 || attempt % 20 === 0) log.warn({ event: 'solver.unreachable', attempt, ...failureFacts(error) }, 'solver not reached')
+        if (attempt < 3 || attempt % 20 === 0)
+          log.warn({ event: 'solver.unreachable', attempt, ...failureFacts(error) }, 'solver not reached')
       }
       if (!this.#stop.signal.aborted) await pause(backoffMilliseconds(attempt, backoff), this.#stop.signal)
     }
@@ -113,7 +127,12 @@ export class SolverConnection {
     const { url, heartbeatSeconds = 15 } = this.#options
     const target = new URL(`${url.replace(/\/$/, '')}/provider`)
     target.protocol = target.protocol === 'https:' ? 'wss:' : 'ws:'
-    const socket = new WebSocket(target, { maxPayload: maxFrameBytes, perMessageDeflate: false, handshakeTimeout: 10_000, followRedirects: false })
+    const socket = new WebSocket(target, {
+      maxPayload: maxFrameBytes,
+      perMessageDeflate: false,
+      handshakeTimeout: 10_000,
+      followRedirects: false,
+    })
     this.#socket = socket
     return new Promise((resolve, reject) => {
       let isAlive = true
@@ -170,7 +189,10 @@ export class SolverConnection {
         onReady(greeted)
         return greeted
       case 'error':
-        log.warn({ event: 'solver.error', code: frame.code.slice(0, 64), message: quoteForeign(frame.message) }, 'the solver reports an error')
+        log.warn(
+          { event: 'solver.error', code: frame.code.slice(0, 64), message: quoteForeign(frame.message) },
+          'the solver reports an error',
+        )
         return greeted
       default:
         if (this.#solver !== undefined) onFrame(frame, this.#solver)
@@ -178,13 +200,25 @@ export class SolverConnection {
     }
   }
 
-  #greet(socket: WebSocket, challenge: { readonly challenge: Bytes32; readonly solver: Address; readonly chainId: number; readonly jobVault: Address }): void {
+  #greet(
+    socket: WebSocket,
+    challenge: {
+      readonly challenge: Bytes32
+      readonly solver: Address
+      readonly chainId: number
+      readonly jobVault: Address
+    },
+  ): void {
     const { domain, signer, expectedSolver } = this.#options
     // Signing for another vault would let a solver of one network replay our greeting on another.
     if (challenge.chainId !== domain.chainId || challenge.jobVault !== domain.vault.toLowerCase()) {
-      throw new WrongSolverError({ expected: `chain ${domain.chainId}, vault ${domain.vault}`, actual: `chain ${challenge.chainId}, vault ${challenge.jobVault}` })
+      throw new WrongSolverError({
+        expected: `chain ${domain.chainId}, vault ${domain.vault}`,
+        actual: `chain ${challenge.chainId}, vault ${challenge.jobVault}`,
+      })
     }
-    if (expectedSolver !== undefined && expectedSolver !== challenge.solver) throw new WrongSolverError({ expected: expectedSolver, actual: challenge.solver })
+    if (expectedSolver !== undefined && expectedSolver !== challenge.solver)
+      throw new WrongSolverError({ expected: expectedSolver, actual: challenge.solver })
     const validUntil = Math.floor(Date.now() / 1000) + maxAccessSeconds / 2
     const signature = accessType.sign(domain, { subject: challenge.challenge, validUntil }, signer)
     const hello: ProviderFrame = { type: 'hello', provider: signer.address, validUntil, signature }

@@ -1,5 +1,12 @@
 import { openAsBlob } from 'node:fs'
-import { type Bytes32, createAuthorization, fromErrorBody, LilypadError, type Signer, type SigningDomain } from '@lilypad-agents/protocol'
+import {
+  type Bytes32,
+  createAuthorization,
+  fromErrorBody,
+  LilypadError,
+  type Signer,
+  type SigningDomain,
+} from '@lilypad-agents/protocol'
 import { SolverUnreachableError } from '@lilypad-agents/sdk'
 import type { BlobStore } from '../blob/blob-store.ts'
 
@@ -19,7 +26,11 @@ export type SolverFiles = {
 const slowestBytesPerSecond = 50_000
 
 /** Moves files over the solver's HTTP routes with the provider's signature. */
-export function createSolverFiles(options: { readonly url: string; readonly domain: SigningDomain; readonly signer: Signer }): SolverFiles {
+export function createSolverFiles(options: {
+  readonly url: string
+  readonly domain: SigningDomain
+  readonly signer: Signer
+}): SolverFiles {
   const base = options.url.replace(/\/$/, '')
 
   async function call(path: string, file: File, signal: AbortSignal, request: RequestInit = {}): Promise<Response> {
@@ -34,10 +45,19 @@ export function createSolverFiles(options: { readonly url: string; readonly doma
     if (response.ok) return response
     const isPassing = response.status >= 500 || response.status === 429
     const body: unknown = await response.json().catch(() => undefined)
-    throw fromErrorBody(body, { code: isPassing ? 'SOLVER_UNREACHABLE' : 'INVALID_REQUEST', message: `The solver answered with status ${response.status}.` })
+    throw fromErrorBody(body, {
+      code: isPassing ? 'SOLVER_UNREACHABLE' : 'INVALID_REQUEST',
+      message: `The solver answered with status ${response.status}.`,
+    })
   }
 
-  async function fetchInto(path: string, file: File, into: BlobStore, signal: AbortSignal, request: RequestInit): Promise<string> {
+  async function fetchInto(
+    path: string,
+    file: File,
+    into: BlobStore,
+    signal: AbortSignal,
+    request: RequestInit,
+  ): Promise<string> {
     const known = await into.find(file.sha256)
     if (known !== undefined) return known
     const response = await call(path, file, signal, request)
@@ -49,10 +69,13 @@ export function createSolverFiles(options: { readonly url: string; readonly doma
     }
   }
 
-  const authorized = (orderHash: Bytes32) => ({ authorization: createAuthorization(options.domain, orderHash, options.signer, new Date()) })
+  const authorized = (orderHash: Bytes32) => ({
+    authorization: createAuthorization(options.domain, orderHash, options.signer, new Date()),
+  })
   return {
     fetchArtifact: (file, into, signal) => fetchInto(`/artifacts/${file.sha256}`, file, into, signal, {}),
-    fetchInput: (orderHash, file, into, signal) => fetchInto(`/jobs/${orderHash}/inputs/${file.sha256}`, file, into, signal, { headers: authorized(orderHash) }),
+    fetchInput: (orderHash, file, into, signal) =>
+      fetchInto(`/jobs/${orderHash}/inputs/${file.sha256}`, file, into, signal, { headers: authorized(orderHash) }),
     async putOutput(orderHash, file, path, signal) {
       const body = await openAsBlob(path)
       const response = await call(`/jobs/${orderHash}/outputs/${file.sha256}`, file, signal, {

@@ -37,13 +37,17 @@ export class Deliverer {
     const { log } = this.#options
     const upload = this.#upload(orderHash)
       // The solver may have refused a file because it has the whole delivery already; its answer to the receipt tells.
-      .catch((error: unknown) => log.warn({ event: 'delivery.refused', orderHash, ...failureFacts(error) }, 'output not uploaded'))
+      .catch((error: unknown) =>
+        log.warn({ event: 'delivery.refused', orderHash, ...failureFacts(error) }, 'output not uploaded'),
+      )
       .then(() => {
         if (this.#stop.signal.aborted) return
         this.#uploadedAt.set(orderHash, Date.now())
         this.#announce(orderHash)
       })
-      .catch((error: unknown) => log.error({ event: 'delivery.broken', orderHash, ...failureFacts(error) }, 'delivery not announced'))
+      .catch((error: unknown) =>
+        log.error({ event: 'delivery.broken', orderHash, ...failureFacts(error) }, 'delivery not announced'),
+      )
       .finally(() => this.#uploads.delete(orderHash))
     this.#uploads.set(orderHash, upload)
   }
@@ -54,7 +58,8 @@ export class Deliverer {
    */
   resume(): void {
     const dueAfter = Math.floor(Date.now() / 1000) - lateSeconds
-    for (const orderHash of this.#options.journal.listJobs('finished', { dueAfter })) if (!this.#uploads.has(orderHash)) this.announceAgain(orderHash)
+    for (const orderHash of this.#options.journal.listJobs('finished', { dueAfter }))
+      if (!this.#uploads.has(orderHash)) this.announceAgain(orderHash)
   }
 
   /** Tells a solver that may have missed all of it that the job was taken, begun and delivered. */
@@ -101,9 +106,11 @@ export class Deliverer {
       await retry(() => files.putOutput(orderHash, file, blobs.pathOf(file.sha256), signal), {
         signal,
         maxMilliseconds: 10_000,
-        isRetryable: (error) => LilypadError.is(error) && error.retryable && journal.findJob(orderHash)?.phase === 'finished',
+        isRetryable: (error) =>
+          LilypadError.is(error) && error.retryable && journal.findJob(orderHash)?.phase === 'finished',
         onFailure: (error, attempt) => {
-          if (attempt === 0 && !signal.aborted) log.warn({ event: 'delivery.waiting', orderHash, ...failureFacts(error) }, 'output not uploaded yet')
+          if (attempt === 0 && !signal.aborted)
+            log.warn({ event: 'delivery.waiting', orderHash, ...failureFacts(error) }, 'output not uploaded yet')
         },
       })
     }

@@ -29,7 +29,12 @@ export function sumEarnings(journal: Pick<Journal, 'listLanes'>): Earnings {
 export type ProviderStatus = {
   readonly address: Address
   readonly isConnected: boolean
-  readonly modules: readonly { readonly name: string; readonly version: string; readonly moduleVersion: Address; readonly executor: string }[]
+  readonly modules: readonly {
+    readonly name: string
+    readonly version: string
+    readonly moduleVersion: Address
+    readonly executor: string
+  }[]
   readonly executors: readonly { readonly name: string; readonly available: boolean; readonly reason?: string }[]
   readonly slots: { readonly total: number; readonly taken: number; readonly waiting: number }
   readonly jobs: JournalTotals

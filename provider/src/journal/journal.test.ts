@@ -1,7 +1,19 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { appendRecord, type Bytes32, type Delivery, type JobManifest, jobPredicateType, laneId, type OrderRequest, sha256, type SignedReservation, zeroAddress, zeroBytes32 } from '@lilypad-agents/protocol'
+import {
+  appendRecord,
+  type Bytes32,
+  type Delivery,
+  type JobManifest,
+  jobPredicateType,
+  laneId,
+  type OrderRequest,
+  sha256,
+  type SignedReservation,
+  zeroAddress,
+  zeroBytes32,
+} from '@lilypad-agents/protocol'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Journal, StateInUseError } from './journal.ts'
 
@@ -20,23 +32,64 @@ const now = 1_800_000_000
 const signature = `0x${'11'.repeat(65)}` as const
 const address = (digit: string) => `0x${digit.repeat(40)}` as const
 
-function request(nonce: number, options: { readonly maxPrice?: bigint; readonly key?: `0x${string}` } = {}): OrderRequest {
+function request(
+  nonce: number,
+  options: { readonly maxPrice?: bigint; readonly key?: `0x${string}` } = {},
+): OrderRequest {
   const { maxPrice = 100n, key = address('1') } = options
   const terms = { provider: address('2'), solver: address('3'), moduleVersion: sha256('module'), token: address('4') }
   return {
-    order: { payer: address('1'), key, inputsDigest: zeroBytes32, askHash: zeroBytes32, maxPrice, lane: 0, nonce, startBy: now, deliverBy: now + 60, verification: 0, auditCommit: zeroBytes32, ...terms },
+    order: {
+      payer: address('1'),
+      key,
+      inputsDigest: zeroBytes32,
+      askHash: zeroBytes32,
+      maxPrice,
+      lane: 0,
+      nonce,
+      startBy: now,
+      deliverBy: now + 60,
+      verification: 0,
+      auditCommit: zeroBytes32,
+      ...terms,
+    },
     signature,
     grant: null,
-    ask: { ask: { ...terms, pricePerJob: 1n, pricePerSecond: 0n, pricePerInputUnit: 0n, pricePerOutputUnit: 0n, slots: 1, validUntil: now, salt: zeroBytes32 }, signature },
+    ask: {
+      ask: {
+        ...terms,
+        pricePerJob: 1n,
+        pricePerSecond: 0n,
+        pricePerInputUnit: 0n,
+        pricePerOutputUnit: 0n,
+        slots: 1,
+        validUntil: now,
+        salt: zeroBytes32,
+      },
+      signature,
+    },
     inputs: {},
   }
 }
 const reservation = (orderHash: Bytes32, sequence: number): SignedReservation => ({
-  reservation: { orderHash, solver: address('3'), payer: address('1'), token: address('4'), sequence, previous: zeroBytes32, amount: 100n, outstanding: 100n, reservedAt: now },
+  reservation: {
+    orderHash,
+    solver: address('3'),
+    payer: address('1'),
+    token: address('4'),
+    sequence,
+    previous: zeroBytes32,
+    amount: 100n,
+    outstanding: 100n,
+    reservedAt: now,
+  },
   signature,
 })
 function delivery(orderHash: Bytes32, price: bigint, status = 0): Delivery {
-  const logs = { stdout: { bytes: 0, sha256: sha256(''), truncated: false }, stderr: { bytes: 0, sha256: sha256(''), truncated: false } }
+  const logs = {
+    stdout: { bytes: 0, sha256: sha256(''), truncated: false },
+    stderr: { bytes: 0, sha256: sha256(''), truncated: false },
+  }
   const manifest: JobManifest = {
     _type: 'https://in-toto.io/Statement/v1',
     subject: [],
@@ -55,19 +108,53 @@ function delivery(orderHash: Bytes32, price: bigint, status = 0): Delivery {
       machine: {},
     },
   }
-  const receipt = { orderHash, status, manifestDigest: zeroBytes32, outputsRoot: zeroBytes32, logsDigest: zeroBytes32, inputUnits: 0, outputUnits: 0, meteredSeconds: 1, price, startedAt: now, finishedAt: now }
+  const receipt = {
+    orderHash,
+    status,
+    manifestDigest: zeroBytes32,
+    outputsRoot: zeroBytes32,
+    logsDigest: zeroBytes32,
+    inputUnits: 0,
+    outputUnits: 0,
+    meteredSeconds: 1,
+    price,
+    startedAt: now,
+    finishedAt: now,
+  }
   return { receipt, signature, manifest, manifestSignature: signature }
 }
 const accept = (orderHash: Bytes32, nonce: number, options = {}) =>
-  journal.accept({ orderHash, request: request(nonce, options), reservation: reservation(orderHash, nonce + 1), reservationHash: sha256(`reservation ${nonce}`), now })
+  journal.accept({
+    orderHash,
+    request: request(nonce, options),
+    reservation: reservation(orderHash, nonce + 1),
+    reservationHash: sha256(`reservation ${nonce}`),
+    now,
+  })
 const [one, two, three] = [sha256('one'), sha256('two'), sha256('three')]
 
 function acknowledge(orderHash: Bytes32, nonce: number, price: bigint) {
   const { order } = request(nonce)
   const tip = journal.findLane(laneId(order)) ?? { jobs: 0, cumulativeAmount: 0n, recordsHash: zeroBytes32 }
-  const record = { orderHash, receiptHash: sha256(`receipt ${nonce}`), moduleVersion: order.moduleVersion, price, nonce }
+  const record = {
+    orderHash,
+    receiptHash: sha256(`receipt ${nonce}`),
+    moduleVersion: order.moduleVersion,
+    price,
+    nonce,
+  }
   const { payer, key, provider, solver, token, lane } = order
-  const voucher = { payer, key, provider, solver, token, lane, cumulativeAmount: tip.cumulativeAmount + price, jobs: tip.jobs + 1, recordsHash: appendRecord(tip.recordsHash, record) }
+  const voucher = {
+    payer,
+    key,
+    provider,
+    solver,
+    token,
+    lane,
+    cumulativeAmount: tip.cumulativeAmount + price,
+    jobs: tip.jobs + 1,
+    recordsHash: appendRecord(tip.recordsHash, record),
+  }
   journal.acknowledge({ acknowledgement: { voucher, signature }, record, now })
   return { record, voucher }
 }
@@ -83,12 +170,25 @@ describe('a job', () => {
     expect(journal.listJobs('accepted')).toEqual([one])
     expect(journal.startAttempt(one, now + 9)).toEqual({ number: 2, firstStartedAt: now + 1 })
     expect(journal.finish(one, delivery(one, 70n), sha256('receipt 0'))).toBe(true)
-    expect(journal.getAcceptedJob(one)).toMatchObject({ phase: 'finished', attempts: 2, receiptHash: sha256('receipt 0'), request: request(0), delivery: delivery(one, 70n) })
+    expect(journal.getAcceptedJob(one)).toMatchObject({
+      phase: 'finished',
+      attempts: 2,
+      receiptHash: sha256('receipt 0'),
+      request: request(0),
+      delivery: delivery(one, 70n),
+    })
     journal.markDelivered(one, { isPayable: true })
     expect(journal.findJob(one)?.phase).toBe('delivered')
     acknowledge(one, 0, 70n)
     expect(journal.findJob(one)?.phase).toBe('acknowledged')
-    expect(journal.countJobs()).toEqual({ accepted: 0, finished: 0, delivered: 0, acknowledged: 1, closed: 0, declined: 0 })
+    expect(journal.countJobs()).toEqual({
+      accepted: 0,
+      finished: 0,
+      delivered: 0,
+      acknowledged: 1,
+      closed: 0,
+      declined: 0,
+    })
   })
 
   test('has one receipt: a second is refused, and nothing runs again', () => {
@@ -127,13 +227,18 @@ describe('a job', () => {
     expect(() => accept(two, 0)).toThrow(/UNIQUE/)
     expect(journal.isNonceTaken(lane, 0, two)).toBe(true)
     expect(journal.isNonceTaken(lane, 0, one)).toBe(false)
-    expect(journal.findReservationHash({ solver: address('3'), payer: address('1'), token: address('4'), sequence: 6 })).toBeUndefined()
+    expect(
+      journal.findReservationHash({ solver: address('3'), payer: address('1'), token: address('4'), sequence: 6 }),
+    ).toBeUndefined()
   })
 
   test('that was declined stays declined and holds no nonce', () => {
     journal.decline(one, { code: 'NONCE_USED', reason: 'why not' }, now)
     journal.decline(one, { code: 'OTHER', reason: 'second' }, now)
-    expect(journal.findJob(one)).toMatchObject({ phase: 'declined', declined: { code: 'NONCE_USED', reason: 'why not' } })
+    expect(journal.findJob(one)).toMatchObject({
+      phase: 'declined',
+      declined: { code: 'NONCE_USED', reason: 'why not' },
+    })
     expect(() => journal.getAcceptedJob(one)).toThrow(RangeError)
     expect(journal.isNonceTaken(lane, 0, two)).toBe(false)
   })
@@ -148,7 +253,8 @@ describe('a job', () => {
 })
 
 test('exposure counts open jobs at their most, finished ones at their price, and vouchers until they are settled', () => {
-  const exposure = (key?: `0x${string}`, at = now) => journal.sumExposure({ payer: address('1'), token: address('4'), now: at, ...(key ? { key } : {}) })
+  const exposure = (key?: `0x${string}`, at = now) =>
+    journal.sumExposure({ payer: address('1'), token: address('4'), now: at, ...(key ? { key } : {}) })
   accept(one, 0)
   accept(two, 1, { maxPrice: 40n })
   expect(exposure()).toBe(140n)
@@ -169,7 +275,12 @@ describe('a lane', () => {
       journal.finish(orderHash, delivery(orderHash, 10n), sha256(`receipt ${index}`))
     }
     const vouchers = [acknowledge(one, 0, 10n), acknowledge(two, 1, 20n), acknowledge(three, 2, 30n)]
-    expect(journal.findLane(lane)).toMatchObject({ jobs: 3, cumulativeAmount: 60n, settledJobs: 0, oldestUnsettledAt: now })
+    expect(journal.findLane(lane)).toMatchObject({
+      jobs: 3,
+      cumulativeAmount: 60n,
+      settledJobs: 0,
+      oldestUnsettledAt: now,
+    })
     expect(journal.countUnsettled()).toBe(3)
     const entries = journal.listEntries(lane, { from: 1, limit: 10 })
     expect(entries.map(({ index }) => index)).toEqual([2, 3])
@@ -191,16 +302,45 @@ describe('a lane', () => {
     const { voucher, record } = acknowledge(one, 0, 10n)
     expect(() => journal.acknowledge({ acknowledgement: { voucher, signature }, record, now })).toThrow(/UNIQUE/)
     const skipping = { ...voucher, jobs: 3 }
-    expect(() => journal.acknowledge({ acknowledgement: { voucher: skipping, signature }, record: { ...record, orderHash: two }, now })).toThrow(/not the next/)
+    expect(() =>
+      journal.acknowledge({
+        acknowledgement: { voucher: skipping, signature },
+        record: { ...record, orderHash: two },
+        now,
+      }),
+    ).toThrow(/not the next/)
     expect(journal.findLane(lane)?.jobs).toBe(1)
     expect(journal.isAcknowledged(two)).toBe(false)
   })
 })
 
 test('the newest grant of a key is kept', () => {
-  const grant = (nonce: bigint) => ({ grant: { payer: address('1'), key: address('7'), token: address('4'), perJob: 1n, perDay: 1n, total: 1n, validUntil: now, providersRoot: zeroBytes32, modulesRoot: zeroBytes32, nonce }, signature })
-  for (const [nonce, index] of [[2n, 0], [1n, 1]] as const) {
-    journal.accept({ orderHash: sha256(`grant ${index}`), request: { ...request(index), grant: grant(nonce) }, reservation: reservation(one, index + 1), reservationHash: zeroBytes32, now })
+  const grant = (nonce: bigint) => ({
+    grant: {
+      payer: address('1'),
+      key: address('7'),
+      token: address('4'),
+      perJob: 1n,
+      perDay: 1n,
+      total: 1n,
+      validUntil: now,
+      providersRoot: zeroBytes32,
+      modulesRoot: zeroBytes32,
+      nonce,
+    },
+    signature,
+  })
+  for (const [nonce, index] of [
+    [2n, 0],
+    [1n, 1],
+  ] as const) {
+    journal.accept({
+      orderHash: sha256(`grant ${index}`),
+      request: { ...request(index), grant: grant(nonce) },
+      reservation: reservation(one, index + 1),
+      reservationHash: zeroBytes32,
+      now,
+    })
   }
   expect(journal.findGrant({ payer: address('1'), key: address('7'), token: address('4') })?.grant.nonce).toBe(2n)
   expect(journal.findGrant({ payer: zeroAddress, key: address('7'), token: address('4') })).toBeUndefined()

@@ -39,7 +39,11 @@ export type JournalJob = {
 }
 
 /** A job that was accepted: everything needed to run it again. */
-export type AcceptedJob = JournalJob & { readonly request: OrderRequest; readonly receiptHash: Bytes32 | undefined; readonly delivery: Delivery | undefined }
+export type AcceptedJob = JournalJob & {
+  readonly request: OrderRequest
+  readonly receiptHash: Bytes32 | undefined
+  readonly delivery: Delivery | undefined
+}
 
 /** What a lane has come to, by vouchers on this disk and by the last look at the chain. */
 export type JournalLane = Lane & {
@@ -55,7 +59,12 @@ export type JournalLane = Lane & {
 }
 
 /** One acknowledged job of a lane. */
-export type LaneEntry = { readonly index: number; readonly record: JobRecord; readonly recordsHash: Bytes32; readonly acknowledgement: SignedVoucher }
+export type LaneEntry = {
+  readonly index: number
+  readonly record: JobRecord
+  readonly recordsHash: Bytes32
+  readonly acknowledgement: SignedVoucher
+}
 
 export type JournalTotals = {
   readonly accepted: number
@@ -122,7 +131,10 @@ export class Journal {
   // Jobs
 
   findJob(orderHash: Bytes32): JournalJob | undefined {
-    const row = this.#get('SELECT order_hash, phase, attempts, accepted_at, decline_code, decline_reason FROM jobs WHERE order_hash = ?', orderHash)
+    const row = this.#get(
+      'SELECT order_hash, phase, attempts, accepted_at, decline_code, decline_reason FROM jobs WHERE order_hash = ?',
+      orderHash,
+    )
     return row && toJob(row)
   }
 
@@ -153,17 +165,31 @@ export class Journal {
 
   countJobs(): JournalTotals {
     const totals = { accepted: 0, finished: 0, delivered: 0, acknowledged: 0, closed: 0, declined: 0 }
-    for (const row of this.#all('SELECT phase, count(*) AS jobs FROM jobs GROUP BY phase')) totals[row.phase as JobPhase] = Number(row.jobs)
+    for (const row of this.#all('SELECT phase, count(*) AS jobs FROM jobs GROUP BY phase'))
+      totals[row.phase as JobPhase] = Number(row.jobs)
     return totals
   }
 
   /** Whether another accepted order holds this nonce of the lane. */
   isNonceTaken(lane: Bytes32, nonce: number, orderHash: Bytes32): boolean {
-    return this.#get("SELECT 1 FROM jobs WHERE lane_id = ? AND nonce = ? AND order_hash <> ? AND phase <> 'declined'", lane, nonce, orderHash) !== undefined
+    return (
+      this.#get(
+        "SELECT 1 FROM jobs WHERE lane_id = ? AND nonce = ? AND order_hash <> ? AND phase <> 'declined'",
+        lane,
+        nonce,
+        orderHash,
+      ) !== undefined
+    )
   }
 
   /** Promises a job. From here on it is run, also after a crash, until it has a receipt. */
-  accept(job: { readonly orderHash: Bytes32; readonly request: OrderRequest; readonly reservation: SignedReservation; readonly reservationHash: Bytes32; readonly now: number }): void {
+  accept(job: {
+    readonly orderHash: Bytes32
+    readonly request: OrderRequest
+    readonly reservation: SignedReservation
+    readonly reservationHash: Bytes32
+    readonly now: number
+  }): void {
     const { orderHash, request, reservation, reservationHash, now } = job
     const { order, grant } = request
     this.#transaction(() => {
@@ -184,11 +210,25 @@ export class Journal {
         now,
       )
       const { solver, payer, token, sequence } = reservation.reservation
-      this.#run('INSERT OR IGNORE INTO reservations (solver, payer, token, sequence, hash, signature) VALUES (?, ?, ?, ?, ?, ?)', solver, payer, token, sequence, reservationHash, reservation.signature)
+      this.#run(
+        'INSERT OR IGNORE INTO reservations (solver, payer, token, sequence, hash, signature) VALUES (?, ?, ?, ?, ?, ?)',
+        solver,
+        payer,
+        token,
+        sequence,
+        reservationHash,
+        reservation.signature,
+      )
       if (grant) {
         const known = this.findGrant(grant.grant)
         if (known === undefined || known.grant.nonce < grant.grant.nonce) {
-          this.#run('INSERT OR REPLACE INTO grants (payer, key, token, grant_json) VALUES (?, ?, ?, ?)', grant.grant.payer, grant.grant.key, grant.grant.token, JSON.stringify(z.encode(SignedGrant, grant)))
+          this.#run(
+            'INSERT OR REPLACE INTO grants (payer, key, token, grant_json) VALUES (?, ?, ?, ?)',
+            grant.grant.payer,
+            grant.grant.key,
+            grant.grant.token,
+            JSON.stringify(z.encode(SignedGrant, grant)),
+          )
         }
       }
     })
@@ -196,11 +236,20 @@ export class Journal {
 
   /** Remembers that an order was turned down, so that it gets the same answer when it comes again. */
   decline(orderHash: Bytes32, declined: { readonly code: string; readonly reason: string }, now: number): void {
-    this.#run("INSERT OR IGNORE INTO jobs (order_hash, phase, decline_code, decline_reason, accepted_at) VALUES (?, 'declined', ?, ?, ?)", orderHash, declined.code, declined.reason, now)
+    this.#run(
+      "INSERT OR IGNORE INTO jobs (order_hash, phase, decline_code, decline_reason, accepted_at) VALUES (?, 'declined', ?, ?, ?)",
+      orderHash,
+      declined.code,
+      declined.reason,
+      now,
+    )
   }
 
   /** Counts one more run of an accepted job. `number` starts at 1; `firstStartedAt` is when the first run began. Undefined when no run is wanted any more. */
-  startAttempt(orderHash: Bytes32, now: number): { readonly number: number; readonly firstStartedAt: number } | undefined {
+  startAttempt(
+    orderHash: Bytes32,
+    now: number,
+  ): { readonly number: number; readonly firstStartedAt: number } | undefined {
     const row = this.#get(
       "UPDATE jobs SET attempts = attempts + 1, started_at = COALESCE(started_at, ?) WHERE order_hash = ? AND phase = 'accepted' RETURNING attempts, started_at",
       now,
@@ -223,32 +272,58 @@ export class Journal {
 
   /** The solver has receipt and outputs. A failed job has nothing left to wait for. */
   markDelivered(orderHash: Bytes32, options: { readonly isPayable: boolean }): void {
-    this.#run("UPDATE jobs SET phase = ? WHERE order_hash = ? AND phase = 'finished'", options.isPayable ? 'delivered' : 'closed', orderHash)
+    this.#run(
+      "UPDATE jobs SET phase = ? WHERE order_hash = ? AND phase = 'finished'",
+      options.isPayable ? 'delivered' : 'closed',
+      orderHash,
+    )
   }
 
   /** Nobody waits for the job any more. An acknowledged job stays acknowledged. */
   closeJob(orderHash: Bytes32): void {
-    this.#run("UPDATE jobs SET phase = 'closed' WHERE order_hash = ? AND phase IN ('accepted', 'finished', 'delivered')", orderHash)
+    this.#run(
+      "UPDATE jobs SET phase = 'closed' WHERE order_hash = ? AND phase IN ('accepted', 'finished', 'delivered')",
+      orderHash,
+    )
   }
 
   /** Digests of outputs and inputs that open jobs still need. */
   listBlobsInUse(): ReadonlySet<string> {
     const used = new Set<string>()
-    for (const row of this.#all("SELECT request, delivery FROM jobs WHERE phase IN ('accepted', 'finished', 'delivered')")) {
-      for (const text of [row.request, row.delivery]) if (typeof text === 'string') for (const [digest] of text.matchAll(/0x[0-9a-f]{64}/g)) used.add(digest)
+    for (const row of this.#all(
+      "SELECT request, delivery FROM jobs WHERE phase IN ('accepted', 'finished', 'delivered')",
+    )) {
+      for (const text of [row.request, row.delivery])
+        if (typeof text === 'string') for (const [digest] of text.matchAll(/0x[0-9a-f]{64}/g)) used.add(digest)
     }
     return used
   }
 
   // Reservations and grants
 
-  findReservationHash(of: { readonly solver: Address; readonly payer: Address; readonly token: Address; readonly sequence: number }): Bytes32 | undefined {
-    const row = this.#get('SELECT hash FROM reservations WHERE solver = ? AND payer = ? AND token = ? AND sequence = ?', of.solver, of.payer, of.token, of.sequence)
+  findReservationHash(of: {
+    readonly solver: Address
+    readonly payer: Address
+    readonly token: Address
+    readonly sequence: number
+  }): Bytes32 | undefined {
+    const row = this.#get(
+      'SELECT hash FROM reservations WHERE solver = ? AND payer = ? AND token = ? AND sequence = ?',
+      of.solver,
+      of.payer,
+      of.token,
+      of.sequence,
+    )
     return row?.hash as Bytes32 | undefined
   }
 
   findGrant(of: { readonly payer: Address; readonly key: Address; readonly token: Address }): SignedGrant | undefined {
-    const row = this.#get('SELECT grant_json FROM grants WHERE payer = ? AND key = ? AND token = ?', of.payer, of.key, of.token)
+    const row = this.#get(
+      'SELECT grant_json FROM grants WHERE payer = ? AND key = ? AND token = ?',
+      of.payer,
+      of.key,
+      of.token,
+    )
     return row && SignedGrant.parse(JSON.parse(String(row.grant_json)))
   }
 
@@ -256,7 +331,12 @@ export class Journal {
    * What a payer may owe this provider beyond what the chain has settled: open jobs at their most, acknowledged ones at
    * their price. Jobs that were not acknowledged a day after they were due do not count.
    */
-  sumExposure(of: { readonly payer: Address; readonly token: Address; readonly key?: Address; readonly now: number }): bigint {
+  sumExposure(of: {
+    readonly payer: Address
+    readonly token: Address
+    readonly key?: Address
+    readonly now: number
+  }): bigint {
     const { payer, token, key, now } = of
     const jobs = this.#all(
       `SELECT max_price, price FROM jobs WHERE payer = ? AND token = ? AND (? IS NULL OR key = ?) AND phase IN ('accepted', 'finished', 'delivered') AND deliver_by > ?`,
@@ -266,9 +346,18 @@ export class Journal {
       key ?? null,
       now - 86_400,
     )
-    const lanes = this.#all('SELECT cumulative_amount, settled_amount FROM lanes WHERE payer = ? AND token = ? AND (? IS NULL OR key = ?) AND jobs > settled_jobs', payer, token, key ?? null, key ?? null)
+    const lanes = this.#all(
+      'SELECT cumulative_amount, settled_amount FROM lanes WHERE payer = ? AND token = ? AND (? IS NULL OR key = ?) AND jobs > settled_jobs',
+      payer,
+      token,
+      key ?? null,
+      key ?? null,
+    )
     const open = jobs.reduce((sum, row) => sum + BigInt(String(row.price ?? row.max_price)), 0n)
-    return lanes.reduce((sum, row) => sum + BigInt(String(row.cumulative_amount)) - BigInt(String(row.settled_amount)), open)
+    return lanes.reduce(
+      (sum, row) => sum + BigInt(String(row.cumulative_amount)) - BigInt(String(row.settled_amount)),
+      open,
+    )
   }
 
   // Lanes
@@ -280,12 +369,16 @@ export class Journal {
 
   /** Lanes with vouchers that the chain does not have, and those whose settlement is younger than `recheckSince`. */
   listLanesToSettle(recheckSince: number): readonly JournalLane[] {
-    return this.#all(`${selectLanes} WHERE lanes.jobs > lanes.settled_jobs OR lanes.settled_at > ?`, recheckSince).map(toLane)
+    return this.#all(`${selectLanes} WHERE lanes.jobs > lanes.settled_jobs OR lanes.settled_at > ?`, recheckSince).map(
+      toLane,
+    )
   }
 
   /** Acknowledged jobs that the chain does not have, as of the last look. */
   countUnsettled(): number {
-    return Number(this.#get('SELECT COALESCE(sum(jobs - settled_jobs), 0) AS jobs FROM lanes WHERE jobs > settled_jobs')?.jobs ?? 0)
+    return Number(
+      this.#get('SELECT COALESCE(sum(jobs - settled_jobs), 0) AS jobs FROM lanes WHERE jobs > settled_jobs')?.jobs ?? 0,
+    )
   }
 
   listLanesOf(of: { readonly payer: Address; readonly token: Address }): readonly JournalLane[] {
@@ -298,7 +391,12 @@ export class Journal {
 
   /** Records of a lane after the first `from` jobs, at most `limit`, in order. */
   listEntries(id: Bytes32, options: { readonly from: number; readonly limit: number }): readonly LaneEntry[] {
-    return this.#all('SELECT * FROM acknowledgements WHERE lane_id = ? AND position > ? ORDER BY position LIMIT ?', id, options.from, options.limit).map((row) => ({
+    return this.#all(
+      'SELECT * FROM acknowledgements WHERE lane_id = ? AND position > ? ORDER BY position LIMIT ?',
+      id,
+      options.from,
+      options.limit,
+    ).map((row) => ({
       index: Number(row.position),
       record: {
         orderHash: row.order_hash as Bytes32,
@@ -315,7 +413,8 @@ export class Journal {
   /** Running hash of a lane after this many jobs; undefined when the journal does not go so far. */
   findRecordsHash(id: Bytes32, jobs: number): Bytes32 | undefined {
     if (jobs === 0) return zeroBytes32
-    return this.#get('SELECT records_hash FROM acknowledgements WHERE lane_id = ? AND position = ?', id, jobs)?.records_hash as Bytes32 | undefined
+    return this.#get('SELECT records_hash FROM acknowledgements WHERE lane_id = ? AND position = ?', id, jobs)
+      ?.records_hash as Bytes32 | undefined
   }
 
   isAcknowledged(orderHash: Bytes32): boolean {
@@ -323,12 +422,25 @@ export class Journal {
   }
 
   /** Keeps the next voucher of a lane. The caller has verified it against {@link findLane}. */
-  acknowledge(entry: { readonly acknowledgement: SignedVoucher; readonly record: JobRecord; readonly now: number }): void {
+  acknowledge(entry: {
+    readonly acknowledgement: SignedVoucher
+    readonly record: JobRecord
+    readonly now: number
+  }): void {
     const { acknowledgement, record, now } = entry
     const { voucher, signature } = acknowledgement
     const id = laneId(voucher)
     this.#transaction(() => {
-      this.#run('INSERT OR IGNORE INTO lanes (lane_id, payer, key, provider, solver, token, lane) VALUES (?, ?, ?, ?, ?, ?, ?)', id, voucher.payer, voucher.key, voucher.provider, voucher.solver, voucher.token, voucher.lane)
+      this.#run(
+        'INSERT OR IGNORE INTO lanes (lane_id, payer, key, provider, solver, token, lane) VALUES (?, ?, ?, ?, ?, ?, ?)',
+        id,
+        voucher.payer,
+        voucher.key,
+        voucher.provider,
+        voucher.solver,
+        voucher.token,
+        voucher.lane,
+      )
       this.#run(
         `INSERT INTO acknowledgements (lane_id, position, order_hash, receipt_hash, module_version, price, nonce, cumulative_amount, records_hash, signature, acknowledged_at)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -344,14 +456,24 @@ export class Journal {
         signature,
         now,
       )
-      const { changes } = this.#run('UPDATE lanes SET jobs = ?, cumulative_amount = ?, records_hash = ? WHERE lane_id = ? AND jobs = ?', voucher.jobs, voucher.cumulativeAmount.toString(), voucher.recordsHash, id, voucher.jobs - 1)
+      const { changes } = this.#run(
+        'UPDATE lanes SET jobs = ?, cumulative_amount = ?, records_hash = ? WHERE lane_id = ? AND jobs = ?',
+        voucher.jobs,
+        voucher.cumulativeAmount.toString(),
+        voucher.recordsHash,
+        id,
+        voucher.jobs - 1,
+      )
       if (changes !== 1) throw new RangeError(`voucher ${voucher.jobs} is not the next of lane ${id}`)
       this.#run("UPDATE jobs SET phase = 'acknowledged' WHERE order_hash = ?", record.orderHash)
     })
   }
 
   /** Notes what the chain says of a lane. It may say less than before, after a reorganisation. */
-  noteSettled(id: Bytes32, chain: { readonly settledJobs: number; readonly settledAmount: bigint; readonly now: number }): void {
+  noteSettled(
+    id: Bytes32,
+    chain: { readonly settledJobs: number; readonly settledAmount: bigint; readonly now: number },
+  ): void {
     this.#run(
       `UPDATE lanes SET settled_at = CASE WHEN settled_jobs <> ? THEN ? ELSE settled_at END, settled_jobs = ?, settled_amount = ?, checked_at = ? WHERE lane_id = ?`,
       chain.settledJobs,
@@ -365,15 +487,32 @@ export class Journal {
 
   // Settlement transactions, for the operator's eyes: decisions are made from the chain alone.
 
-  noteSettlement(settlement: { readonly transaction: Bytes32; readonly lanes: number; readonly jobs: number; readonly now: number }): void {
-    this.#run('INSERT OR IGNORE INTO settlements (transaction_hash, lanes, jobs, sent_at) VALUES (?, ?, ?, ?)', settlement.transaction, settlement.lanes, settlement.jobs, settlement.now)
+  noteSettlement(settlement: {
+    readonly transaction: Bytes32
+    readonly lanes: number
+    readonly jobs: number
+    readonly now: number
+  }): void {
+    this.#run(
+      'INSERT OR IGNORE INTO settlements (transaction_hash, lanes, jobs, sent_at) VALUES (?, ?, ?, ?)',
+      settlement.transaction,
+      settlement.lanes,
+      settlement.jobs,
+      settlement.now,
+    )
   }
 
   noteSettlementBlock(transaction: Bytes32, blockNumber: number): void {
     this.#run('UPDATE settlements SET block_number = ? WHERE transaction_hash = ?', blockNumber, transaction)
   }
 
-  listSettlements(limit: number): readonly { readonly transaction: Bytes32; readonly lanes: number; readonly jobs: number; readonly sentAt: number; readonly blockNumber: number | undefined }[] {
+  listSettlements(limit: number): readonly {
+    readonly transaction: Bytes32
+    readonly lanes: number
+    readonly jobs: number
+    readonly sentAt: number
+    readonly blockNumber: number | undefined
+  }[] {
     return this.#all('SELECT * FROM settlements ORDER BY sent_at DESC, rowid DESC LIMIT ?', limit).map((row) => ({
       transaction: row.transaction_hash as Bytes32,
       lanes: Number(row.lanes),
@@ -386,7 +525,11 @@ export class Journal {
   // Modules
 
   saveModule(moduleVersion: Bytes32, manifest: ModuleManifest): void {
-    this.#run('INSERT OR REPLACE INTO modules (module_version, manifest) VALUES (?, ?)', moduleVersion, JSON.stringify(z.encode(ModuleManifest, manifest)))
+    this.#run(
+      'INSERT OR REPLACE INTO modules (module_version, manifest) VALUES (?, ?)',
+      moduleVersion,
+      JSON.stringify(z.encode(ModuleManifest, manifest)),
+    )
   }
 
   findModule(moduleVersion: Bytes32): ModuleManifest | undefined {
@@ -395,7 +538,10 @@ export class Journal {
   }
 
   listModules(): readonly { readonly moduleVersion: Bytes32; readonly manifest: ModuleManifest }[] {
-    return this.#all('SELECT module_version, manifest FROM modules').map((row) => ({ moduleVersion: row.module_version as Bytes32, manifest: ModuleManifest.parse(JSON.parse(String(row.manifest))) }))
+    return this.#all('SELECT module_version, manifest FROM modules').map((row) => ({
+      moduleVersion: row.module_version as Bytes32,
+      manifest: ModuleManifest.parse(JSON.parse(String(row.manifest))),
+    }))
   }
 
   #requireLane(id: Bytes32): JournalLane {
@@ -444,7 +590,8 @@ function toJob(row: Row): JournalJob {
     phase: row.phase as JobPhase,
     attempts: Number(row.attempts),
     acceptedAt: Number(row.accepted_at),
-    declined: typeof row.decline_code === 'string' ? { code: row.decline_code, reason: String(row.decline_reason) } : undefined,
+    declined:
+      typeof row.decline_code === 'string' ? { code: row.decline_code, reason: String(row.decline_reason) } : undefined,
   }
 }
 

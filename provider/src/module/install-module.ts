@@ -1,4 +1,11 @@
-import { type Bytes32, LilypadError, type ModuleListing, type ModuleManifest, moduleManifestDigest, moduleVersionId } from '@lilypad-agents/protocol'
+import {
+  type Bytes32,
+  LilypadError,
+  type ModuleListing,
+  type ModuleManifest,
+  moduleManifestDigest,
+  moduleVersionId,
+} from '@lilypad-agents/protocol'
 import type { BlobStore } from '../blob/blob-store.ts'
 import type { Chain } from '../chain/chain.ts'
 import type { SolverFiles } from '../connection/solver-files.ts'
@@ -26,7 +33,9 @@ export type InstallOptions = {
 export class ModuleMismatchError extends LilypadError {
   override readonly name = 'ModuleMismatchError'
   constructor(options: { readonly expected: string; readonly actual: string }) {
-    super('DIGEST_MISMATCH', 'The manifest is not the one of the module version.', { details: [`Expected: ${options.expected}   Actual: ${options.actual}`] })
+    super('DIGEST_MISMATCH', 'The manifest is not the one of the module version.', {
+      details: [`Expected: ${options.expected}   Actual: ${options.actual}`],
+    })
   }
 }
 
@@ -34,23 +43,34 @@ export class ModuleMismatchError extends LilypadError {
  * Makes sure that the chain, and not only the solver, stands behind a manifest.
  * @throws {@link ModuleMismatchError} or MODULE_UNKNOWN when the registry does not have the version
  */
-export async function assertPublished(chain: Pick<Chain, 'findVersion'>, listing: Pick<ModuleListing, 'moduleVersion' | 'manifest'>): Promise<void> {
+export async function assertPublished(
+  chain: Pick<Chain, 'findVersion'>,
+  listing: Pick<ModuleListing, 'moduleVersion' | 'manifest'>,
+): Promise<void> {
   const { moduleVersion, manifest } = listing
   const digest = moduleManifestDigest(manifest)
   const actual = moduleVersionId(manifest.name, digest)
   if (actual !== moduleVersion) throw new ModuleMismatchError({ expected: moduleVersion, actual })
   const published = await chain.findVersion(moduleVersion)
   if (published === undefined) {
-    throw new LilypadError('MODULE_UNKNOWN', 'The registry does not know this module version.', { details: [`Version: ${moduleVersion}`], hint: 'publish it on chain first' })
+    throw new LilypadError('MODULE_UNKNOWN', 'The registry does not know this module version.', {
+      details: [`Version: ${moduleVersion}`],
+      hint: 'publish it on chain first',
+    })
   }
-  if (published.manifestDigest !== digest) throw new ModuleMismatchError({ expected: published.manifestDigest, actual: digest })
+  if (published.manifestDigest !== digest)
+    throw new ModuleMismatchError({ expected: published.manifestDigest, actual: digest })
 }
 
 /**
  * Fetches the program of a module and makes its executor ready for it.
  * @throws EXECUTOR_UNAVAILABLE when no executor here runs it, DIGEST_MISMATCH when the program is another one
  */
-export async function installProgram(options: Omit<InstallOptions, 'chain'>, module: { readonly moduleVersion: Bytes32; readonly manifest: ModuleManifest }, signal: AbortSignal): Promise<InstalledModule> {
+export async function installProgram(
+  options: Omit<InstallOptions, 'chain'>,
+  module: { readonly moduleVersion: Bytes32; readonly manifest: ModuleManifest },
+  signal: AbortSignal,
+): Promise<InstalledModule> {
   const { manifest, moduleVersion } = module
   const { runtime, limits } = manifest
   const executor = findExecutor(options.executors, runtime)
@@ -58,17 +78,26 @@ export async function installProgram(options: Omit<InstallOptions, 'chain'>, mod
   const problem = findLimitProblem(limits, options.machine)
   if (problem !== undefined) throw cannotRun(problem, moduleVersion)
   const needsProgram = runtime.kind === 'wasm' && executor.name === 'wasm'
-  const programPath = needsProgram ? await options.files.fetchArtifact(runtime.program, options.artifacts, signal) : undefined
+  const programPath = needsProgram
+    ? await options.files.fetchArtifact(runtime.program, options.artifacts, signal)
+    : undefined
   await executor.prepare(runtime, programPath, { limits })
   return { moduleVersion, manifest, executor, programPath }
 }
 
 /** Checks a version against the chain, then installs it. */
-export async function installModule(options: InstallOptions, listing: Pick<ModuleListing, 'moduleVersion' | 'manifest'>, signal: AbortSignal): Promise<InstalledModule> {
+export async function installModule(
+  options: InstallOptions,
+  listing: Pick<ModuleListing, 'moduleVersion' | 'manifest'>,
+  signal: AbortSignal,
+): Promise<InstalledModule> {
   await assertPublished(options.chain, listing)
   return installProgram(options, listing, signal)
 }
 
 function cannotRun(reason: string, moduleVersion: Bytes32) {
-  return new LilypadError('EXECUTOR_UNAVAILABLE', 'The module cannot be run on this machine.', { retryable: false, details: [`Reason: ${reason}`, `Version: ${moduleVersion}`] })
+  return new LilypadError('EXECUTOR_UNAVAILABLE', 'The module cannot be run on this machine.', {
+    retryable: false,
+    details: [`Reason: ${reason}`, `Version: ${moduleVersion}`],
+  })
 }

@@ -5,7 +5,10 @@ import type { Executor } from '../executors/executor.ts'
 export type ModulePolicy = 'all' | readonly string[]
 
 /** Whether the operator wants to offer this version. A withdrawn version is not offered any more. */
-export function isWanted(policy: ModulePolicy, listing: Pick<ModuleListing, 'name' | 'moduleVersion' | 'deprecated'>): boolean {
+export function isWanted(
+  policy: ModulePolicy,
+  listing: Pick<ModuleListing, 'name' | 'moduleVersion' | 'deprecated'>,
+): boolean {
   if (listing.deprecated) return false
   return policy === 'all' || policy.includes(listing.name) || policy.includes(listing.moduleVersion)
 }
@@ -17,8 +20,13 @@ export function findExecutor(executors: readonly Executor[], runtime: ModuleMani
 }
 
 /** Why this machine cannot run a module within its limits, or undefined. */
-export function findLimitProblem(limits: ModuleManifest['limits'], machine: { readonly memoryBytes: number; readonly cpus: number }): string | undefined {
-  if (limits.memoryBytes > machine.memoryBytes) return `the module may use ${limits.memoryBytes} bytes of memory, the machine has ${machine.memoryBytes}`
-  if (limits.cpuMillis > machine.cpus * 1000) return `the module may use ${limits.cpuMillis} thousandths of a CPU, the machine has ${machine.cpus} CPUs`
+export function findLimitProblem(
+  limits: ModuleManifest['limits'],
+  machine: { readonly memoryBytes: number; readonly cpus: number },
+): string | undefined {
+  if (limits.memoryBytes > machine.memoryBytes)
+    return `the module may use ${limits.memoryBytes} bytes of memory, the machine has ${machine.memoryBytes}`
+  if (limits.cpuMillis > machine.cpus * 1000)
+    return `the module may use ${limits.cpuMillis} thousandths of a CPU, the machine has ${machine.cpus} CPUs`
   return undefined
 }

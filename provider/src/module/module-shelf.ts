@@ -43,7 +43,10 @@ export class ModuleShelf {
     const installed = this.#installed.get(moduleVersion)
     if (installed !== undefined) return installed
     const manifest = this.#options.journal.findModule(moduleVersion)
-    if (manifest === undefined) throw new LilypadError('MODULE_UNKNOWN', 'The provider does not have this module version.', { details: [`Version: ${moduleVersion}`] })
+    if (manifest === undefined)
+      throw new LilypadError('MODULE_UNKNOWN', 'The provider does not have this module version.', {
+        details: [`Version: ${moduleVersion}`],
+      })
     return this.#installOnce(moduleVersion, () => installProgram(this.#options, { moduleVersion, manifest }, signal))
   }
 
@@ -54,8 +57,11 @@ export class ModuleShelf {
   async refresh(signal: AbortSignal): Promise<boolean> {
     const wanted = await this.#listWanted()
     for (const listing of wanted) await this.#tryInstall(listing, signal)
-    const offered = new Set(wanted.map(({ moduleVersion }) => moduleVersion).filter((version) => this.#installed.has(version)))
-    const hasChanged = offered.size !== this.#offered.size || [...offered].some((version) => !this.#offered.has(version))
+    const offered = new Set(
+      wanted.map(({ moduleVersion }) => moduleVersion).filter((version) => this.#installed.has(version)),
+    )
+    const hasChanged =
+      offered.size !== this.#offered.size || [...offered].some((version) => !this.#offered.has(version))
     this.#offered = offered
     return hasChanged
   }
@@ -65,7 +71,10 @@ export class ModuleShelf {
     const wanted = new Map<Bytes32, ModuleListing>()
     let cursor: string | null = null
     do {
-      const page: Awaited<ReturnType<typeof client.listModules>> = await client.listModules({ limit: 100, ...(cursor === null ? {} : { cursor }) })
+      const page: Awaited<ReturnType<typeof client.listModules>> = await client.listModules({
+        limit: 100,
+        ...(cursor === null ? {} : { cursor }),
+      })
       for (const listing of page.modules) if (isWanted(policy, listing)) wanted.set(listing.moduleVersion, listing)
       cursor = page.nextCursor
     } while (cursor !== null)
@@ -82,17 +91,27 @@ export class ModuleShelf {
   async #tryInstall(listing: ModuleListing, signal: AbortSignal): Promise<void> {
     const { moduleVersion, name } = listing
     const failedAt = this.#failedAt.get(moduleVersion)
-    if (this.#installed.has(moduleVersion) || (failedAt !== undefined && Date.now() < failedAt + retryFailedMilliseconds)) return
+    if (
+      this.#installed.has(moduleVersion) ||
+      (failedAt !== undefined && Date.now() < failedAt + retryFailedMilliseconds)
+    )
+      return
     const { log, journal } = this.#options
     try {
       const installed = await this.#installOnce(moduleVersion, () => installModule(this.#options, listing, signal))
       journal.saveModule(moduleVersion, installed.manifest)
       this.#failedAt.delete(moduleVersion)
-      log.info({ event: 'module.installed', module: name, moduleVersion, executor: installed.executor.name }, 'module installed')
+      log.info(
+        { event: 'module.installed', module: name, moduleVersion, executor: installed.executor.name },
+        'module installed',
+      )
     } catch (error) {
       if (signal.aborted) return
       if (!(LilypadError.is(error) && error.retryable)) this.#failedAt.set(moduleVersion, Date.now())
-      log.warn({ event: 'module.not-installed', module: name, moduleVersion, ...failureFacts(error) }, 'module not installed')
+      log.warn(
+        { event: 'module.not-installed', module: name, moduleVersion, ...failureFacts(error) },
+        'module not installed',
+      )
     }
   }
 

@@ -1,6 +1,30 @@
-import { askType, createSigner, inputsDigest, jobOrderType, type JobOrder, ModuleManifest, moduleManifestDigest, moduleVersionId, type OrderRequest, type Reservation, reservationType, sessionGrantType, type SessionGrant, sha256, type SignedGrant, zeroBytes32 } from '@lilypad-agents/protocol'
+import {
+  askType,
+  createSigner,
+  inputsDigest,
+  jobOrderType,
+  type JobOrder,
+  ModuleManifest,
+  moduleManifestDigest,
+  moduleVersionId,
+  type OrderRequest,
+  type Reservation,
+  reservationType,
+  sessionGrantType,
+  type SessionGrant,
+  sha256,
+  type SignedGrant,
+  zeroBytes32,
+} from '@lilypad-agents/protocol'
 import { describe, expect, test } from 'vitest'
-import { checkOrder, type ChainGrant, clockSkewSeconds, maxOrderSeconds, type OrderFacts, settleGraceSeconds } from './check-order.ts'
+import {
+  checkOrder,
+  type ChainGrant,
+  clockSkewSeconds,
+  maxOrderSeconds,
+  type OrderFacts,
+  settleGraceSeconds,
+} from './check-order.ts'
 
 const now = 1_800_000_000
 const key = (digit: string) => createSigner(`0x${digit.repeat(64)}`)
@@ -17,10 +41,30 @@ const manifest = ModuleManifest.parse({
   title: '',
   summary: '',
   description: '',
-  runtime: { kind: 'wasm', program: { sha256: sha256('program'), bytes: 7, mediaType: 'application/wasm' }, args: ['{text}'], stdin: 'none', env: {} },
-  inputs: { type: 'object', properties: { text: { type: 'string', maxLength: 10 } }, required: ['text'], additionalProperties: false },
+  runtime: {
+    kind: 'wasm',
+    program: { sha256: sha256('program'), bytes: 7, mediaType: 'application/wasm' },
+    args: ['{text}'],
+    stdin: 'none',
+    env: {},
+  },
+  inputs: {
+    type: 'object',
+    properties: { text: { type: 'string', maxLength: 10 } },
+    required: ['text'],
+    additionalProperties: false,
+  },
   outputs: { files: [], result: null },
-  limits: { timeoutSeconds: 10, memoryBytes: 2 ** 20, cpuMillis: 1000, outputBytes: 0, outputFiles: 0, logBytes: 0, scratchBytes: 0, pids: 1 },
+  limits: {
+    timeoutSeconds: 10,
+    memoryBytes: 2 ** 20,
+    cpuMillis: 1000,
+    outputBytes: 0,
+    outputFiles: 0,
+    logBytes: 0,
+    scratchBytes: 0,
+    pids: 1,
+  },
   units: { input: 'character', output: '', inputFrom: { kind: 'string-length', property: 'text' } },
   price: { pricePerJob: '0', pricePerSecond: '0', pricePerInputUnit: '0', pricePerOutputUnit: '0' },
   determinism: 'exact',
@@ -29,7 +73,19 @@ const manifest = ModuleManifest.parse({
   author: { feeBips: 0 },
 })
 const moduleVersion = moduleVersionId('pond', moduleManifestDigest(manifest))
-const ask = { provider: provider.address, solver: solver.address, moduleVersion, token, pricePerJob: 100n, pricePerSecond: 10n, pricePerInputUnit: 1n, pricePerOutputUnit: 0n, slots: 1, validUntil: now + 100, salt: zeroBytes32 }
+const ask = {
+  provider: provider.address,
+  solver: solver.address,
+  moduleVersion,
+  token,
+  pricePerJob: 100n,
+  pricePerSecond: 10n,
+  pricePerInputUnit: 1n,
+  pricePerOutputUnit: 0n,
+  slots: 1,
+  validUntil: now + 100,
+  salt: zeroBytes32,
+}
 const inputs = { text: 'frog' }
 const leastPrice = 100n + 10n + 4n
 
@@ -50,7 +106,18 @@ const plainOrder: JobOrder = {
   verification: 0,
   auditCommit: zeroBytes32,
 }
-const plainGrant: SessionGrant = { payer: payer.address, key: session.address, token, perJob: 500n, perDay: 1000n, total: 2000n, validUntil: now + 1000, providersRoot: zeroBytes32, modulesRoot: zeroBytes32, nonce: 1n }
+const plainGrant: SessionGrant = {
+  payer: payer.address,
+  key: session.address,
+  token,
+  perJob: 500n,
+  perDay: 1000n,
+  total: 2000n,
+  validUntil: now + 1000,
+  providersRoot: zeroBytes32,
+  modulesRoot: zeroBytes32,
+  nonce: 1n,
+}
 
 type Change = {
   readonly order?: Partial<JobOrder>
@@ -71,12 +138,30 @@ type Change = {
 /** An order that is fine but for the change, signed throughout. */
 function factsWith(change: Change = {}): OrderFacts {
   const signedAsk = { ...ask, ...change.ask }
-  const order = { ...plainOrder, ...(change.isAskOrdered ? { askHash: askType.hash(domain, signedAsk) } : {}), ...change.order }
+  const order = {
+    ...plainOrder,
+    ...(change.isAskOrdered ? { askHash: askType.hash(domain, signedAsk) } : {}),
+    ...change.order,
+  }
   const orderSigner = change.orderSigner ?? (order.key === session.address ? session : payer)
   const grantTerms = { ...plainGrant, ...change.grant }
-  const grant: SignedGrant | null = change.hasGrant || change.grant || change.grantSigner ? { grant: grantTerms, signature: sessionGrantType.sign(domain, grantTerms, change.grantSigner ?? payer) } : null
+  const grant: SignedGrant | null =
+    change.hasGrant || change.grant || change.grantSigner
+      ? { grant: grantTerms, signature: sessionGrantType.sign(domain, grantTerms, change.grantSigner ?? payer) }
+      : null
   const orderHash = jobOrderType.hash(domain, order)
-  const reservation: Reservation = { orderHash, solver: solver.address, payer: payer.address, token, sequence: 1, previous: zeroBytes32, amount: order.maxPrice, outstanding: order.maxPrice, reservedAt: now, ...change.reservation }
+  const reservation: Reservation = {
+    orderHash,
+    solver: solver.address,
+    payer: payer.address,
+    token,
+    sequence: 1,
+    previous: zeroBytes32,
+    amount: order.maxPrice,
+    outstanding: order.maxPrice,
+    reservedAt: now,
+    ...change.reservation,
+  }
   return {
     orderHash,
     request: {
@@ -87,7 +172,10 @@ function factsWith(change: Change = {}): OrderFacts {
       inputs,
       ...change.request,
     },
-    reservation: { reservation, signature: reservationType.sign(domain, reservation, change.reservationSigner ?? solver) },
+    reservation: {
+      reservation,
+      signature: reservationType.sign(domain, reservation, change.reservationSigner ?? solver),
+    },
     domain,
     provider: provider.address,
     solver: solver.address,
@@ -108,7 +196,15 @@ function factsWith(change: Change = {}): OrderFacts {
 }
 const broken = (change: Change) => checkOrder(factsWith(change)).map(({ rule, code }) => `${rule}: ${code}`)
 const bySession = { key: session.address }
-const chainGrant: ChainGrant = { isKnown: true, nonce: 1n, perJob: 500n, perDay: 1000n, remaining: 2000n, spentToday: 0n, validUntil: now + 1000 }
+const chainGrant: ChainGrant = {
+  isKnown: true,
+  nonce: 1n,
+  perJob: 500n,
+  perDay: 1000n,
+  remaining: 2000n,
+  spentToday: 0n,
+  validUntil: now + 1000,
+}
 const digest = sha256('something else')
 
 describe('an order that the provider can run and be paid for breaks no rule', () => {
@@ -117,15 +213,31 @@ describe('an order that the provider can run and be paid for breaks no rule', ()
     ['least price', { order: { maxPrice: leastPrice } }],
     ['signed by a key with a grant of the payer', { order: bySession, hasGrant: true }],
     ['signed by a key whose grant is on chain', { order: bySession, facts: { chainGrant } }],
-    ['grant signed by a payer that is a contract', { order: bySession, grantSigner: stranger, facts: { isGrantSigned: true } }],
+    [
+      'grant signed by a payer that is a contract',
+      { order: bySession, grantSigner: stranger, facts: { isGrantSigned: true } },
+    ],
     ['whole balance', { facts: { account: { balance: 500n, pendingWithdrawal: 0n, withdrawableAt: 0 } } }],
-    ['money on its way out that cannot leave before it is due', { facts: { account: { balance: 500n, pendingWithdrawal: 500n, withdrawableAt: now + 120 + settleGraceSeconds + 1 } } }],
+    [
+      'money on its way out that cannot leave before it is due',
+      {
+        facts: {
+          account: { balance: 500n, pendingWithdrawal: 500n, withdrawableAt: now + 120 + settleGraceSeconds + 1 },
+        },
+      },
+    ],
     ['last second to start', { order: { startBy: now } }],
     ['last second of the ask', { ask: { validUntil: now }, isAskOrdered: true }],
     ['longest life', { order: { deliverBy: now + maxOrderSeconds + 10 } }],
-    ['reservation that follows another', { reservation: { sequence: 7, previous: digest }, facts: { knownPrevious: digest } }],
+    [
+      'reservation that follows another',
+      { reservation: { sequence: 7, previous: digest }, facts: { knownPrevious: digest } },
+    ],
     ['reservation by a clock a little ahead', { reservation: { reservedAt: now + clockSkewSeconds } }],
-    ['a newer grant than the one on chain', { order: bySession, grant: { nonce: 2n }, facts: { chainGrant: { ...chainGrant, perJob: 1n, remaining: 0n } } }],
+    [
+      'a newer grant than the one on chain',
+      { order: bySession, grant: { nonce: 2n }, facts: { chainGrant: { ...chainGrant, perJob: 1n, remaining: 0n } } },
+    ],
   ])('%s', (_name, change) => {
     expect(broken(change)).toEqual([])
   })
@@ -148,8 +260,20 @@ describe('each rule is broken alone', () => {
     ['order-life: INVALID_REQUEST', { order: { deliverBy: now + maxOrderSeconds + 11 } }],
     ['inputs-digest: DIGEST_MISMATCH', { order: { inputsDigest: digest } }],
     ['module-installed: MODULE_UNKNOWN', { facts: { manifest: undefined } }],
-    ['inputs-schema: INPUTS_INVALID', { request: { inputs: { text: 'a very long frog' } }, order: { inputsDigest: inputsDigest({ text: 'a very long frog' }) } }],
-    ['inputs-schema: INPUTS_INVALID', { request: { inputs: { text: 'frog', more: 1 } }, order: { inputsDigest: inputsDigest({ text: 'frog', more: 1 }) } }],
+    [
+      'inputs-schema: INPUTS_INVALID',
+      {
+        request: { inputs: { text: 'a very long frog' } },
+        order: { inputsDigest: inputsDigest({ text: 'a very long frog' }) },
+      },
+    ],
+    [
+      'inputs-schema: INPUTS_INVALID',
+      {
+        request: { inputs: { text: 'frog', more: 1 } },
+        order: { inputsDigest: inputsDigest({ text: 'frog', more: 1 }) },
+      },
+    ],
     ['max-price: PRICE_OVER_CAP', { order: { maxPrice: leastPrice - 1n } }],
     ['reservation-signature: SIGNATURE_INVALID', { reservationSigner: stranger }],
     ['reservation-order: INVALID_REQUEST', { reservation: { orderHash: digest } }],
@@ -162,12 +286,21 @@ describe('each rule is broken alone', () => {
     ['reservation-chain: INVALID_REQUEST', { reservation: { sequence: 2 } }],
     ['reservation-chain: INVALID_REQUEST', { reservation: { sequence: 0, previous: digest } }],
     ['reservation-unique: STATE_CONFLICT', { facts: { knownReservation: digest } }],
-    ['reservation-unique: STATE_CONFLICT', { reservation: { sequence: 2, previous: sha256('one') }, facts: { knownPrevious: digest } }],
+    [
+      'reservation-unique: STATE_CONFLICT',
+      { reservation: { sequence: 2, previous: sha256('one') }, facts: { knownPrevious: digest } },
+    ],
     ['nonce: NONCE_USED', { facts: { isNonceTaken: true } }],
     ['lane-history: STATE_CONFLICT', { facts: { unknownLaneJobs: 3 } }],
-    ['balance: INSUFFICIENT_BALANCE', { facts: { account: { balance: 499n, pendingWithdrawal: 0n, withdrawableAt: 0 } } }],
+    [
+      'balance: INSUFFICIENT_BALANCE',
+      { facts: { account: { balance: 499n, pendingWithdrawal: 0n, withdrawableAt: 0 } } },
+    ],
     ['balance: INSUFFICIENT_BALANCE', { facts: { payerExposure: 501n } }],
-    ['balance: INSUFFICIENT_BALANCE', { facts: { account: { balance: 500n, pendingWithdrawal: 1n, withdrawableAt: now + 120 + settleGraceSeconds } } }],
+    [
+      'balance: INSUFFICIENT_BALANCE',
+      { facts: { account: { balance: 500n, pendingWithdrawal: 1n, withdrawableAt: now + 120 + settleGraceSeconds } } },
+    ],
     ['grant-known: GRANT_INVALID', { order: bySession }],
     ['grant-known: GRANT_INVALID', { order: bySession, facts: { chainGrant: { ...chainGrant, isKnown: false } } }],
     ['grant-signature: GRANT_INVALID', { order: bySession, grantSigner: stranger }],
@@ -175,12 +308,21 @@ describe('each rule is broken alone', () => {
     ['grant-terms: GRANT_INVALID', { order: bySession, grant: { key: stranger.address } }],
     ['grant-roots: GRANT_INVALID', { order: bySession, grant: { modulesRoot: digest } }],
     ['grant-valid: GRANT_INVALID', { order: bySession, grant: { validUntil: now - 1 } }],
-    ['grant-valid: GRANT_INVALID', { order: bySession, hasGrant: true, facts: { chainGrant: { ...chainGrant, validUntil: now - 1 } } }],
+    [
+      'grant-valid: GRANT_INVALID',
+      { order: bySession, hasGrant: true, facts: { chainGrant: { ...chainGrant, validUntil: now - 1 } } },
+    ],
     ['grant-job-cap: OVER_JOB_LIMIT', { order: bySession, grant: { perJob: 499n } }],
     ['grant-day-cap: OVER_DAY_LIMIT', { order: bySession, hasGrant: true, facts: { keyExposure: 501n } }],
-    ['grant-day-cap: OVER_DAY_LIMIT', { order: bySession, hasGrant: true, facts: { chainGrant: { ...chainGrant, spentToday: 501n } } }],
+    [
+      'grant-day-cap: OVER_DAY_LIMIT',
+      { order: bySession, hasGrant: true, facts: { chainGrant: { ...chainGrant, spentToday: 501n } } },
+    ],
     ['grant-total-cap: OVER_TOTAL_LIMIT', { order: bySession, grant: { total: 499n } }],
-    ['grant-total-cap: OVER_TOTAL_LIMIT', { order: bySession, hasGrant: true, facts: { chainGrant: { ...chainGrant, remaining: 499n } } }],
+    [
+      'grant-total-cap: OVER_TOTAL_LIMIT',
+      { order: bySession, hasGrant: true, facts: { chainGrant: { ...chainGrant, remaining: 499n } } },
+    ],
   ])('%s', (expected, change) => {
     expect(broken(change)).toEqual([expected])
   })
@@ -192,21 +334,35 @@ describe('each rule is broken alone', () => {
   })
 
   test('order-provider: an order for somebody else is not ours in any way', () => {
-    expect(broken({ order: { provider: stranger.address } })).toEqual(['order-provider: INVALID_REQUEST', 'ask-terms: INVALID_REQUEST'])
+    expect(broken({ order: { provider: stranger.address } })).toEqual([
+      'order-provider: INVALID_REQUEST',
+      'ask-terms: INVALID_REQUEST',
+    ])
   })
 
   test('deliver-by: over is over', () => {
-    expect(broken({ order: { startBy: now - 2, deliverBy: now - 1 } })).toEqual(['start-by: ORDER_EXPIRED', 'deliver-by: ORDER_EXPIRED'])
+    expect(broken({ order: { startBy: now - 2, deliverBy: now - 1 } })).toEqual([
+      'start-by: ORDER_EXPIRED',
+      'deliver-by: ORDER_EXPIRED',
+    ])
   })
 })
 
 test('every reason is a sentence that fits a frame', () => {
   const text = 'x'.repeat(100_000)
-  const violations = checkOrder(factsWith({ request: { inputs: { [text.slice(0, 64)]: text, more: text } }, order: { ...bySession, maxPrice: 2n ** 128n - 1n } }))
+  const violations = checkOrder(
+    factsWith({
+      request: { inputs: { [text.slice(0, 64)]: text, more: text } },
+      order: { ...bySession, maxPrice: 2n ** 128n - 1n },
+    }),
+  )
   expect(violations.length).toBeGreaterThan(2)
   for (const { reason } of violations) expect(reason.length).toBeLessThanOrEqual(400)
 })
 
 test('inputs that cannot be hashed break rules, not the provider', () => {
-  expect(broken({ request: { inputs: { text: '\ud800' } } })).toEqual(['inputs-digest: DIGEST_MISMATCH', 'inputs-schema: INPUTS_INVALID'])
+  expect(broken({ request: { inputs: { text: '\ud800' } } })).toEqual([
+    'inputs-digest: DIGEST_MISMATCH',
+    'inputs-schema: INPUTS_INVALID',
+  ])
 })

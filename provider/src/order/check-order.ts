@@ -19,7 +19,11 @@ import {
 } from '@lilypad-agents/protocol'
 
 /** What the chain says of a payer, in base units. */
-export type PayerAccount = { readonly balance: bigint; readonly pendingWithdrawal: bigint; readonly withdrawableAt: number }
+export type PayerAccount = {
+  readonly balance: bigint
+  readonly pendingWithdrawal: bigint
+  readonly withdrawableAt: number
+}
 
 /** What the chain says of a grant. `remaining` is what is left of the total; `spentToday` counts on the chain's current day. */
 export type ChainGrant = {
@@ -95,10 +99,23 @@ export function checkOrder(facts: OrderFacts): readonly Violation[] {
 
 type Rule = (name: string, code: ErrorCode, holds: boolean, reason: string) => void
 
-function checkSignedOrder({ domain, orderHash, request, provider, solver, acceptedTokens }: OrderFacts, rule: Rule): void {
+function checkSignedOrder(
+  { domain, orderHash, request, provider, solver, acceptedTokens }: OrderFacts,
+  rule: Rule,
+): void {
   const { order, signature } = request
-  rule('order-hash', 'DIGEST_MISMATCH', jobOrderType.hash(domain, order) === orderHash, 'the order has another hash than the frame names')
-  rule('order-signature', 'SIGNATURE_INVALID', jobOrderType.findSigner(domain, order, signature) === order.key, 'the order is not signed by its key')
+  rule(
+    'order-hash',
+    'DIGEST_MISMATCH',
+    jobOrderType.hash(domain, order) === orderHash,
+    'the order has another hash than the frame names',
+  )
+  rule(
+    'order-signature',
+    'SIGNATURE_INVALID',
+    jobOrderType.findSigner(domain, order, signature) === order.key,
+    'the order is not signed by its key',
+  )
   rule('order-provider', 'INVALID_REQUEST', order.provider === provider, 'the order is for another provider')
   rule('order-solver', 'INVALID_REQUEST', order.solver === solver, 'the order names another solver')
   rule('order-token', 'INVALID_REQUEST', acceptedTokens.includes(order.token), 'the provider does not take this token')
@@ -107,10 +124,29 @@ function checkSignedOrder({ domain, orderHash, request, provider, solver, accept
 function checkAsk({ domain, request, provider, now }: OrderFacts, rule: Rule): void {
   const { order } = request
   const { ask, signature } = request.ask
-  rule('ask-hash', 'DIGEST_MISMATCH', askType.hash(domain, ask) === order.askHash, 'the ask is not the one the order names')
-  rule('ask-signature', 'SIGNATURE_INVALID', askType.findSigner(domain, ask, signature) === provider, 'the ask is not one of this provider')
-  const isSame = ask.provider === order.provider && ask.solver === order.solver && ask.moduleVersion === order.moduleVersion && ask.token === order.token
-  rule('ask-terms', 'INVALID_REQUEST', isSame, 'the ask is for another provider, solver, module or token than the order')
+  rule(
+    'ask-hash',
+    'DIGEST_MISMATCH',
+    askType.hash(domain, ask) === order.askHash,
+    'the ask is not the one the order names',
+  )
+  rule(
+    'ask-signature',
+    'SIGNATURE_INVALID',
+    askType.findSigner(domain, ask, signature) === provider,
+    'the ask is not one of this provider',
+  )
+  const isSame =
+    ask.provider === order.provider &&
+    ask.solver === order.solver &&
+    ask.moduleVersion === order.moduleVersion &&
+    ask.token === order.token
+  rule(
+    'ask-terms',
+    'INVALID_REQUEST',
+    isSame,
+    'the ask is for another provider, solver, module or token than the order',
+  )
   rule('ask-valid', 'QUOTE_EXPIRED', ask.validUntil >= now, 'the ask is no longer valid')
 }
 
@@ -120,12 +156,22 @@ function checkTimes({ request, manifest, now }: OrderFacts, rule: Rule): void {
   rule('deliver-by', 'ORDER_EXPIRED', order.deliverBy > now, 'the job had to be delivered earlier')
   rule('times-ordered', 'INVALID_REQUEST', order.startBy <= order.deliverBy, 'the job is due before it has to start')
   const longest = maxOrderSeconds + (manifest?.limits.timeoutSeconds ?? 0)
-  rule('order-life', 'INVALID_REQUEST', order.deliverBy <= now + longest, `the job is due more than ${longest} seconds from now`)
+  rule(
+    'order-life',
+    'INVALID_REQUEST',
+    order.deliverBy <= now + longest,
+    `the job is due more than ${longest} seconds from now`,
+  )
 }
 
 function checkModule({ request, manifest }: OrderFacts, rule: Rule): void {
   const { order, inputs } = request
-  rule('inputs-digest', 'DIGEST_MISMATCH', safely(() => inputsDigest(inputs)) === order.inputsDigest, 'the inputs are not the ones the order names')
+  rule(
+    'inputs-digest',
+    'DIGEST_MISMATCH',
+    safely(() => inputsDigest(inputs)) === order.inputsDigest,
+    'the inputs are not the ones the order names',
+  )
   rule('module-installed', 'MODULE_UNKNOWN', manifest !== undefined, 'the provider does not run this module version')
   if (manifest === undefined) return
   const problem = findInputsProblem(manifest, request)
@@ -133,34 +179,85 @@ function checkModule({ request, manifest }: OrderFacts, rule: Rule): void {
   if (problem !== undefined) return
   const units = inputUnits(manifest.units.inputFrom, inputs)
   const least = jobPrice(request.ask.ask, { meteredSeconds: 1, inputUnits: units, outputUnits: 0 })
-  rule('max-price', 'PRICE_OVER_CAP', order.maxPrice >= least, `the job costs at least ${least}, the order pays at most ${order.maxPrice}`)
+  rule(
+    'max-price',
+    'PRICE_OVER_CAP',
+    order.maxPrice >= least,
+    `the job costs at least ${least}, the order pays at most ${order.maxPrice}`,
+  )
 }
 
 function checkReservation(facts: OrderFacts, rule: Rule): void {
   const { domain, request, now, knownReservation, knownPrevious } = facts
   const { order } = request
   const { reservation, signature } = facts.reservation
-  rule('reservation-signature', 'SIGNATURE_INVALID', reservationType.findSigner(domain, reservation, signature) === order.solver, 'the reservation is not signed by the solver of the order')
-  const isSame = reservation.orderHash === facts.orderHash && reservation.solver === order.solver && reservation.payer === order.payer && reservation.token === order.token
+  rule(
+    'reservation-signature',
+    'SIGNATURE_INVALID',
+    reservationType.findSigner(domain, reservation, signature) === order.solver,
+    'the reservation is not signed by the solver of the order',
+  )
+  const isSame =
+    reservation.orderHash === facts.orderHash &&
+    reservation.solver === order.solver &&
+    reservation.payer === order.payer &&
+    reservation.token === order.token
   rule('reservation-order', 'INVALID_REQUEST', isSame, 'the reservation is for another order')
-  rule('reservation-amount', 'INSUFFICIENT_BALANCE', reservation.amount >= order.maxPrice, 'less is reserved than the order may cost')
-  rule('reservation-outstanding', 'INVALID_REQUEST', reservation.outstanding >= reservation.amount, 'the reservation does not count itself')
-  rule('reservation-time', 'INVALID_REQUEST', reservation.reservedAt <= now + clockSkewSeconds, 'the reservation is from the future')
+  rule(
+    'reservation-amount',
+    'INSUFFICIENT_BALANCE',
+    reservation.amount >= order.maxPrice,
+    'less is reserved than the order may cost',
+  )
+  rule(
+    'reservation-outstanding',
+    'INVALID_REQUEST',
+    reservation.outstanding >= reservation.amount,
+    'the reservation does not count itself',
+  )
+  rule(
+    'reservation-time',
+    'INVALID_REQUEST',
+    reservation.reservedAt <= now + clockSkewSeconds,
+    'the reservation is from the future',
+  )
   const isFirst = reservation.sequence === 1
-  rule('reservation-chain', 'INVALID_REQUEST', reservation.sequence >= 1 && isFirst === (reservation.previous === zeroBytes32), 'the reservation does not say which one it follows')
+  rule(
+    'reservation-chain',
+    'INVALID_REQUEST',
+    reservation.sequence >= 1 && isFirst === (reservation.previous === zeroBytes32),
+    'the reservation does not say which one it follows',
+  )
   const hash = reservationType.hash(domain, reservation)
-  const contradicts = (knownReservation !== undefined && knownReservation !== hash) || (knownPrevious !== undefined && knownPrevious !== reservation.previous)
-  rule('reservation-unique', 'STATE_CONFLICT', !contradicts, 'the solver signed two reservations with one sequence number')
+  const contradicts =
+    (knownReservation !== undefined && knownReservation !== hash) ||
+    (knownPrevious !== undefined && knownPrevious !== reservation.previous)
+  rule(
+    'reservation-unique',
+    'STATE_CONFLICT',
+    !contradicts,
+    'the solver signed two reservations with one sequence number',
+  )
 }
 
 function checkMoney({ request, account, payerExposure, isNonceTaken, unknownLaneJobs }: OrderFacts, rule: Rule): void {
   const { order } = request
   rule('nonce', 'NONCE_USED', !isNonceTaken, 'the nonce of the lane belongs to another order')
-  rule('lane-history', 'STATE_CONFLICT', unknownLaneJobs === 0, 'the lane has settled jobs that this provider has no record of; use a new lane')
+  rule(
+    'lane-history',
+    'STATE_CONFLICT',
+    unknownLaneJobs === 0,
+    'the lane has settled jobs that this provider has no record of; use a new lane',
+  )
   // Money on its way out still pays, unless it can be gone before the voucher reaches the chain.
   const isLeaving = account.withdrawableAt <= order.deliverBy + settleGraceSeconds
   const covers = account.balance - (isLeaving ? account.pendingWithdrawal : 0n)
-  rule('balance', 'INSUFFICIENT_BALANCE', covers >= payerExposure + order.maxPrice, `the payer has ${covers} for ${payerExposure + order.maxPrice}`)
+  rule(
+    'balance',
+    'INSUFFICIENT_BALANCE',
+    covers >= payerExposure + order.maxPrice,
+    `the payer has ${covers} for ${payerExposure + order.maxPrice}`,
+  )
 }
 
 function checkKey({ domain, request, now, keyExposure, chainGrant, isGrantSigned }: OrderFacts, rule: Rule): void {
@@ -170,19 +267,41 @@ function checkKey({ domain, request, now, keyExposure, chainGrant, isGrantSigned
   if (signed !== undefined) {
     const isSame = signed.payer === order.payer && signed.key === order.key && signed.token === order.token
     rule('grant-terms', 'GRANT_INVALID', isSame, 'the grant is for another payer, key or token')
-    const isPlain = request.grant !== null && sessionGrantType.findSigner(domain, signed, request.grant.signature) === order.payer
+    const isPlain =
+      request.grant !== null && sessionGrantType.findSigner(domain, signed, request.grant.signature) === order.payer
     rule('grant-signature', 'GRANT_INVALID', isPlain || isGrantSigned, 'the grant is not signed by the payer')
-    rule('grant-roots', 'GRANT_INVALID', signed.providersRoot === zeroBytes32 && signed.modulesRoot === zeroBytes32, 'grants with lists of providers or modules are not supported yet')
+    rule(
+      'grant-roots',
+      'GRANT_INVALID',
+      signed.providersRoot === zeroBytes32 && signed.modulesRoot === zeroBytes32,
+      'grants with lists of providers or modules are not supported yet',
+    )
   }
   // The chain's grant counts once it is as new as the signed one; before, the signed one will be registered.
-  const onChain = chainGrant?.isKnown && (signed === undefined || chainGrant.nonce >= signed.nonce) ? chainGrant : undefined
+  const onChain =
+    chainGrant?.isKnown && (signed === undefined || chainGrant.nonce >= signed.nonce) ? chainGrant : undefined
   const caps = onChain ?? (signed && { ...signed, remaining: signed.total, spentToday: chainGrant?.spentToday ?? 0n })
   rule('grant-known', 'GRANT_INVALID', caps !== undefined, 'the key has no grant of the payer')
   if (caps === undefined) return
   rule('grant-valid', 'GRANT_INVALID', caps.validUntil >= now, 'the grant has ended')
-  rule('grant-job-cap', 'OVER_JOB_LIMIT', order.maxPrice <= caps.perJob, `the order may cost ${order.maxPrice}, the grant allows ${caps.perJob} for a job`)
-  rule('grant-day-cap', 'OVER_DAY_LIMIT', caps.spentToday + keyExposure + order.maxPrice <= caps.perDay, `the grant allows ${caps.perDay} for a day`)
-  rule('grant-total-cap', 'OVER_TOTAL_LIMIT', keyExposure + order.maxPrice <= caps.remaining, `the grant has ${caps.remaining} left`)
+  rule(
+    'grant-job-cap',
+    'OVER_JOB_LIMIT',
+    order.maxPrice <= caps.perJob,
+    `the order may cost ${order.maxPrice}, the grant allows ${caps.perJob} for a job`,
+  )
+  rule(
+    'grant-day-cap',
+    'OVER_DAY_LIMIT',
+    caps.spentToday + keyExposure + order.maxPrice <= caps.perDay,
+    `the grant allows ${caps.perDay} for a day`,
+  )
+  rule(
+    'grant-total-cap',
+    'OVER_TOTAL_LIMIT',
+    keyExposure + order.maxPrice <= caps.remaining,
+    `the grant has ${caps.remaining} left`,
+  )
 }
 
 function findInputsProblem(manifest: ModuleManifest, request: OrderRequest): string | undefined {
@@ -190,7 +309,9 @@ function findInputsProblem(manifest: ModuleManifest, request: OrderRequest): str
     parseInputs(manifest.inputs, request.inputs)
     return undefined
   } catch (error) {
-    return error instanceof InputsInvalidError ? error.problems.slice(0, 3).join('; ').slice(0, 250) : 'they cannot be read'
+    return error instanceof InputsInvalidError
+      ? error.problems.slice(0, 3).join('; ').slice(0, 250)
+      : 'they cannot be read'
   }
 }
 

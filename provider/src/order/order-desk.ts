@@ -1,4 +1,16 @@
-import { type Address, type Bytes32, type ErrorCode, laneId, LilypadError, type OrderRequest, type ProviderFrame, reservationType, type SignedReservation, type Signer, type SigningDomain } from '@lilypad-agents/protocol'
+import {
+  type Address,
+  type Bytes32,
+  type ErrorCode,
+  laneId,
+  LilypadError,
+  type OrderRequest,
+  type ProviderFrame,
+  reservationType,
+  type SignedReservation,
+  type Signer,
+  type SigningDomain,
+} from '@lilypad-agents/protocol'
 import { retry } from '../connection/backoff.ts'
 import type { ReachPoint } from '../fault/fault-point.ts'
 import type { Journal, JournalJob } from '../journal/journal.ts'
@@ -26,7 +38,11 @@ export type OrderDeskOptions = {
   readonly log: Logger
 }
 
-export type OrderFrame = { readonly orderHash: Bytes32; readonly request: OrderRequest; readonly reservation: SignedReservation }
+export type OrderFrame = {
+  readonly orderHash: Bytes32
+  readonly request: OrderRequest
+  readonly reservation: SignedReservation
+}
 
 const factsAgeMilliseconds = 2000
 
@@ -71,7 +87,10 @@ export class OrderDesk {
 
   async #judge(frame: OrderFrame, solver: Address): Promise<void> {
     const { hasRoom } = this.#options
-    if (!hasRoom()) return this.#decline(frame.orderHash, [{ rule: 'queue', code: 'NO_PROVIDER_AVAILABLE', reason: 'the queue of the provider is full' }])
+    if (!hasRoom())
+      return this.#decline(frame.orderHash, [
+        { rule: 'queue', code: 'NO_PROVIDER_AVAILABLE', reason: 'the queue of the provider is full' },
+      ])
     const violations = this.#settleIfFine(frame, solver, await this.#readPayer(frame.request, factsAgeMilliseconds))
     if (violations.length === 0) return
     // What was remembered may be out of date, such as the balance just before a deposit.
@@ -90,7 +109,11 @@ export class OrderDesk {
       maxMilliseconds: 2000,
       isRetryable: (error) => LilypadError.is(error) && error.retryable,
       onFailure: (error, attempt) => {
-        if (attempt === 0) log.warn({ event: 'order.waiting', ...failureFacts(error) }, 'the chain has to answer before the order is judged')
+        if (attempt === 0)
+          log.warn(
+            { event: 'order.waiting', ...failureFacts(error) },
+            'the chain has to answer before the order is judged',
+          )
       },
     })
   }
@@ -102,7 +125,11 @@ export class OrderDesk {
     const { order } = request
     const lane = laneId(order)
     const now = Math.floor(Date.now() / 1000)
-    const known = { solver: reservation.reservation.solver, payer: reservation.reservation.payer, token: reservation.reservation.token }
+    const known = {
+      solver: reservation.reservation.solver,
+      payer: reservation.reservation.payer,
+      token: reservation.reservation.token,
+    }
     const facts: OrderFacts = {
       orderHash,
       request,
@@ -125,10 +152,19 @@ export class OrderDesk {
     }
     const violations = checkOrder(facts)
     if (violations.length > 0) return violations
-    journal.accept({ orderHash, request, reservation, reservationHash: reservationType.hash(domain, reservation.reservation), now })
+    journal.accept({
+      orderHash,
+      request,
+      reservation,
+      reservationHash: reservationType.hash(domain, reservation.reservation),
+      now,
+    })
     reach('accepted')
     send({ type: 'accepted', orderHash })
-    log.info({ event: 'order.accepted', orderHash, moduleVersion: order.moduleVersion, maxPrice: order.maxPrice.toString() }, 'order accepted')
+    log.info(
+      { event: 'order.accepted', orderHash, moduleVersion: order.moduleVersion, maxPrice: order.maxPrice.toString() },
+      'order accepted',
+    )
     onAccepted(orderHash)
     return []
   }
@@ -145,7 +181,8 @@ export class OrderDesk {
 
   #answer(job: JournalJob): void {
     const { send } = this.#options
-    if (job.declined) send({ type: 'declined', orderHash: job.orderHash, code: job.declined.code, reason: job.declined.reason })
+    if (job.declined)
+      send({ type: 'declined', orderHash: job.orderHash, code: job.declined.code, reason: job.declined.reason })
     else send({ type: 'accepted', orderHash: job.orderHash })
   }
 }

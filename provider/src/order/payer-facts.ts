@@ -4,7 +4,12 @@ import type { Chain, ChainLane } from '../chain/chain.ts'
 import type { ChainGrant, PayerAccount } from './check-order.ts'
 
 /** What the chain has to say about an order. */
-export type PayerFacts = { readonly account: PayerAccount; readonly chainGrant: ChainGrant | undefined; readonly chainLane: ChainLane; readonly isGrantSigned: boolean }
+export type PayerFacts = {
+  readonly account: PayerAccount
+  readonly chainGrant: ChainGrant | undefined
+  readonly chainLane: ChainLane
+  readonly isGrantSigned: boolean
+}
 
 /**
  * Reads what an order is judged by from the chain. Answers are used for a moment, so that a burst of orders of one
@@ -28,7 +33,9 @@ export class PayerFactsReader {
     const remember = <T>(name: string, read: () => Promise<T>) => this.#remember(name, options.maxAgeMilliseconds, read)
     const [account, chainGrant, chainLane, isGrantSigned] = await Promise.all([
       remember(`account ${payer} ${token}`, () => this.#chain.getAccount({ payer, token })),
-      key === payer ? undefined : remember(`grant ${payer} ${key} ${token}`, () => this.#chain.getGrant({ payer, key, token })),
+      key === payer
+        ? undefined
+        : remember(`grant ${payer} ${key} ${token}`, () => this.#chain.getGrant({ payer, key, token })),
       remember(`lane ${id}`, () => this.#chain.getLane(id)),
       this.#isGrantSigned(request, payer),
     ])
@@ -40,7 +47,9 @@ export class PayerFactsReader {
     const digest: Bytes32 = sessionGrantType.hash(this.#domain, grant.grant)
     if (sessionGrantType.findSigner(this.#domain, grant.grant, grant.signature) === payer) return true
     // 65 bytes of a plain key that do not fit are still possibly the signature of a contract.
-    return this.#remember(`signature ${digest} ${grant.signature}`, 600_000, () => this.#chain.isSignedByPayer(payer, digest, grant.signature))
+    return this.#remember(`signature ${digest} ${grant.signature}`, 600_000, () =>
+      this.#chain.isSignedByPayer(payer, digest, grant.signature),
+    )
   }
 
   #remember<T>(name: string, maxAgeMilliseconds: number, read: () => Promise<T>): Promise<T> {

@@ -41,10 +41,17 @@ export type JobResult = {
   readonly ended: Execution | { readonly reason: string; readonly at: number }
 }
 
-const noLogs: JobLogs = { stdout: { bytes: 0, sha256: sha256(''), truncated: false }, stderr: { bytes: 0, sha256: sha256(''), truncated: false } }
+const noLogs: JobLogs = {
+  stdout: { bytes: 0, sha256: sha256(''), truncated: false },
+  stderr: { bytes: 0, sha256: sha256(''), truncated: false },
+}
 
 /** Index into `receiptStatuses` for an outcome. Only exit code 0 with every declared output is a success. */
-export function toStatus(outcome: Outcome, outputs: readonly OutputFile[], declared: readonly { readonly path: string }[]): Receipt['status'] {
+export function toStatus(
+  outcome: Outcome,
+  outputs: readonly OutputFile[],
+  declared: readonly { readonly path: string }[],
+): Receipt['status'] {
   switch (outcome.kind) {
     case 'exited':
       return outcome.code === 0 && findMissing(outputs, declared) === undefined ? 0 : 1
@@ -73,11 +80,14 @@ export function createDelivery(domain: SigningDomain, signer: Signer, result: Jo
   const collected = run?.outputs ?? []
   const status = toStatus(outcome, collected, module.outputs.files)
   // Half a result is not a result: outputs are published with a receipt of status 0 only. The logs tell what went wrong.
-  const outputs = status === 0 ? collected.map(({ path, bytes, sha256: digest }) => ({ path, bytes, sha256: digest })) : []
+  const outputs =
+    status === 0 ? collected.map(({ path, bytes, sha256: digest }) => ({ path, bytes, sha256: digest })) : []
   const logs = run?.logs ?? noLogs
   const units = inputUnits(module.units.inputFrom, request.inputs)
   const runMilliseconds = run ? Math.max(0, run.finishedAt - run.startedAt) : 0
-  const metered = run ? meteredSeconds(runMilliseconds, affordableSeconds(ask, { maxPrice: order.maxPrice, inputUnits: units })) : 0
+  const metered = run
+    ? meteredSeconds(runMilliseconds, affordableSeconds(ask, { maxPrice: order.maxPrice, inputUnits: units }))
+    : 0
   const manifest: JobManifest = {
     _type: 'https://in-toto.io/Statement/v1',
     subject: toSubjects(outputs),
@@ -85,14 +95,28 @@ export function createDelivery(domain: SigningDomain, signer: Signer, result: Jo
     predicate: {
       orderHash,
       provider: signer.address,
-      module: { name: module.name, version: module.version, id: order.moduleVersion, manifestDigest: moduleManifestDigest(module) },
-      program: module.runtime.kind === 'wasm' ? { sha256: module.runtime.program.sha256 } : { image: module.runtime.image.digest },
+      module: {
+        name: module.name,
+        version: module.version,
+        id: order.moduleVersion,
+        manifestDigest: moduleManifestDigest(module),
+      },
+      program:
+        module.runtime.kind === 'wasm'
+          ? { sha256: module.runtime.program.sha256 }
+          : { image: module.runtime.image.digest },
       executor: { name: result.executor, isolation: { ...(run?.isolation ?? ({} satisfies Isolation)) } },
       inputsDigest: order.inputsDigest,
       outputs,
       logs,
       outcome: toJobOutcome(outcome, collected, module, 'reason' in ended ? ended.reason : undefined),
-      usage: { runMilliseconds, meteredSeconds: metered, inputUnits: units, outputUnits: 0, outputBytes: outputs.reduce((sum, { bytes }) => sum + bytes, 0) },
+      usage: {
+        runMilliseconds,
+        meteredSeconds: metered,
+        inputUnits: units,
+        outputUnits: 0,
+        outputBytes: outputs.reduce((sum, { bytes }) => sum + bytes, 0),
+      },
       machine: { ...result.machine, attempts: result.attempts },
     },
   }
@@ -111,18 +135,37 @@ export function createDelivery(domain: SigningDomain, signer: Signer, result: Jo
     startedAt: Math.min(result.firstStartedAt, finishedAt),
     finishedAt,
   }
-  return { receipt, signature: receiptType.sign(domain, receipt, signer), manifest, manifestSignature: signManifest(manifest, signer) }
+  return {
+    receipt,
+    signature: receiptType.sign(domain, receipt, signer),
+    manifest,
+    manifestSignature: signManifest(manifest, signer),
+  }
 }
 
-function findMissing(outputs: readonly OutputFile[], declared: readonly { readonly path: string }[]): string | undefined {
+function findMissing(
+  outputs: readonly OutputFile[],
+  declared: readonly { readonly path: string }[],
+): string | undefined {
   return declared.find(({ path }) => !outputs.some((output) => output.path === path))?.path
 }
 
-function toJobOutcome(outcome: Outcome, outputs: readonly OutputFile[], module: ModuleManifest, reason: string | undefined): JobOutcome {
+function toJobOutcome(
+  outcome: Outcome,
+  outputs: readonly OutputFile[],
+  module: ModuleManifest,
+  reason: string | undefined,
+): JobOutcome {
   switch (outcome.kind) {
     case 'exited': {
       const missing = outcome.code === 0 ? findMissing(outputs, module.outputs.files) : undefined
-      return { kind: 'exited', code: outcome.code, ...(missing === undefined ? {} : { reason: `the module declares the output ${missing.slice(0, 200)}, the run did not write it` }) }
+      return {
+        kind: 'exited',
+        code: outcome.code,
+        ...(missing === undefined
+          ? {}
+          : { reason: `the module declares the output ${missing.slice(0, 200)}, the run did not write it` }),
+      }
     }
     case 'trapped':
       return { kind: 'trapped', reason: outcome.reason.slice(0, 300) }

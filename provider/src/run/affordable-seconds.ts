@@ -1,7 +1,10 @@
 import { type Ask, jobPrice } from '@lilypad-agents/protocol'
 
 /** Whole seconds that an order pays for at most; undefined when the ask does not price seconds. */
-export function affordableSeconds(ask: Ask, order: { readonly maxPrice: bigint; readonly inputUnits: number }): number | undefined {
+export function affordableSeconds(
+  ask: Ask,
+  order: { readonly maxPrice: bigint; readonly inputUnits: number },
+): number | undefined {
   if (ask.pricePerSecond === 0n) return undefined
   const fixed = jobPrice(ask, { meteredSeconds: 0, inputUnits: order.inputUnits, outputUnits: 0 })
   const left = order.maxPrice > fixed ? order.maxPrice - fixed : 0n

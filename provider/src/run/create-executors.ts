@@ -8,7 +8,10 @@ import { WasmExecutor } from '../executors/wasm/wasm-executor.ts'
 export type ExecutorName = Executor['name']
 
 /** The executors of a node, by name, with their state below `<stateDir>/provider`. */
-export function createExecutors(names: readonly ExecutorName[], options: { readonly stateDir: string }): readonly Executor[] {
+export function createExecutors(
+  names: readonly ExecutorName[],
+  options: { readonly stateDir: string },
+): readonly Executor[] {
   const stateDirectory = join(options.stateDir, 'provider', 'executors')
   // Two nodes of one machine share the engine; each may only sweep what it started itself.
   const nodeId = createHash('sha256').update(resolve(options.stateDir)).digest('hex').slice(0, 16)

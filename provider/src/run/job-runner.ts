@@ -1,6 +1,19 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Bytes32, inputFileName, inputUnits, LilypadError, listInputFiles, parseInputs, programArguments, programInputs, type ProviderFrame, receiptType, type Signer, type SigningDomain } from '@lilypad-agents/protocol'
+import {
+  type Bytes32,
+  inputFileName,
+  inputUnits,
+  LilypadError,
+  listInputFiles,
+  parseInputs,
+  programArguments,
+  programInputs,
+  type ProviderFrame,
+  receiptType,
+  type Signer,
+  type SigningDomain,
+} from '@lilypad-agents/protocol'
 import type { BlobStore } from '../blob/blob-store.ts'
 import { pause, retry } from '../connection/backoff.ts'
 import type { SolverFiles } from '../connection/solver-files.ts'
@@ -48,7 +61,10 @@ const seconds = () => Math.floor(Date.now() / 1000)
  */
 export class JobRunner {
   readonly #options: JobRunnerOptions
-  readonly #running = new Map<Bytes32, { readonly stop: AbortController; readonly done: Promise<void>; hasStarted: boolean }>()
+  readonly #running = new Map<
+    Bytes32,
+    { readonly stop: AbortController; readonly done: Promise<void>; hasStarted: boolean }
+  >()
   #isClosed = false
 
   constructor(options: JobRunnerOptions) {
@@ -64,7 +80,12 @@ export class JobRunner {
     if (this.#isClosed || this.#running.has(orderHash)) return
     const stop = new AbortController()
     const done = this.#run(orderHash, stop.signal)
-      .catch((error: unknown) => this.#options.log.error({ event: 'job.broken', orderHash, ...failureFacts(error) }, 'the job could not be brought to an end'))
+      .catch((error: unknown) =>
+        this.#options.log.error(
+          { event: 'job.broken', orderHash, ...failureFacts(error) },
+          'the job could not be brought to an end',
+        ),
+      )
       .finally(() => this.#running.delete(orderHash))
     this.#running.set(orderHash, { stop, done, hasStarted: false })
   }
@@ -97,20 +118,29 @@ export class JobRunner {
       module = await this.#untilDue(job, signal, () => shelf.getForRun(job.request.order.moduleVersion, signal))
       sources = await this.#untilDue(job, signal, () => this.#fetchInputs(job, signal))
     } catch (error) {
-      if (!signal.aborted) this.#cancel(job, `inputs or program could not be had in time: ${LilypadError.is(error) ? error.code : 'INTERNAL'}`)
+      if (!signal.aborted)
+        this.#cancel(
+          job,
+          `inputs or program could not be had in time: ${LilypadError.is(error) ? error.code : 'INTERNAL'}`,
+        )
       return
     }
     reach('inputs-fetched')
     await slots.run(signal, async () => {
       for (let failures = 0; !signal.aborted; ) {
-        if (job.attempts === 0 && failures === 0 && seconds() > job.request.order.startBy) return this.#cancel(job, 'no slot was free in time')
+        if (job.attempts === 0 && failures === 0 && seconds() > job.request.order.startBy)
+          return this.#cancel(job, 'no slot was free in time')
         if (seconds() >= deliverBy) return this.#cancel(job, 'the time of the job is over')
         try {
           return await this.#attempt(job, module, sources, signal)
         } catch (error) {
           failures += 1
-          this.#options.log.error({ event: 'run.broken', orderHash, failures, ...failureFacts(error) }, 'the executor failed')
-          if (failures >= maxExecutorFailures) return this.#cancel(job, `the executor failed: ${LilypadError.is(error) ? error.code : 'INTERNAL'}`)
+          this.#options.log.error(
+            { event: 'run.broken', orderHash, failures, ...failureFacts(error) },
+            'the executor failed',
+          )
+          if (failures >= maxExecutorFailures)
+            return this.#cancel(job, `the executor failed: ${LilypadError.is(error) ? error.code : 'INTERNAL'}`)
           await pause(500 * failures, signal)
         }
       }
@@ -124,7 +154,11 @@ export class JobRunner {
       maxMilliseconds: 5000,
       isRetryable: (error) => LilypadError.is(error) && error.retryable,
       onFailure: (error, attempt) => {
-        if (attempt === 0 && !signal.aborted) this.#options.log.warn({ event: 'job.waiting', orderHash: job.orderHash, ...failureFacts(error) }, 'the job waits for inputs or program')
+        if (attempt === 0 && !signal.aborted)
+          this.#options.log.warn(
+            { event: 'job.waiting', orderHash: job.orderHash, ...failureFacts(error) },
+            'the job waits for inputs or program',
+          )
       },
     })
   }
@@ -138,7 +172,12 @@ export class JobRunner {
     return sources
   }
 
-  async #attempt(job: AcceptedJob, module: InstalledModule, sources: ReadonlyMap<string, string>, signal: AbortSignal): Promise<void> {
+  async #attempt(
+    job: AcceptedJob,
+    module: InstalledModule,
+    sources: ReadonlyMap<string, string>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { journal, reach, send, log } = this.#options
     const { orderHash } = job
     const attempt = journal.startAttempt(orderHash, seconds())
@@ -155,11 +194,30 @@ export class JobRunner {
     // Stopped from outside: nobody wants it, or the provider is closing and will begin again.
     if (execution.outcome.kind === 'cancelled' && signal.aborted) return
     reach('run-finished')
-    await this.#finish({ orderHash, request: job.request, manifest: module.manifest, executor: module.executor.name, machine: this.#options.machine, attempts: attempt.number, firstStartedAt: attempt.firstStartedAt, ended: execution }, outputDirectory)
+    await this.#finish(
+      {
+        orderHash,
+        request: job.request,
+        manifest: module.manifest,
+        executor: module.executor.name,
+        machine: this.#options.machine,
+        attempts: attempt.number,
+        firstStartedAt: attempt.firstStartedAt,
+        ended: execution,
+      },
+      outputDirectory,
+    )
     await rm(outputDirectory, { recursive: true, force: true })
   }
 
-  async #execute(job: AcceptedJob, module: InstalledModule, sources: ReadonlyMap<string, string>, folder: string, outputDirectory: string, signal: AbortSignal): Promise<Execution> {
+  async #execute(
+    job: AcceptedJob,
+    module: InstalledModule,
+    sources: ReadonlyMap<string, string>,
+    folder: string,
+    outputDirectory: string,
+    signal: AbortSignal,
+  ): Promise<Execution> {
     const { sendIfFree } = this.#options
     const { orderHash, request } = job
     const { manifest, executor, programPath } = module
@@ -177,16 +235,26 @@ export class JobRunner {
       args: programArguments(manifest.runtime.args, manifest.inputs, inputs),
       env: manifest.runtime.env,
       ...(manifest.runtime.stdin === 'inputs' ? { stdin: inputsJson } : {}),
-      inputs: [{ path: 'inputs.json', source: inputsPath }, ...[...sources].map(([path, source]) => ({ path, source }))],
+      inputs: [
+        { path: 'inputs.json', source: inputsPath },
+        ...[...sources].map(([path, source]) => ({ path, source })),
+      ],
       limits: manifest.limits,
       outputDirectory,
       // The limits stay those of the module, since warm slots are kept by them; what the order does not pay for is cut off by the deadline.
       deadline: Math.min(request.order.deliverBy, paidUntil),
     }
-    const gate = progressGate(({ fraction, text }) => void sendIfFree({ type: 'progress', orderHash, fraction, text: text.slice(0, 200) }))
+    const gate = progressGate(
+      ({ fraction, text }) => void sendIfFree({ type: 'progress', orderHash, fraction, text: text.slice(0, 200) }),
+    )
     const onLog = (stream: 'stdout' | 'stderr', bytes: Uint8Array) => {
       for (let start = 0; start < bytes.length; start += logFrameBytes) {
-        sendIfFree({ type: 'log', orderHash, stream, data: Buffer.from(bytes.subarray(start, start + logFrameBytes)).toString('base64') })
+        sendIfFree({
+          type: 'log',
+          orderHash,
+          stream,
+          data: Buffer.from(bytes.subarray(start, start + logFrameBytes)).toString('base64'),
+        })
       }
     }
     try {
@@ -213,7 +281,19 @@ export class JobRunner {
     reach('receipt-signed')
     const { status, price, startedAt, finishedAt } = delivery.receipt
     const { outcome, usage } = delivery.manifest.predicate
-    log.info({ event: 'job.finished', orderHash, status, outcome: outcome.kind, price: price.toString(), runMilliseconds: usage.runMilliseconds, startedAt, finishedAt }, 'job finished')
+    log.info(
+      {
+        event: 'job.finished',
+        orderHash,
+        status,
+        outcome: outcome.kind,
+        price: price.toString(),
+        runMilliseconds: usage.runMilliseconds,
+        startedAt,
+        finishedAt,
+      },
+      'job finished',
+    )
     onFinished(orderHash)
   }
 
@@ -221,12 +301,23 @@ export class JobRunner {
   #cancel(job: AcceptedJob, reason: string): void {
     const { domain, signer, journal, machine, shelf } = this.#options
     const { orderHash, request } = job
-    const manifest = shelf.find(request.order.moduleVersion)?.manifest ?? journal.findModule(request.order.moduleVersion)
+    const manifest =
+      shelf.find(request.order.moduleVersion)?.manifest ?? journal.findModule(request.order.moduleVersion)
     if (manifest === undefined) throw new RangeError(`job ${orderHash} has no module in the journal`)
     const attempts = journal.findJob(orderHash)?.attempts ?? job.attempts
     const at = seconds()
-    const executor = shelf.find(request.order.moduleVersion)?.executor.name ?? (manifest.runtime.kind === 'wasm' ? 'wasm' : 'docker')
-    const delivery = createDelivery(domain, signer, { orderHash, request, manifest, executor, machine, attempts, firstStartedAt: at, ended: { reason, at } })
+    const executor =
+      shelf.find(request.order.moduleVersion)?.executor.name ?? (manifest.runtime.kind === 'wasm' ? 'wasm' : 'docker')
+    const delivery = createDelivery(domain, signer, {
+      orderHash,
+      request,
+      manifest,
+      executor,
+      machine,
+      attempts,
+      firstStartedAt: at,
+      ended: { reason, at },
+    })
     this.#publish(orderHash, delivery)
   }
 }

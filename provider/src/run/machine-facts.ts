@@ -1,7 +1,15 @@
 import { arch, cpus, release, totalmem, type } from 'node:os'
 
 /** What ran a job, as its manifest says it. Nothing here identifies the operator. */
-export type MachineFacts = { readonly os: string; readonly kernel: string; readonly arch: string; readonly cpu: string; readonly cpus: number; readonly memoryBytes: number; readonly node: string }
+export type MachineFacts = {
+  readonly os: string
+  readonly kernel: string
+  readonly arch: string
+  readonly cpu: string
+  readonly cpus: number
+  readonly memoryBytes: number
+  readonly node: string
+}
 
 /** Facts of this machine. GPUs are not looked for yet. */
 export function readMachineFacts(): MachineFacts {

@@ -7,7 +7,10 @@ export const progressPerSecond = 4
  * Lets through at most {@link progressPerSecond} reports a second, always the first and the newest. `flush` sends the
  * one held back; call it when the run is over.
  */
-export function progressGate(send: (progress: Progress) => void): { readonly report: (progress: Progress) => void; readonly flush: () => void } {
+export function progressGate(send: (progress: Progress) => void): {
+  readonly report: (progress: Progress) => void
+  readonly flush: () => void
+} {
   let held: Progress | undefined
   let timer: NodeJS.Timeout | undefined
   const release = () => {

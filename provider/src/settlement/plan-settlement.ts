@@ -38,7 +38,11 @@ export type SettlementPlan = {
  * Decides what to send, from what was acknowledged and what the chain says now. The chain's counters alone say what is
  * settled, so the same plan after a crash, a lost transaction or a reorganisation is right again.
  */
-export function planSettlement(lanes: readonly LaneBacklog[], chain: ReadonlyMap<Bytes32, ChainLane>, limits: SettlementLimits = defaultSettlementLimits): SettlementPlan {
+export function planSettlement(
+  lanes: readonly LaneBacklog[],
+  chain: ReadonlyMap<Bytes32, ChainLane>,
+  limits: SettlementLimits = defaultSettlementLimits,
+): SettlementPlan {
   const settled: Bytes32[] = []
   const broken: { laneId: Bytes32; reason: string }[] = []
   const batches: { laneId: Bytes32; settlement: LaneSettlement }[][] = []
@@ -70,7 +74,8 @@ export function planSettlement(lanes: readonly LaneBacklog[], chain: ReadonlyMap
 }
 
 function planLane(lane: LaneBacklog, chain: ChainLane, limits: SettlementLimits): LaneSettlement | string {
-  if (chain.settledJobs > lane.jobs) return `the chain has settled ${chain.settledJobs} jobs, the journal knows ${lane.jobs}`
+  if (chain.settledJobs > lane.jobs)
+    return `the chain has settled ${chain.settledJobs} jobs, the journal knows ${lane.jobs}`
   const start = lane.entries.findIndex(({ index }) => index === chain.settledJobs + 1)
   if (start < 0) return `the journal has no record of job ${chain.settledJobs + 1}`
   const previous = lane.entries[start - 1]
@@ -85,6 +90,11 @@ function planLane(lane: LaneBacklog, chain: ChainLane, limits: SettlementLimits)
   const last = taken.at(-1)
   if (first === undefined || last === undefined) return 'the lane has no voucher to send'
   const before = first.acknowledgement.voucher.cumulativeAmount - first.record.price
-  if (before !== chain.settledAmount) return `the chain has settled ${chain.settledAmount}, the journal says ${before} for the same jobs`
-  return { acknowledgement: last.acknowledgement, previousRecordsHash: previous?.recordsHash ?? lane.previousRecordsHash, records: taken.map(({ record }) => record) }
+  if (before !== chain.settledAmount)
+    return `the chain has settled ${chain.settledAmount}, the journal says ${before} for the same jobs`
+  return {
+    acknowledgement: last.acknowledgement,
+    previousRecordsHash: previous?.recordsHash ?? lane.previousRecordsHash,
+    records: taken.map(({ record }) => record),
+  }
 }

@@ -1,7 +1,15 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { appendRecord, type Bytes32, laneId, type OrderRequest, type SessionGrant, sha256, zeroBytes32 } from '@lilypad-agents/protocol'
+import {
+  appendRecord,
+  type Bytes32,
+  laneId,
+  type OrderRequest,
+  type SessionGrant,
+  sha256,
+  zeroBytes32,
+} from '@lilypad-agents/protocol'
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { MemoryChain } from '../chain/memory-chain.ts'
@@ -24,31 +32,89 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-const createDaemon = (options: SettlementOptions = {}) => new SettlementDaemon({ journal, chain, reach: () => {}, log: pino({ level: 'silent' }), ...options })
+const createDaemon = (options: SettlementOptions = {}) =>
+  new SettlementDaemon({ journal, chain, reach: () => {}, log: pino({ level: 'silent' }), ...options })
 const address = (digit: string) => `0x${digit.repeat(40)}` as const
 const signature = `0x${'11'.repeat(65)}` as const
 let nonces = 0
 
 /** One more acknowledged job of a payer, as the other parts leave it in the journal. */
-function addJob(payer: `0x${string}`, options: { readonly price?: bigint; readonly grant?: SessionGrant } = {}): Bytes32 {
+function addJob(
+  payer: `0x${string}`,
+  options: { readonly price?: bigint; readonly grant?: SessionGrant } = {},
+): Bytes32 {
   const { price = 10n, grant } = options
   const nonce = nonces++
   const orderHash = sha256(`order ${nonce}`)
   const key = grant?.key ?? payer
   const terms = { provider: address('2'), solver: address('3'), moduleVersion: sha256('module'), token: address('4') }
-  const order = { payer, key, inputsDigest: zeroBytes32, askHash: zeroBytes32, maxPrice: 100n, lane: 0, nonce, startBy: 0, deliverBy: 0, verification: 0, auditCommit: zeroBytes32, ...terms }
+  const order = {
+    payer,
+    key,
+    inputsDigest: zeroBytes32,
+    askHash: zeroBytes32,
+    maxPrice: 100n,
+    lane: 0,
+    nonce,
+    startBy: 0,
+    deliverBy: 0,
+    verification: 0,
+    auditCommit: zeroBytes32,
+    ...terms,
+  }
   const request: OrderRequest = {
     order,
     signature,
     grant: grant ? { grant, signature } : null,
-    ask: { ask: { ...terms, pricePerJob: 1n, pricePerSecond: 0n, pricePerInputUnit: 0n, pricePerOutputUnit: 0n, slots: 1, validUntil: 0, salt: zeroBytes32 }, signature },
+    ask: {
+      ask: {
+        ...terms,
+        pricePerJob: 1n,
+        pricePerSecond: 0n,
+        pricePerInputUnit: 0n,
+        pricePerOutputUnit: 0n,
+        slots: 1,
+        validUntil: 0,
+        salt: zeroBytes32,
+      },
+      signature,
+    },
     inputs: {},
   }
-  const reservation = { reservation: { orderHash, solver: address('3'), payer, token: address('4'), sequence: nonce, previous: zeroBytes32, amount: 1n, outstanding: 1n, reservedAt: 0 }, signature }
+  const reservation = {
+    reservation: {
+      orderHash,
+      solver: address('3'),
+      payer,
+      token: address('4'),
+      sequence: nonce,
+      previous: zeroBytes32,
+      amount: 1n,
+      outstanding: 1n,
+      reservedAt: 0,
+    },
+    signature,
+  }
   journal.accept({ orderHash, request, reservation, reservationHash: orderHash, now: 0 })
   const tip = journal.findLane(laneId(order)) ?? { jobs: 0, cumulativeAmount: 0n, recordsHash: zeroBytes32 }
-  const record = { orderHash, receiptHash: sha256(`receipt ${nonce}`), moduleVersion: order.moduleVersion, price, nonce }
-  const voucher = { payer, key, provider: order.provider, solver: order.solver, token: order.token, lane: 0, cumulativeAmount: tip.cumulativeAmount + price, jobs: tip.jobs + 1, recordsHash: appendRecord(tip.recordsHash, record) }
+  const record = {
+    orderHash,
+    receiptHash: sha256(`receipt ${nonce}`),
+    moduleVersion: order.moduleVersion,
+    price,
+    nonce,
+  }
+  const voucher = {
+    payer,
+    key,
+    provider: order.provider,
+    solver: order.solver,
+    token: order.token,
+    lane: 0,
+    cumulativeAmount: tip.cumulativeAmount + price,
+    jobs: tip.jobs + 1,
+    recordsHash: appendRecord(tip.recordsHash, record),
+  }
   journal.acknowledge({ acknowledgement: { voucher, signature }, record, now: Math.floor(Date.now() / 1000) })
   return laneId(order)
 }
@@ -109,7 +175,18 @@ test('what a reorganisation takes back is settled again', async () => {
 })
 
 test('registers the grant of a key before its first settlement, once', async () => {
-  const grant: SessionGrant = { payer: cleo, key: address('d'), token: address('4'), perJob: 1n, perDay: 1n, total: 1n, validUntil: 1, providersRoot: zeroBytes32, modulesRoot: zeroBytes32, nonce: 1n }
+  const grant: SessionGrant = {
+    payer: cleo,
+    key: address('d'),
+    token: address('4'),
+    perJob: 1n,
+    perDay: 1n,
+    total: 1n,
+    validUntil: 1,
+    providersRoot: zeroBytes32,
+    modulesRoot: zeroBytes32,
+    nonce: 1n,
+  }
   addJob(cleo, { grant })
   expect(await daemon.settleNow()).toBe(1)
   expect([...chain.grants.values()]).toMatchObject([{ isKnown: true, nonce: 1n }])

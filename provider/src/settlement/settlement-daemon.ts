@@ -4,7 +4,13 @@ import { backoffMilliseconds, pause } from '../connection/backoff.ts'
 import type { ReachPoint } from '../fault/fault-point.ts'
 import type { Journal, JournalLane } from '../journal/journal.ts'
 import { failureFacts, type Logger } from '../log/logger.ts'
-import { defaultSettlementLimits, type LaneBacklog, planSettlement, type SettlementLimits, type SettlementPlan } from './plan-settlement.ts'
+import {
+  defaultSettlementLimits,
+  type LaneBacklog,
+  planSettlement,
+  type SettlementLimits,
+  type SettlementPlan,
+} from './plan-settlement.ts'
 
 export type SettlementOptions = {
   /** Settles as soon as this many jobs are acknowledged and not on chain. @default 100 */
@@ -70,7 +76,10 @@ export class SettlementDaemon {
     this.#stop.abort()
     this.#wake?.()
     const flush = this.settleNow().catch((error: unknown) => {
-      this.#options.log.warn({ event: 'settlement.not-flushed', ...failureFacts(error) }, 'vouchers stay for the next start')
+      this.#options.log.warn(
+        { event: 'settlement.not-flushed', ...failureFacts(error) },
+        'vouchers stay for the next start',
+      )
     })
     await Promise.race([flush, pause(flushMilliseconds)])
     await this.#loop
@@ -84,7 +93,8 @@ export class SettlementDaemon {
         failures = 0
         await this.#sleep(this.#millisecondsToNextRound())
       } catch (error) {
-        if (failures === 0) log.warn({ event: 'settlement.waiting', ...failureFacts(error) }, 'vouchers are not settled yet')
+        if (failures === 0)
+          log.warn({ event: 'settlement.waiting', ...failureFacts(error) }, 'vouchers are not settled yet')
         await pause(backoffMilliseconds(failures++, { baseMilliseconds: 500 }), this.#stop.signal)
       }
     }
@@ -103,7 +113,9 @@ export class SettlementDaemon {
     const lanes = journal.listLanesToSettle(now - reorganisationSeconds)
     const open = lanes.filter(isOpen).filter(({ laneId }) => (this.#refused.get(laneId)?.nextAt ?? 0) <= now)
     const jobs = open.reduce((sum, lane) => sum + lane.jobs - lane.settledJobs, 0)
-    const isAged = open.some(({ oldestUnsettledAt }) => oldestUnsettledAt !== undefined && oldestUnsettledAt + maxAgeSeconds <= now)
+    const isAged = open.some(
+      ({ oldestUnsettledAt }) => oldestUnsettledAt !== undefined && oldestUnsettledAt + maxAgeSeconds <= now,
+    )
     // One lane that is due takes all the others along: the transaction is paid for anyway.
     const due = jobs >= maxJobs || isAged ? open : []
     return [...due, ...lanes.filter((lane) => !isOpen(lane) && lane.checkedAt + recheckSeconds <= now)]
@@ -138,7 +150,11 @@ export class SettlementDaemon {
     for (const batch of plan.batches) await this.#settleBatch(batch)
     if (plan.batches.length === 0) return 0
     const after = await this.#readLanes(lanes)
-    const settledJobs = lanes.reduce((sum, { laneId }) => sum + Math.max(0, (after.get(laneId)?.settledJobs ?? 0) - (before.get(laneId)?.settledJobs ?? 0)), 0)
+    const settledJobs = lanes.reduce(
+      (sum, { laneId }) =>
+        sum + Math.max(0, (after.get(laneId)?.settledJobs ?? 0) - (before.get(laneId)?.settledJobs ?? 0)),
+      0,
+    )
     log.info({ event: 'settlement.settled', jobs: settledJobs, lanes: plan.batches.flat().length }, 'jobs settled')
     return settledJobs
   }
@@ -151,20 +167,30 @@ export class SettlementDaemon {
         lanes.slice(start, start + chainReadsAtOnce).map(async ({ laneId }) => {
           const state = await chain.getLane(laneId)
           states.set(laneId, state)
-          journal.noteSettled(laneId, { settledJobs: state.settledJobs, settledAmount: state.settledAmount, now: seconds() })
+          journal.noteSettled(laneId, {
+            settledJobs: state.settledJobs,
+            settledAmount: state.settledAmount,
+            now: seconds(),
+          })
         }),
       )
     }
     return states
   }
 
-  #loadBacklogs(lanes: readonly JournalLane[], chain: ReadonlyMap<Bytes32, ChainLane>, limits: SettlementLimits): readonly LaneBacklog[] {
+  #loadBacklogs(
+    lanes: readonly JournalLane[],
+    chain: ReadonlyMap<Bytes32, ChainLane>,
+    limits: SettlementLimits,
+  ): readonly LaneBacklog[] {
     const { journal } = this.#options
     return lanes.flatMap(({ laneId, jobs }) => {
       const from = chain.get(laneId)?.settledJobs ?? 0
       const previousRecordsHash = journal.findRecordsHash(laneId, from)
       const entries = journal.listEntries(laneId, { from, limit: limits.maxRecords })
-      return previousRecordsHash === undefined ? [{ laneId, jobs, entries: [], previousRecordsHash: laneId }] : [{ laneId, jobs, entries, previousRecordsHash }]
+      return previousRecordsHash === undefined
+        ? [{ laneId, jobs, entries: [], previousRecordsHash: laneId }]
+        : [{ laneId, jobs, entries, previousRecordsHash }]
     })
   }
 
@@ -172,7 +198,11 @@ export class SettlementDaemon {
   async #registerGrants(lanes: readonly JournalLane[], plan: SettlementPlan): Promise<void> {
     const { journal, chain, log } = this.#options
     const planned = new Set(plan.batches.flat().map(({ laneId }) => laneId))
-    const keys = new Map(lanes.filter(({ laneId, key, payer }) => planned.has(laneId) && key !== payer).map((lane) => [`${lane.payer}:${lane.key}:${lane.token}`, lane]))
+    const keys = new Map(
+      lanes
+        .filter(({ laneId, key, payer }) => planned.has(laneId) && key !== payer)
+        .map((lane) => [`${lane.payer}:${lane.key}:${lane.token}`, lane]),
+    )
     for (const { payer, key, token } of keys.values()) {
       const signed = journal.findGrant({ payer, key, token })
       if (signed === undefined) continue
@@ -216,9 +246,14 @@ export class SettlementDaemon {
 
   #refuse(laneId: Bytes32, reason: string): void {
     const attempts = (this.#refused.get(laneId)?.attempts ?? 0) + 1
-    const waitSeconds = Math.ceil(backoffMilliseconds(attempts, { baseMilliseconds: 2500, maxMilliseconds: 600_000 }) / 1000)
+    const waitSeconds = Math.ceil(
+      backoffMilliseconds(attempts, { baseMilliseconds: 2500, maxMilliseconds: 600_000 }) / 1000,
+    )
     this.#refused.set(laneId, { attempts, nextAt: seconds() + waitSeconds })
-    this.#options.log.warn({ event: 'lane.skipped', laneId, reason, attempts, nextTryInSeconds: waitSeconds }, 'lane not settled now')
+    this.#options.log.warn(
+      { event: 'lane.skipped', laneId, reason, attempts, nextTryInSeconds: waitSeconds },
+      'lane not settled now',
+    )
   }
 }
 
