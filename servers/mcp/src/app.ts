@@ -34,16 +34,26 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
         {
           capabilities: { tools: {} },
           instructions: instructions(config),
-          cacheHints: { 'tools/list': { ttlMs: listTtlMilliseconds, cacheScope: 'private' }, 'server/discover': { ttlMs: listTtlMilliseconds, cacheScope: 'private' } },
+          cacheHints: {
+            'tools/list': { ttlMs: listTtlMilliseconds, cacheScope: 'private' },
+            'server/discover': { ttlMs: listTtlMilliseconds, cacheScope: 'private' },
+          },
         },
       )
-      server.setRequestHandler('tools/list', () => ({ tools: (list ??= listed.map((tool) => tool.describe(config))) }))
+      server.setRequestHandler('tools/list', () => {
+        list ??= listed.map((tool) => tool.describe(config))
+        return { tools: list }
+      })
       server.setRequestHandler('tools/call', async ({ params }, { mcpReq }) => {
         const tool = byName.get(params.name)
-        if (!tool) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Tool ${params.name.slice(0, 128)} not found`)
+        if (!tool)
+          throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Tool ${params.name.slice(0, 128)} not found`)
         const startedAt = performance.now()
         const result = await tool.call(params.arguments, { config, lilypad, keeper, logger, signal: mcpReq.signal })
-        logger.debug({ tool: tool.name, isError: result.isError ?? false, ms: Math.round(performance.now() - startedAt) }, 'tool called')
+        logger.debug(
+          { tool: tool.name, isError: result.isError ?? false, ms: Math.round(performance.now() - startedAt) },
+          'tool called',
+        )
         return result
       })
       return server

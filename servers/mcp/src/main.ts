@@ -18,7 +18,8 @@ async function main(): Promise<void> {
   }
   const { name, config } = command
   const logger = createLogger(config.logLevel)
-  const running = name === 'http' ? await startMcpHttp(config, logger) : { ...startMcpStdio(config, logger), url: 'stdio' }
+  const running =
+    name === 'http' ? await startMcpHttp(config, logger) : { ...startMcpStdio(config, logger), url: 'stdio' }
   let isClosing = false
   const end = () => {
     if (isClosing) return
@@ -35,10 +36,16 @@ async function main(): Promise<void> {
   process.once('SIGINT', end)
   process.once('SIGTERM', end)
   if (name === 'stdio') process.stdin.once('end', end).once('close', end)
-  logger.info({ url: running.url, chainId: config.network.chainId, mode: config.signer ? 'spending' : 'read-only' }, 'listening')
+  logger.info(
+    { url: running.url, chainId: config.network.chainId, mode: config.signer ? 'spending' : 'read-only' },
+    'listening',
+  )
 }
 
 main().catch((error: unknown) => {
-  createLogger().fatal({ ...failureFacts(error), ...(LilypadError.is(error) ? { details: error.details, hint: error.hint } : {}) }, 'not started')
+  createLogger().fatal(
+    { ...failureFacts(error), ...(LilypadError.is(error) ? { details: error.details, hint: error.hint } : {}) },
+    'not started',
+  )
   process.exitCode = 1
 })

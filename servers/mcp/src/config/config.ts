@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createSigner, LilypadError, parseWire, SignedGrant, type Signer } from '@lilypad-agents/protocol'
-import { Network, parseTokenAmount, type SpendingPolicy } from '@lilypad-agents/sdk'
+import { type Network, parseTokenAmount, type SpendingPolicy } from '@lilypad-agents/sdk'
 import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
 import { z } from 'zod'
 
@@ -33,13 +33,29 @@ const settings = {
   network: { env: 'LILYPAD_NETWORK_FILE', value: 'file', help: 'network file  [.lilypad/network.json]' },
   'rpc-url': { env: 'LILYPAD_RPC_URL', value: 'url', help: "another RPC endpoint than the network file's" },
   'solver-url': { env: 'LILYPAD_SOLVER_URL', value: 'url', help: "another solver than the network file's" },
-  'state-dir': { env: 'LILYPAD_STATE_DIR', value: 'folder', help: 'jobs, files and the spending ledger  [.lilypad/mcp]' },
-  'key-file': { env: 'LILYPAD_KEY_FILE', value: 'file', help: 'private key that signs orders (mode 600); without it the server only reads' },
-  'grant-file': { env: 'LILYPAD_GRANT_FILE', value: 'file', help: "signed grant: the key is a session key, the payer's key stays elsewhere" },
+  'state-dir': {
+    env: 'LILYPAD_STATE_DIR',
+    value: 'folder',
+    help: 'jobs, files and the spending ledger  [.lilypad/mcp]',
+  },
+  'key-file': {
+    env: 'LILYPAD_KEY_FILE',
+    value: 'file',
+    help: 'private key that signs orders (mode 600); without it the server only reads',
+  },
+  'grant-file': {
+    env: 'LILYPAD_GRANT_FILE',
+    value: 'file',
+    help: "signed grant: the key is a session key, the payer's key stays elsewhere",
+  },
   'max-per-job': { env: 'LILYPAD_MAX_PER_JOB', value: 'LILY', help: 'most one job may cost  [1]' },
   'max-per-day': { env: 'LILYPAD_MAX_PER_DAY', value: 'LILY', help: 'most in any 24 hours  [10]' },
   'max-total': { env: 'LILYPAD_MAX_TOTAL', value: 'LILY', help: 'most ever, with this state folder  [100]' },
-  'allow-module': { env: 'LILYPAD_ALLOW_MODULES', value: 'name', help: 'only this module may be bought; repeat for more (variable: comma-separated)  [all]' },
+  'allow-module': {
+    env: 'LILYPAD_ALLOW_MODULES',
+    value: 'name',
+    help: 'only this module may be bought; repeat for more (variable: comma-separated)  [all]',
+  },
   'input-dir': { env: 'LILYPAD_INPUT_DIR', value: 'folder', help: 'files in it may be job inputs by path  [none]' },
   'output-dir': { env: 'LILYPAD_OUTPUT_DIR', value: 'folder', help: 'outputs are saved into it  [none]' },
   port: { env: 'LILYPAD_PORT', value: 'port', help: 'port on 127.0.0.1 for `http`  [8601]' },
@@ -55,7 +71,10 @@ const Lily = z.string().transform((text, context) => {
     return z.NEVER
   }
 })
-const File = z.string().min(1).transform((path) => resolve(path))
+const File = z
+  .string()
+  .min(1)
+  .transform((path) => resolve(path))
 
 const Settings = z.strictObject({
   network: File.prefault('.lilypad/network.json'),
@@ -67,27 +86,44 @@ const Settings = z.strictObject({
   'max-per-job': Lily.prefault('1'),
   'max-per-day': Lily.prefault('10'),
   'max-total': Lily.prefault('100'),
-  'allow-module': z.array(z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'expected the name of a module')).min(1).optional(),
+  'allow-module': z
+    .array(z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'expected the name of a module'))
+    .min(1)
+    .optional(),
   'input-dir': File.optional(),
   'output-dir': File.optional(),
-  port: z.string().regex(/^\d{1,5}$/, 'expected a port').transform(Number).pipe(z.int().max(65535)).prefault('8601'),
+  port: z
+    .string()
+    .regex(/^\d{1,5}$/, 'expected a port')
+    .transform(Number)
+    .pipe(z.int().max(65535))
+    .prefault('8601'),
   'log-level': z.enum(logLevels).default('info'),
 } satisfies { readonly [name in SettingName]: z.ZodType })
 
 /** What the command line asks for. */
-export type McpCommand = { readonly name: 'stdio' | 'http'; readonly config: McpConfig } | { readonly name: 'help' } | { readonly name: 'version' }
+export type McpCommand =
+  | { readonly name: 'stdio' | 'http'; readonly config: McpConfig }
+  | { readonly name: 'help' }
+  | { readonly name: 'version' }
 
 /**
  * Reads the command line and, for what it leaves open, the environment.
  * @throws LilypadError CONFIG_INVALID naming the setting; a key is never in it
  */
-export function readCommand(options: { readonly args: readonly string[]; readonly env: { readonly [name: string]: string | undefined } }): McpCommand {
+export function readCommand(options: {
+  readonly args: readonly string[]
+  readonly env: { readonly [name: string]: string | undefined }
+}): McpCommand {
   const { values, positionals } = readFlags(options.args)
-  if (values['help']) return { name: 'help' }
-  if (values['version']) return { name: 'version' }
+  if (values.help) return { name: 'help' }
+  if (values.version) return { name: 'version' }
   const [name = 'stdio', ...rest] = positionals
   if ((name !== 'stdio' && name !== 'http') || rest.length > 0) {
-    throw invalid(`Command: ${JSON.stringify(positionals.join(' ').slice(0, 60))}`, 'the commands are `stdio` and `http`')
+    throw invalid(
+      `Command: ${JSON.stringify(positionals.join(' ').slice(0, 60))}`,
+      'the commands are `stdio` and `http`',
+    )
   }
   const given = Object.fromEntries(
     Object.entries(settings).flatMap(([setting, { env }]) => {
@@ -95,7 +131,17 @@ export function readCommand(options: { readonly args: readonly string[]; readonl
       const variable = options.env[env]?.trim()
       if (flag !== undefined) return [[setting, flag]]
       if (!variable) return []
-      return [[setting, setting === 'allow-module' ? variable.split(',').map((module) => module.trim()).filter(Boolean) : variable]]
+      return [
+        [
+          setting,
+          setting === 'allow-module'
+            ? variable
+                .split(',')
+                .map((module) => module.trim())
+                .filter(Boolean)
+            : variable,
+        ],
+      ]
     }),
   )
   const parsed = Settings.safeParse(given)
@@ -108,7 +154,10 @@ export function readCommand(options: { readonly args: readonly string[]; readonl
   return { name, config: toConfig(parsed.data) }
 }
 
-function readFlags(args: readonly string[]): { readonly values: { readonly [flag: string]: string | boolean | (string | boolean)[] | undefined }; readonly positionals: readonly string[] } {
+function readFlags(args: readonly string[]): {
+  readonly values: { readonly [flag: string]: string | boolean | (string | boolean)[] | undefined }
+  readonly positionals: readonly string[]
+} {
   try {
     return parseArgs({
       args: [...args],
@@ -116,29 +165,50 @@ function readFlags(args: readonly string[]): { readonly values: { readonly [flag
       options: {
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean' },
-        ...Object.fromEntries(Object.keys(settings).map((name) => [name, { type: 'string' as const, multiple: name === 'allow-module' }])),
+        ...Object.fromEntries(
+          Object.keys(settings).map((name) => [name, { type: 'string' as const, multiple: name === 'allow-module' }]),
+        ),
       },
     })
   } catch (error) {
-    throw invalid(error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : '', 'run it with --help to see the settings')
+    throw invalid(
+      error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : '',
+      'run it with --help to see the settings',
+    )
   }
 }
 
 function toConfig(given: z.output<typeof Settings>): McpConfig {
   const fromFile = readNetworkFile(given.network)
-  const network: Network = { ...fromFile, rpcUrl: given['rpc-url'] ?? fromFile.rpcUrl, solverUrl: given['solver-url'] ?? fromFile.solverUrl }
+  const network: Network = {
+    ...fromFile,
+    rpcUrl: given['rpc-url'] ?? fromFile.rpcUrl,
+    solverUrl: given['solver-url'] ?? fromFile.solverUrl,
+  }
   const keyFile = given['key-file']
   const signer = keyFile === undefined ? undefined : createSigner(readKeyFile(keyFile))
   const grant = given['grant-file'] === undefined ? undefined : readGrantFile(given['grant-file'])
   if (grant) {
     if (!signer) throw invalid('--grant-file needs --key-file', 'name the file of the key that the grant is for')
     const fits = grant.grant.key === signer.address && grant.grant.token === network.contracts.lilyToken
-    if (!fits) throw invalid(`Granted to key: ${grant.grant.key}   Key of this server: ${signer.address}`, 'use the grant that the payer signed for this key and network')
+    if (!fits)
+      throw invalid(
+        `Granted to key: ${grant.grant.key}   Key of this server: ${signer.address}`,
+        'use the grant that the payer signed for this key and network',
+      )
   }
   return {
     network,
     stateDirectory: given['state-dir'],
-    policy: limitPolicy({ perJob: given['max-per-job'], perDay: given['max-per-day'], total: given['max-total'], ...(given['allow-module'] ? { modules: given['allow-module'] } : {}) }, grant),
+    policy: limitPolicy(
+      {
+        perJob: given['max-per-job'],
+        perDay: given['max-per-day'],
+        total: given['max-total'],
+        ...(given['allow-module'] ? { modules: given['allow-module'] } : {}),
+      },
+      grant,
+    ),
     port: given.port,
     logLevel: given['log-level'],
     ...(signer ? { signer } : {}),
@@ -153,7 +223,12 @@ function limitPolicy(policy: SpendingPolicy, grant: SignedGrant | undefined): Sp
   if (!grant) return policy
   const least = (a: bigint, b: bigint) => (a < b ? a : b)
   const { perJob, perDay, total } = grant.grant
-  return { ...policy, perJob: least(policy.perJob, perJob), perDay: least(policy.perDay, perDay), total: least(policy.total, total) }
+  return {
+    ...policy,
+    perJob: least(policy.perJob, perJob),
+    perDay: least(policy.perDay, perDay),
+    total: least(policy.total, total),
+  }
 }
 
 function readGrantFile(path: string): SignedGrant {
@@ -167,12 +242,17 @@ function readGrantFile(path: string): SignedGrant {
 }
 
 function invalid(fact: string, hint: string): LilypadError {
-  return new LilypadError('CONFIG_INVALID', 'The configuration of the MCP server is not valid.', { details: [fact], hint })
+  return new LilypadError('CONFIG_INVALID', 'The configuration of the MCP server is not valid.', {
+    details: [fact],
+    hint,
+  })
 }
 
 /** The text of `--help`. */
 export function helpText(): string {
-  const rows = Object.entries(settings).map(([name, { env, value, help }]) => `  --${`${name} <${value}>`.padEnd(24)} ${help}\n  ${''.padEnd(26)} ${env}`)
+  const rows = Object.entries(settings).map(
+    ([name, { env, value, help }]) => `  --${`${name} <${value}>`.padEnd(24)} ${help}\n  ${''.padEnd(26)} ${env}`,
+  )
   return `lilypad-mcp: an MCP server that finds, buys and verifies compute on a Lilypad network
 
 Usage

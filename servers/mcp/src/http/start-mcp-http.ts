@@ -1,5 +1,10 @@
 import { createServer } from 'node:http'
-import { localhostHostValidation, localhostOriginValidation, type NodeIncomingMessageLike, toNodeHandler } from '@modelcontextprotocol/node'
+import {
+  localhostHostValidation,
+  localhostOriginValidation,
+  type NodeIncomingMessageLike,
+  toNodeHandler,
+} from '@modelcontextprotocol/node'
 import { createMcpHandler } from '@modelcontextprotocol/server'
 import { createMcpApp } from '../app.ts'
 import type { McpConfig } from '../config/config.ts'
@@ -17,7 +22,10 @@ const closeMilliseconds = 2000
  * Serves `POST /mcp` and `GET /health` on 127.0.0.1, in both protocol eras. Requests that name another host or come
  * from a page of another origin are refused, so that web sites cannot reach it through the browser.
  */
-export async function startMcpHttp(config: McpConfig, logger: Logger = createLogger(config.logLevel)): Promise<McpHttp> {
+export async function startMcpHttp(
+  config: McpConfig,
+  logger: Logger = createLogger(config.logLevel),
+): Promise<McpHttp> {
   const app = createMcpApp(config, logger)
   const report = (error: Error) => logger.warn(failureFacts(error), 'request refused')
   const handler = createMcpHandler(() => app.createServer(), { onerror: report, maxRequestBodySize: maxBodyBytes })
@@ -37,7 +45,13 @@ export async function startMcpHttp(config: McpConfig, logger: Logger = createLog
     }
     const isHealth = path === '/health' && request.method === 'GET'
     response.writeHead(isHealth ? 200 : 404, { 'content-type': 'application/json' })
-    response.end(JSON.stringify(isHealth ? { status: 'ok', name: 'lilypad-mcp', version, mode: config.signer ? 'spending' : 'read-only' } : { error: 'not found' }))
+    response.end(
+      JSON.stringify(
+        isHealth
+          ? { status: 'ok', name: 'lilypad-mcp', version, mode: config.signer ? 'spending' : 'read-only' }
+          : { error: 'not found' },
+      ),
+    )
   })
   try {
     await new Promise<void>((resolve, reject) => {

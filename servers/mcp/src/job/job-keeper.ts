@@ -16,7 +16,10 @@ const graceMilliseconds = 700
 export class OrderPendingError extends LilypadError {
   override readonly name = 'OrderPendingError'
   constructor() {
-    super('TIMED_OUT', 'The order could not be stored in the time given.', { charged: 'unknown', hint: 'call lilypad_run_job again with the same quote_id; it is the same job' })
+    super('TIMED_OUT', 'The order could not be stored in the time given.', {
+      charged: 'unknown',
+      hint: 'call lilypad_run_job again with the same quote_id; it is the same job',
+    })
   }
 }
 
@@ -36,7 +39,8 @@ export type JobKeeper = {
 
 /** Whether nothing is left for the requester to do. */
 export function isDone(job: StoredJob): boolean {
-  if (job.state === 'declined' || job.state === 'expired' || job.state === 'refunded' || job.verified === false) return true
+  if (job.state === 'declined' || job.state === 'expired' || job.state === 'refunded' || job.verified === false)
+    return true
   if (job.acknowledgement) return job.acknowledgementSent
   return job.price !== null || (job.state === 'failed' && job.delivery === null)
 }
@@ -56,7 +60,10 @@ export function createJobKeeper(options: { readonly lilypad: Lilypad; readonly l
       try {
         const { job } = await lilypad.complete(orderHash, { timeoutSeconds: roundSeconds, signal: closing.signal })
         problems.delete(orderHash)
-        logger.info({ jobId: orderHash, module: job.module.name, price: job.price?.toString() }, 'job verified and acknowledged')
+        logger.info(
+          { jobId: orderHash, module: job.module.name, price: job.price?.toString() },
+          'job verified and acknowledged',
+        )
         return
       } catch (error) {
         if (closing.signal.aborted) return
@@ -107,13 +114,19 @@ export function createJobKeeper(options: { readonly lilypad: Lilypad; readonly l
       if (canSign && !isDone(job)) await within(follow(orderHash), graceMilliseconds, signal)
       return report(orderHash)
     }
-    const refresh = lilypad.getJob(orderHash).catch((error: unknown) => void problems.set(orderHash, toLilypadError(error)))
+    const refresh = lilypad
+      .getJob(orderHash)
+      .catch((error: unknown) => void problems.set(orderHash, toLilypadError(error)))
     if (isDone(job)) {
       await within(refresh, graceMilliseconds, signal)
       return report(orderHash)
     }
     const work = follow(orderHash)
-    await within(waitSeconds > 0 ? work : Promise.race([work, refresh]), Math.max(waitSeconds * 1000, graceMilliseconds), signal)
+    await within(
+      waitSeconds > 0 ? work : Promise.race([work, refresh]),
+      Math.max(waitSeconds * 1000, graceMilliseconds),
+      signal,
+    )
     return report(orderHash)
   }
 
@@ -130,7 +143,8 @@ export function createJobKeeper(options: { readonly lilypad: Lilypad; readonly l
         Math.max(waitSeconds * 1000, graceMilliseconds),
         signal,
       )
-      if (outcome && 'job' in outcome) return wait(outcome.job.orderHash, Math.max(0, waitSeconds - (Date.now() - startedAt) / 1000), signal)
+      if (outcome && 'job' in outcome)
+        return wait(outcome.job.orderHash, Math.max(0, waitSeconds - (Date.now() - startedAt) / 1000), signal)
       const stored = await findByQuote(quoteId)
       if (!outcome) {
         if (!stored) throw new OrderPendingError()
@@ -171,4 +185,3 @@ async function within<T>(work: Promise<T>, milliseconds: number, signal: AbortSi
     stop()
   }
 }
-

@@ -38,7 +38,8 @@ const logMilliseconds = 800
 export function paymentOf(job: StoredJob): Payment {
   if (job.state === 'settled') return 'settled'
   if (job.acknowledgement) return 'acknowledged'
-  const isFree = job.price === 0n || job.verified === false || ['declined', 'expired', 'failed', 'refunded'].includes(job.state)
+  const isFree =
+    job.price === 0n || job.verified === false || ['declined', 'expired', 'failed', 'refunded'].includes(job.state)
   return isFree ? 'none' : 'reserved'
 }
 
@@ -74,12 +75,20 @@ export async function toJobResult({ job, problem }: KeptJob, context: ToolContex
 function findStandingProblem(job: StoredJob): LilypadError | undefined {
   const { orderHash, delivery, state } = job
   if (state === 'declined' || state === 'expired') {
-    return new JobNotRunError({ code: state === 'declined' ? 'JOB_DECLINED' : 'JOB_EXPIRED', orderHash, reason: job.reason?.message ?? 'none' })
+    return new JobNotRunError({
+      code: state === 'declined' ? 'JOB_DECLINED' : 'JOB_EXPIRED',
+      orderHash,
+      reason: job.reason?.message ?? 'none',
+    })
   }
   if (job.verified === false) return new UnverifiedJobError(orderHash)
   if (delivery && delivery.receipt.status !== 0) {
     const { outcome } = delivery.manifest.predicate
-    return new JobFailedError({ orderHash, outcome: outcome.kind === 'exited' ? `exited with code ${outcome.code}` : outcome.kind, charged: 'none' })
+    return new JobFailedError({
+      orderHash,
+      outcome: outcome.kind === 'exited' ? `exited with code ${outcome.code}` : outcome.kind,
+      charged: 'none',
+    })
   }
   return undefined
 }
@@ -87,11 +96,15 @@ function findStandingProblem(job: StoredJob): LilypadError | undefined {
 function summarise(job: StoredJob, payment: Payment, problem: Problem | undefined): string {
   const { name } = job.module
   const price = withToken(job.price ?? 0n)
-  if (payment === 'settled') return `${name} is finished, verified and paid: ${price}. Read the files with lilypad_get_outputs.`
-  if (payment === 'acknowledged') return `${name} is finished and verified; ${price} is owed and will be settled on chain. Read the files with lilypad_get_outputs.`
-  if (payment === 'none') return `${name} gave no result (${problem?.code ?? job.state}). Nothing is charged. ${problem ? `Next: ${problem.fix}.` : ''}`.trimEnd()
+  if (payment === 'settled')
+    return `${name} is finished, verified and paid: ${price}. Read the files with lilypad_get_outputs.`
+  if (payment === 'acknowledged')
+    return `${name} is finished and verified; ${price} is owed and will be settled on chain. Read the files with lilypad_get_outputs.`
+  if (payment === 'none')
+    return `${name} gave no result (${problem?.code ?? job.state}). Nothing is charged. ${problem ? `Next: ${problem.fix}.` : ''}`.trimEnd()
   const held = `at most ${withToken(job.order.maxPrice)} is reserved`
-  if (problem) return `${name} is ${job.state}; ${held}. Something is in the way (${problem.code}) and is tried again by itself where that can help. Next: ${problem.fix}.`
+  if (problem)
+    return `${name} is ${job.state}; ${held}. Something is in the way (${problem.code}) and is tried again by itself where that can help. Next: ${problem.fix}.`
   return `${name} is ${job.state}; ${held}. It goes on by itself: call lilypad_get_job with this job_id and wait_s up to 50.`
 }
 
@@ -101,7 +114,8 @@ async function readLogTail(lilypad: Lilypad, orderHash: Bytes32): Promise<string
   let tail = ''
   try {
     for await (const event of lilypad.watchJob(orderHash, { signal: AbortSignal.timeout(logMilliseconds) })) {
-      if (event.type === 'log') tail = (tail + decoder.decode(Buffer.from(event.data, 'base64'))).slice(-logTailCharacters)
+      if (event.type === 'log')
+        tail = (tail + decoder.decode(Buffer.from(event.data, 'base64'))).slice(-logTailCharacters)
     }
   } catch {
     // A log is a help, not a result; what came so far is shown.
@@ -113,9 +127,13 @@ async function readLogTail(lilypad: Lilypad, orderHash: Bytes32): Promise<string
 export class UnverifiedJobError extends LilypadError {
   override readonly name = 'UnverifiedJobError'
   constructor(orderHash: string) {
-    super('VERIFICATION_FAILED', 'The delivery did not pass verification, so it was not acknowledged and is not paid.', {
-      details: [`Job: ${orderHash}`],
-      hint: 'lilypad_verify_job names the checks that failed',
-    })
+    super(
+      'VERIFICATION_FAILED',
+      'The delivery did not pass verification, so it was not acknowledged and is not paid.',
+      {
+        details: [`Job: ${orderHash}`],
+        hint: 'lilypad_verify_job names the checks that failed',
+      },
+    )
   }
 }

@@ -5,7 +5,14 @@ export type { Logger }
 
 /** JSON lines on stderr, since stdout carries protocol frames. */
 export function createLogger(level = 'info'): Logger {
-  return pino({ base: { service: 'mcp' }, level, redact: { paths: ['key', 'privateKey', '*.key', '*.privateKey'], censor: '[secret]' } }, destination({ fd: 2, sync: true }))
+  return pino(
+    {
+      base: { service: 'mcp' },
+      level,
+      redact: { paths: ['key', 'privateKey', '*.key', '*.privateKey'], censor: '[secret]' },
+    },
+    destination({ fd: 2, sync: true }),
+  )
 }
 
 /** The part of a failure that a log may show. */
@@ -15,6 +22,7 @@ export function failureFacts(error: unknown): { readonly code: string; readonly 
     const reason = cause instanceof Error ? ` (${cause.name}: ${cause.message.split('\n', 1)[0]?.slice(0, 300)})` : ''
     return { code: error.code, failure: `${error.shortMessage.slice(0, 300)}${reason}` }
   }
-  if (error instanceof Error) return { code: 'INTERNAL', failure: `${error.name}: ${error.message.split('\n', 1)[0]?.slice(0, 300)}` }
+  if (error instanceof Error)
+    return { code: 'INTERNAL', failure: `${error.name}: ${error.message.split('\n', 1)[0]?.slice(0, 300)}` }
   return { code: 'INTERNAL', failure: 'an unknown value was thrown' }
 }

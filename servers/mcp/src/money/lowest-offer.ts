@@ -3,7 +3,9 @@ import { formatAmount } from './token.ts'
 
 /** The cheapest offer for a job before metered units, in the network's token, as amounts a model reads. */
 export function lowestOffer({ offers }: ModuleListing, token: Address) {
-  const [offer] = offers.filter((candidate) => candidate.token === token).sort((a, b) => (a.pricePerJob < b.pricePerJob ? -1 : a.pricePerJob > b.pricePerJob ? 1 : 0))
+  const [offer] = offers
+    .filter((candidate) => candidate.token === token)
+    .sort((a, b) => (a.pricePerJob < b.pricePerJob ? -1 : a.pricePerJob > b.pricePerJob ? 1 : 0))
   if (!offer) return undefined
   return {
     price_per_job: formatAmount(offer.pricePerJob),

@@ -1,14 +1,16 @@
 /** Most bytes of an image that is shown to a model. */
 export const maxImageBytes = 256 * 1024
 
-const startsWith = (bytes: Uint8Array, ...start: readonly number[]) => start.every((byte, index) => bytes[index] === byte)
+const startsWith = (bytes: Uint8Array, ...start: readonly number[]) =>
+  start.every((byte, index) => bytes[index] === byte)
 
 /** Media type of an image by its first bytes, whatever its name says; undefined for anything else. */
 export function findImageType(bytes: Uint8Array): string | undefined {
   if (startsWith(bytes, 0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)) return 'image/png'
   if (startsWith(bytes, 0xff, 0xd8, 0xff)) return 'image/jpeg'
   if (startsWith(bytes, 0x47, 0x49, 0x46, 0x38)) return 'image/gif'
-  if (startsWith(bytes, 0x52, 0x49, 0x46, 0x46) && startsWith(bytes.slice(8), 0x57, 0x45, 0x42, 0x50)) return 'image/webp'
+  if (startsWith(bytes, 0x52, 0x49, 0x46, 0x46) && startsWith(bytes.slice(8), 0x57, 0x45, 0x42, 0x50))
+    return 'image/webp'
   return undefined
 }
 

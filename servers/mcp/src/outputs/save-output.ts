@@ -6,7 +6,9 @@ import { type Bytes32, isSafePath, LilypadError } from '@lilypad-agents/protocol
 export class OutputPathError extends LilypadError {
   override readonly name = 'OutputPathError'
   constructor() {
-    super('PATH_NOT_ALLOWED', 'The output cannot be saved under its name.', { hint: 'read it inline, or ask the user to look into the output folder' })
+    super('PATH_NOT_ALLOWED', 'The output cannot be saved under its name.', {
+      hint: 'read it inline, or ask the user to look into the output folder',
+    })
   }
 }
 

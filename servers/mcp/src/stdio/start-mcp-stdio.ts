@@ -4,9 +4,14 @@ import type { McpConfig } from '../config/config.ts'
 import { createLogger, failureFacts, type Logger } from '../log/logger.ts'
 
 /** Speaks MCP on this process's stdin and stdout, in the era in which the client opens. */
-export function startMcpStdio(config: McpConfig, logger: Logger = createLogger(config.logLevel)): { close(): Promise<void> } {
+export function startMcpStdio(
+  config: McpConfig,
+  logger: Logger = createLogger(config.logLevel),
+): { close(): Promise<void> } {
   const app = createMcpApp(config, logger)
-  const connection = serveStdio(() => app.createServer(), { onerror: (error) => logger.warn(failureFacts(error), 'message refused') })
+  const connection = serveStdio(() => app.createServer(), {
+    onerror: (error) => logger.warn(failureFacts(error), 'message refused'),
+  })
   return {
     async close() {
       await connection.close()

@@ -1,6 +1,6 @@
-// Control, format (zero width, direction), line and paragraph separators, private use and lone surrogates, and tag characters:
-// nothing a reader would not see may reach a model. Tabs and line feeds stay.
-const invisible = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\u{e0000}-\u{e0fff}]/gu
+// Control, format (zero width, direction), line and paragraph separators, private use, lone surrogates and everything that
+// is ignored in display, such as tag characters: what a reader would not see may not reach a model. Tabs and line feeds stay.
+const invisible = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\p{DI}\u2800]/gu
 
 /** Another party's text as a model may see it: without invisible characters, and cut. */
 export function cleanText(text: string, length: number): string {
@@ -19,7 +19,11 @@ export function cleanLine(text: string, length: number): string {
 }
 
 /** JSON of another party with every text in it cleaned and cut, and lists and objects kept short. */
-export function cleanJson(value: unknown, limits: { readonly text: number; readonly items: number }, depth = 6): unknown {
+export function cleanJson(
+  value: unknown,
+  limits: { readonly text: number; readonly items: number },
+  depth = 6,
+): unknown {
   if (typeof value === 'string') return cleanText(value, limits.text)
   if (typeof value === 'bigint') return value.toString()
   if (typeof value !== 'object' || value === null) return value

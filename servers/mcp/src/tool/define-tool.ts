@@ -7,7 +7,12 @@ import { tellProblem } from './problem.ts'
 import type { ToolContext } from './tool-context.ts'
 
 /** Every hint of the protocol, said explicitly: a missing one counts as the worst case. */
-export type ToolHints = { readonly readOnlyHint: boolean; readonly destructiveHint: boolean; readonly idempotentHint: boolean; readonly openWorldHint: boolean }
+export type ToolHints = {
+  readonly readOnlyHint: boolean
+  readonly destructiveHint: boolean
+  readonly idempotentHint: boolean
+  readonly openWorldHint: boolean
+}
 
 /** An image for the model to see, beside the result. */
 export type ToolImage = { readonly bytes: Uint8Array; readonly mediaType: string }
@@ -23,7 +28,10 @@ export type ToolOptions<I extends z.ZodObject, O extends z.ZodObject> = {
   readonly annotations: ToolHints | ((config: McpConfig) => ToolHints)
   /** Left out of the list when there is no key. */
   readonly needsKey?: boolean
-  handle(input: z.output<I>, context: ToolContext): Promise<{ readonly result: z.input<O>; readonly images?: readonly ToolImage[] }>
+  handle(
+    input: z.output<I>,
+    context: ToolContext,
+  ): Promise<{ readonly result: z.input<O>; readonly images?: readonly ToolImage[] }>
 }
 
 /** A tool with its types closed over, ready to be listed and called. */
@@ -57,7 +65,11 @@ export function defineTool<I extends z.ZodObject, O extends z.ZodObject>(options
           structuredContent,
           content: [
             { type: 'text', text: JSON.stringify(structuredContent) },
-            ...images.map(({ bytes, mediaType }) => ({ type: 'image' as const, data: Buffer.from(bytes).toString('base64'), mimeType: mediaType })),
+            ...images.map(({ bytes, mediaType }) => ({
+              type: 'image' as const,
+              data: Buffer.from(bytes).toString('base64'),
+              mimeType: mediaType,
+            })),
           ],
         }
       } catch (error) {
@@ -70,7 +82,7 @@ export function defineTool<I extends z.ZodObject, O extends z.ZodObject>(options
 function toErrorResult(error: unknown, tool: string, { logger }: ToolContext): CallToolResult {
   const { problem, untrusted } = tellProblem(error, logger)
   logger.debug({ tool, code: problem.code }, 'tool refused')
-  const structuredContent = { error: problem, ...(untrusted ? { untrusted } : {}) }
+  const structuredContent = { error: { ...problem, ...(untrusted ? { untrusted } : {}) } }
   return { isError: true, structuredContent, content: [{ type: 'text', text: JSON.stringify(structuredContent) }] }
 }
 
@@ -92,21 +104,48 @@ function readArguments(input: z.ZodObject, given: unknown): unknown {
   )
 }
 
-/** JSON Schema of a tool's data, without what costs a model tokens and tells it nothing. */
+/**
+ * JSON Schema of a tool's data. Some clients check errors against the output schema too, so it allows them: `error`
+ * instead of the rest.
+ */
 function toWireSchema(schema: z.ZodObject, io: 'input' | 'output'): WireTool['inputSchema'] {
-  const { $schema, ...json } = z.toJSONSchema(schema, {
-    io,
-    override({ jsonSchema }) {
-      if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum
-      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum
-      if (io === 'output') {
-        delete jsonSchema.additionalProperties
-        delete jsonSchema.pattern
-        delete jsonSchema.propertyNames
-      }
-    },
-  })
+  const { $schema, required, ...json } = toPortable(z.toJSONSchema(schema, { io }), io) as z.core.JSONSchema.JSONSchema
   // The root of an object schema is an object schema; its type says so.
-  return { ...json, type: 'object' } as WireTool['inputSchema']
+  if (io === 'input') return { ...json, ...(required ? { required } : {}), type: 'object' } as WireTool['inputSchema']
+  const properties = { ...json.properties, error: { type: 'object', description: 'on isError, instead of the rest' } }
+  return { ...json, type: 'object', properties } as WireTool['inputSchema']
 }
 
+const dropped = {
+  input: new Set(['propertyNames']),
+  output: new Set(['additionalProperties', 'pattern', 'propertyNames']),
+}
+
+/** A schema in forms that every client reads, without what costs a model tokens and tells it nothing. */
+function toPortable(value: unknown, io: 'input' | 'output'): unknown {
+  if (Array.isArray(value)) return value.map((item) => toPortable(item, io))
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([keyword, item]): [string, unknown][] => {
+      if (dropped[io].has(keyword)) return []
+      if (keyword === 'properties')
+        return [
+          [
+            keyword,
+            Object.fromEntries(Object.entries(Object(item)).map(([name, schema]) => [name, toPortable(schema, io)])),
+          ],
+        ]
+      if (keyword === 'minimum' && item === Number.MIN_SAFE_INTEGER) return []
+      if (keyword === 'maximum' && item === Number.MAX_SAFE_INTEGER) return []
+      if (keyword === 'type' && Array.isArray(item)) return [['anyOf', item.map((type) => ({ type }))]]
+      if (
+        keyword === 'additionalProperties' &&
+        typeof item === 'object' &&
+        item !== null &&
+        Object.keys(item).length === 0
+      )
+        return [[keyword, true]]
+      return [[keyword, toPortable(item, io)]]
+    }),
+  )
+}

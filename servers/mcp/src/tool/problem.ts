@@ -18,11 +18,14 @@ const fixes: { readonly [code in ErrorCode]?: string } = {
   OVER_TOTAL_LIMIT: 'ask the user to restart this server with a higher --max-total',
   MODULE_NOT_ALLOWED: 'use a module that lilypad_get_wallet lists as allowed, or ask the user to add --allow-module',
   PRICE_OVER_CAP: 'raise max_price, or choose another module',
-  INSUFFICIENT_BALANCE: 'ask the user to deposit LILY for the payer that lilypad_get_wallet shows, then run the quote again or ask for a new one',
+  INSUFFICIENT_BALANCE:
+    'ask the user to deposit LILY for the payer that lilypad_get_wallet shows, then run the quote again or ask for a new one',
   GRANT_INVALID: 'ask the user to renew the grant of this server (--grant-file)',
   READ_ONLY: 'ask the user to start this server with --key-file; without a key it only reads',
-  SOLVER_UNREACHABLE: 'try again in a few seconds (repeating cannot pay twice); if it stays, ask the user whether the network runs',
-  RPC_UNREACHABLE: 'try again in a few seconds; if it stays, ask the user to check the RPC endpoint of the network file',
+  SOLVER_UNREACHABLE:
+    'try again in a few seconds (repeating cannot pay twice); if it stays, ask the user whether the network runs',
+  RPC_UNREACHABLE:
+    'try again in a few seconds; if it stays, ask the user to check the RPC endpoint of the network file',
   WRONG_CHAIN: 'ask the user to correct the network file; nothing can be ordered until then',
   NO_PROVIDER_AVAILABLE: 'try again in a minute, or choose another module',
   JOB_DECLINED: 'ask for a new quote; nothing is paid for this job',
@@ -34,14 +37,29 @@ const fixes: { readonly [code in ErrorCode]?: string } = {
 }
 
 /** Codes whose facts quote another party, whoever composed the error. */
-const quoting: ReadonlySet<ErrorCode> = new Set(['JOB_DECLINED', 'JOB_EXPIRED', 'VERIFICATION_FAILED', 'CONTRACT_REVERTED'])
+const quoting: ReadonlySet<ErrorCode> = new Set([
+  'JOB_DECLINED',
+  'JOB_EXPIRED',
+  'VERIFICATION_FAILED',
+  'CONTRACT_REVERTED',
+])
 
 /** An error as a model sees it. */
-export const Problem = z.object({ code: z.string(), message: z.string(), charged: z.string(), retryable: z.boolean(), fix: z.string(), docs: z.string() })
+export const Problem = z.object({
+  code: z.string(),
+  message: z.string(),
+  charged: z.string(),
+  retryable: z.boolean(),
+  fix: z.string(),
+  docs: z.string(),
+})
 export type Problem = z.output<typeof Problem>
 
 /** A problem, with what another party said about it kept apart. */
-export type ToldProblem = { readonly problem: Problem; readonly untrusted: { readonly details: readonly string[] } | undefined }
+export type ToldProblem = {
+  readonly problem: Problem
+  readonly untrusted: { readonly details: readonly string[] } | undefined
+}
 
 /**
  * Tells an error to a model: our words as the message, the words of others apart, what to do in terms of the tools.
@@ -54,17 +72,40 @@ export function tellProblem(error: unknown, logger: Logger): ToldProblem {
     const reference = crypto.randomUUID()
     logger.error({ reference, ...failureFacts(failure) }, 'internal error')
     const message = `Something went wrong inside this server. Reference: ${reference}`
-    return { problem: { code, message, charged, retryable, fix: 'tell the user the reference; the log of this server says more', docs: docsPath }, untrusted: undefined }
+    return {
+      problem: {
+        code,
+        message,
+        charged,
+        retryable,
+        fix: 'tell the user the reference; the log of this server says more',
+        docs: docsPath,
+      },
+      untrusted: undefined,
+    }
   }
   const fix = fixes[code] ?? (isOurs(failure) && hint ? hint : 'tell the user; nothing more can be done from here')
   const facts = failure.details.slice(0, 10).map((detail) => cleanLine(detail, 300))
   if (isOurs(failure)) {
     const isQuoting = quoting.has(code)
     const message = cleanText([failure.shortMessage, ...(isQuoting ? [] : facts)].join('\n'), 2000)
-    return { problem: { code, message, charged, retryable, fix, docs: docsPath }, untrusted: isQuoting && facts.length > 0 ? { details: facts } : undefined }
+    return {
+      problem: { code, message, charged, retryable, fix, docs: docsPath },
+      untrusted: isQuoting && facts.length > 0 ? { details: facts } : undefined,
+    }
   }
   const details = [cleanLine(failure.shortMessage, 300), ...facts]
-  return { problem: { code, message: `The call was refused with ${code}; the words of the one that refused are under untrusted.`, charged, retryable, fix, docs: docsPath }, untrusted: { details } }
+  return {
+    problem: {
+      code,
+      message: `The call was refused with ${code}; the words of the one that refused are under untrusted.`,
+      charged,
+      retryable,
+      fix,
+      docs: docsPath,
+    },
+    untrusted: { details },
+  }
 }
 
 // An error of a class of its own was composed in this process; one that came over the wire has only the base class.

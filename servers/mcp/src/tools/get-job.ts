@@ -8,7 +8,8 @@ import { waitSeconds } from './wait-seconds.ts'
 export const getJob = defineTool({
   name: 'lilypad_get_job',
   title: 'Get job',
-  description: 'Read the state of a job, waiting up to wait_s for its end. Call again while done is false; the job goes on meanwhile. Free.',
+  description:
+    'Read the state of a job, waiting up to wait_s for its end. Call again while done is false; the job goes on meanwhile. Free.',
   input: z.strictObject({ job_id: Handle, wait_s: waitSeconds(0) }),
   output: JobResult,
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },

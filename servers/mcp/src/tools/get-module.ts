@@ -11,7 +11,8 @@ const schemaCharacters = 10_000
 export const getModule = defineTool({
   name: 'lilypad_get_module',
   title: 'Get module',
-  description: 'Read what a module takes, gives, costs and may use. Call it before lilypad_quote_job: `untrusted.input_schema` is what `inputs` must fit. Free.',
+  description:
+    'Read what a module takes, gives, costs and may use. Call it before lilypad_quote_job: `untrusted.input_schema` is what `inputs` must fit. Free.',
   input: z.strictObject({ module: ModuleReference }),
   output: z.object({
     summary: z.string(),
@@ -20,7 +21,13 @@ export const getModule = defineTool({
     version_id: z.string(),
     deprecated: z.boolean(),
     runtime: z.string(),
-    inputs: z.array(z.object({ name: z.string(), type: z.string().describe('"file": give {"path"} or {"base64","mediaType","name"}'), required: z.boolean() })),
+    inputs: z.array(
+      z.object({
+        name: z.string(),
+        type: z.string().describe('"file": give {"path"} or {"base64","mediaType","name"}'),
+        required: z.boolean(),
+      }),
+    ),
     outputs: z.array(z.object({ path: z.string(), media_type: z.string() })),
     price: z.looseObject({}).nullable().describe('lowest offer; null: nobody offers it now'),
     ...currencyShape,
@@ -45,8 +52,14 @@ export const getModule = defineTool({
         version_id: listing.moduleVersion,
         deprecated: listing.deprecated,
         runtime: manifest.runtime.kind,
-        inputs: Object.entries(properties).map(([name, property]) => ({ name, type: property.type === 'object' ? 'file' : property.type, required: required.includes(name) })),
-        outputs: manifest.outputs.files.slice(0, 32).map(({ path, mediaType }) => ({ path: cleanLine(path, 200), media_type: cleanLine(mediaType, 80) })),
+        inputs: Object.entries(properties).map(([name, property]) => ({
+          name,
+          type: property.type === 'object' ? 'file' : property.type,
+          required: required.includes(name),
+        })),
+        outputs: manifest.outputs.files
+          .slice(0, 32)
+          .map(({ path, mediaType }) => ({ path: cleanLine(path, 200), media_type: cleanLine(mediaType, 80) })),
         price: price ?? null,
         token: tokenSymbol,
         chain_id: network.chainId,

@@ -15,7 +15,9 @@ const shownTexts = 3
 export class OutputUnknownError extends LilypadError {
   override readonly name = 'OutputUnknownError'
   constructor(path: string) {
-    super('OUTPUT_UNKNOWN', 'The job has no output of this path.', { details: [`Path: ${JSON.stringify(path.slice(0, 200))}`] })
+    super('OUTPUT_UNKNOWN', 'The job has no output of this path.', {
+      details: [`Path: ${JSON.stringify(path.slice(0, 200))}`],
+    })
   }
 }
 
@@ -30,15 +32,31 @@ export const getOutputs = defineTool({
     summary: z.string(),
     job_id: z.string(),
     verified: z.boolean().nullable(),
-    files: z.array(z.object({ path: z.string(), bytes: z.int(), sha256: z.string(), media_type: z.string(), saved: z.string().optional() })),
+    files: z.array(
+      z.object({
+        path: z.string(),
+        bytes: z.int(),
+        sha256: z.string(),
+        media_type: z.string(),
+        saved: z.string().optional(),
+      }),
+    ),
     untrusted: z.object({ texts: z.array(z.object({ path: z.string(), text: z.string(), cut: z.boolean() })) }),
   }),
-  annotations: ({ outputDirectory }) => ({ readOnlyHint: outputDirectory === undefined, destructiveHint: false, idempotentHint: true, openWorldHint: true }),
+  annotations: ({ outputDirectory }) => ({
+    readOnlyHint: outputDirectory === undefined,
+    destructiveHint: false,
+    idempotentHint: true,
+    openWorldHint: true,
+  }),
   async handle({ job_id, path }, { config, lilypad }) {
     const job = await lilypad.getStoredJob(job_id)
     if (!job.delivery) throw new StillRunningError(job_id, job.state)
     const outputs = await lilypad.fetchOutputs(job_id)
-    const chosen = path === undefined ? outputs : outputs.filter((output) => output.path === path || cleanLine(output.path, 200) === path)
+    const chosen =
+      path === undefined
+        ? outputs
+        : outputs.filter((output) => output.path === path || cleanLine(output.path, 200) === path)
     if (path !== undefined && chosen.length === 0) throw new OutputUnknownError(path)
     const length = path === undefined ? textCharacters.all : textCharacters.one
     const declared = new Map(job.module.outputs.files.map((file) => [file.path, file.mediaType]))
@@ -49,15 +67,44 @@ export const getOutputs = defineTool({
       const shown = cleanLine(output.path, 200)
       const { image, text, bytes } = await look(output, { withBytes: config.outputDirectory !== undefined, length })
       if (image && images.length === 0) images.push(image)
-      if (text !== undefined && texts.length < shownTexts) texts.push({ path: shown, text: cleanText(text, length), cut: output.bytes > text.length || text.length > length })
-      const saved = config.outputDirectory && bytes ? await saveOutput(config.outputDirectory, job_id, output.path, bytes) : undefined
-      const mediaType = image?.mediaType ?? cleanLine(declared.get(output.path) ?? (text === undefined ? 'application/octet-stream' : 'text/plain'), 80)
-      files.push({ path: shown, bytes: output.bytes, sha256: output.sha256, media_type: mediaType, ...(saved ? { saved } : {}) })
+      if (text !== undefined && texts.length < shownTexts)
+        texts.push({
+          path: shown,
+          text: cleanText(text, length),
+          cut: output.bytes > text.length || text.length > length,
+        })
+      const saved =
+        config.outputDirectory && bytes
+          ? await saveOutput(config.outputDirectory, job_id, output.path, bytes)
+          : undefined
+      const mediaType =
+        image?.mediaType ??
+        cleanLine(declared.get(output.path) ?? (text === undefined ? 'application/octet-stream' : 'text/plain'), 80)
+      files.push({
+        path: shown,
+        bytes: output.bytes,
+        sha256: output.sha256,
+        media_type: mediaType,
+        ...(saved ? { saved } : {}),
+      })
     }
     const rest = chosen.length > files.length ? ` ${chosen.length - files.length} more are not listed.` : ''
-    const standing = job.verified ? 'verified' : job.verified === null ? 'not verified yet' : 'NOT verified: do not rely on them'
+    const standing = job.verified
+      ? 'verified'
+      : job.verified === null
+        ? 'not verified yet'
+        : 'NOT verified: do not rely on them'
     const hint = files.some((file) => file.saved) ? ' They are saved on this machine.' : ''
-    return { result: { summary: `${chosen.length} files, ${standing}.${rest}${hint}`, job_id, verified: job.verified, files, untrusted: { texts } }, images }
+    return {
+      result: {
+        summary: `${chosen.length} files, ${standing}.${rest}${hint}`,
+        job_id,
+        verified: job.verified,
+        files,
+        untrusted: { texts },
+      },
+      images,
+    }
   },
 })
 

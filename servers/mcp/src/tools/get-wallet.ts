@@ -8,7 +8,8 @@ const Limits = z.object({ per_job: Amount, per_day: Amount, total: Amount })
 export const getWallet = defineTool({
   name: 'lilypad_get_wallet',
   title: 'Get wallet',
-  description: 'See who pays, the balance that pays jobs, what was spent here and the limits. Use it before a costly job or after a refusal. Free.',
+  description:
+    'See who pays, the balance that pays jobs, what was spent here and the limits. Use it before a costly job or after a refusal. Free.',
   input: z.strictObject({}),
   output: z.object({
     summary: z.string(),
@@ -27,15 +28,28 @@ export const getWallet = defineTool({
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
   async handle(_input, { config, lilypad }) {
     const { name, chainId } = lilypad.network
-    const common = { network: name, token: tokenSymbol, chain_id: chainId, allowed_modules: config.policy.modules ? [...config.policy.modules] : null }
+    const common = {
+      network: name,
+      token: tokenSymbol,
+      chain_id: chainId,
+      allowed_modules: config.policy.modules ? [...config.policy.modules] : null,
+    }
     if (!config.signer) {
-      return { result: { summary: 'Read-only: this server has no key, so it cannot spend. The user can start it with --key-file.', mode: 'read-only' as const, ...common } }
+      return {
+        result: {
+          summary: 'Read-only: this server has no key, so it cannot spend. The user can start it with --key-file.',
+          mode: 'read-only' as const,
+          ...common,
+        },
+      }
     }
     const { payer, key, balance, pendingWithdrawal, tokenBalance, spent, policy } = await lilypad.getWallet()
-    const left = policy.perDay - spent.day < policy.total - spent.total ? policy.perDay - spent.day : policy.total - spent.total
+    const left = { today: policy.perDay - spent.day, ever: policy.total - spent.total }
+    const isDayTighter = left.today < left.ever
+    const available = isDayTighter ? left.today : left.ever
     return {
       result: {
-        summary: `${withToken(balance)} in the vault; ${withToken(spent.day)} spent or reserved in 24 hours; ${withToken(left < 0n ? 0n : left)} may still be spent now, at most ${withToken(policy.perJob)} per job.`,
+        summary: `${withToken(balance)} in the vault; ${withToken(spent.day)} spent or reserved in 24 hours; ${withToken(available < 0n ? 0n : available)} may still be spent now, at most ${withToken(policy.perJob)} per job.`,
         mode: 'spending' as const,
         ...common,
         payer,
@@ -44,7 +58,11 @@ export const getWallet = defineTool({
         pending_withdrawal: formatAmount(pendingWithdrawal),
         token_balance: formatAmount(tokenBalance),
         spent: { last_24h: formatAmount(spent.day), total: formatAmount(spent.total) },
-        limits: { per_job: formatAmount(policy.perJob), per_day: formatAmount(policy.perDay), total: formatAmount(policy.total) },
+        limits: {
+          per_job: formatAmount(policy.perJob),
+          per_day: formatAmount(policy.perDay),
+          total: formatAmount(policy.total),
+        },
       },
     }
   },

@@ -10,4 +10,14 @@ import { searchModules } from './search-modules.ts'
 import { verifyJob } from './verify-job.ts'
 
 /** Every tool, in the order of use. The order is part of clients' prompt caches. */
-export const tools: readonly Tool[] = [searchModules, getModule, quoteJob, runJob, getJob, getOutputs, verifyJob, getWallet, listJobs]
+export const tools: readonly Tool[] = [
+  searchModules,
+  getModule,
+  quoteJob,
+  runJob,
+  getJob,
+  getOutputs,
+  verifyJob,
+  getWallet,
+  listJobs,
+]

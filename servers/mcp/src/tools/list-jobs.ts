@@ -11,7 +11,16 @@ export const listJobs = defineTool({
   input: z.strictObject({ limit: z.int().min(1).max(50).default(10) }),
   output: z.object({
     summary: z.string(),
-    jobs: z.array(z.object({ job_id: z.string(), module: z.string(), state: z.string(), payment: z.enum(payments), charged: Amount, ordered_at: z.string() })),
+    jobs: z.array(
+      z.object({
+        job_id: z.string(),
+        module: z.string(),
+        state: z.string(),
+        payment: z.enum(payments),
+        charged: Amount,
+        ordered_at: z.string(),
+      }),
+    ),
     ...currencyShape,
   }),
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },

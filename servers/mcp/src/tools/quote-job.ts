@@ -42,11 +42,18 @@ export const quoteJob = defineTool({
   async handle({ module, inputs: given, max_price }, context) {
     const { config, lilypad, logger } = context
     const { inputs, files } = await resolveInputs(given, config.inputDirectory)
-    const stored = await lilypad.quote({ module, inputs, files, ...(max_price === undefined ? {} : { maxPrice: parseTokenAmount(max_price) }) })
+    const stored = await lilypad.quote({
+      module,
+      inputs,
+      files,
+      ...(max_price === undefined ? {} : { maxPrice: parseTokenAmount(max_price) }),
+    })
     const { quote } = stored
     const refused = await findRefusal(stored, context)
     const refusal = refused && tellProblem(refused, logger).problem
-    const next = refusal ? `It cannot be run here (${refusal.code}): ${refusal.fix}.` : 'Next: lilypad_run_job with this quote_id.'
+    const next = refusal
+      ? `It cannot be run here (${refusal.code}): ${refusal.fix}.`
+      : 'Next: lilypad_run_job with this quote_id.'
     return {
       result: {
         summary: `${quote.module} costs at most ${withToken(quote.maxPrice)}, about ${withToken(quote.expectedPrice)} expected. ${next}`,
@@ -68,14 +75,23 @@ export const quoteJob = defineTool({
 })
 
 /** Why an order for this quote would not be signed now. Signing checks again; this only saves a call. */
-async function findRefusal({ quote, module }: StoredQuote, { lilypad }: ToolContext): Promise<LilypadError | undefined> {
+async function findRefusal(
+  { quote, module }: StoredQuote,
+  { lilypad }: ToolContext,
+): Promise<LilypadError | undefined> {
   const { policy } = lilypad
   if (!policy) return new ReadOnlyError()
   const jobs = await lilypad.listJobs()
   try {
     assertWithinPolicy({
       policy,
-      ledger: jobs.map(({ order, price, state, orderedAt }) => ({ maxPrice: order.maxPrice, price, state, orderedAt, deliverBy: order.deliverBy })),
+      ledger: jobs.map(({ order, price, state, orderedAt }) => ({
+        maxPrice: order.maxPrice,
+        price,
+        state,
+        orderedAt,
+        deliverBy: order.deliverBy,
+      })),
       maxPrice: quote.maxPrice,
       module: module.name,
       nowSeconds: Math.floor(Date.now() / 1000),

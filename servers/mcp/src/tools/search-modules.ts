@@ -8,7 +8,8 @@ import { defineTool } from '../tool/define-tool.ts'
 export const searchModules = defineTool({
   name: 'lilypad_search_modules',
   title: 'Search modules',
-  description: 'Find programs that can be run on the network, newest version each, with the lowest price asked now. Start here. Free.',
+  description:
+    'Find programs that can be run on the network, newest version each, with the lowest price asked now. Start here. Free.',
   input: z.strictObject({
     query: z.string().max(200).optional().describe('words; leave out to list all'),
     limit: z.int().min(1).max(25).default(8),
@@ -31,7 +32,11 @@ export const searchModules = defineTool({
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
   async handle({ query, limit, cursor }, { lilypad }) {
     const { network } = lilypad
-    const { modules, nextCursor } = await lilypad.searchModules({ limit, ...(query ? { query } : {}), ...(cursor ? { cursor } : {}) })
+    const { modules, nextCursor } = await lilypad.searchModules({
+      limit,
+      ...(query ? { query } : {}),
+      ...(cursor ? { cursor } : {}),
+    })
     const found = modules.slice(0, limit).map((listing) => ({
       module: listing.name,
       version: cleanLine(listing.manifest.version, 64),
@@ -40,7 +45,16 @@ export const searchModules = defineTool({
       untrusted: { title: cleanLine(listing.manifest.title, 120), summary: cleanLine(listing.manifest.summary, 280) },
     }))
     const more = nextCursor ? ' There are more: pass next_cursor as cursor.' : ''
-    const next = found.length > 0 ? 'Read one with lilypad_get_module before quoting.' : 'Try other words, or none to list all.'
-    return { result: { summary: `${found.length} modules found. ${next}${more}`, modules: found, next_cursor: nextCursor, token: tokenSymbol, chain_id: network.chainId } }
+    const next =
+      found.length > 0 ? 'Read one with lilypad_get_module before quoting.' : 'Try other words, or none to list all.'
+    return {
+      result: {
+        summary: `${found.length} modules found. ${next}${more}`,
+        modules: found,
+        next_cursor: nextCursor,
+        token: tokenSymbol,
+        chain_id: network.chainId,
+      },
+    }
   },
 })

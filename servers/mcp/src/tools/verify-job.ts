@@ -18,7 +18,8 @@ const meanings: { readonly [verdict in (typeof verdicts)[number]]: string } = {
 export const verifyJob = defineTool({
   name: 'lilypad_verify_job',
   title: 'Verify job',
-  description: 'Check a delivered job: signatures, digest of every file, module, price, and its settlement on chain. Use it before relying on a result that matters. Free.',
+  description:
+    'Check a delivered job: signatures, digest of every file, module, price, and its settlement on chain. Use it before relying on a result that matters. Free.',
   input: z.strictObject({ job_id: Handle }),
   output: z.object({
     summary: z.string(),
@@ -32,20 +33,37 @@ export const verifyJob = defineTool({
     const { checks: onChain, isReached } = await checkChain(job_id, context)
     const checks = [...offline.checks, ...onChain]
     const failed = checks.filter(({ ok }) => !ok)
-    const isOnlyUnsettled = failed.every(({ name, evidence }) => name === 'chain.settled' && evidence === 'not settled yet')
-    const verdict: (typeof verdicts)[number] = !offline.ok ? 'mismatch' : !isReached ? 'unverifiable' : failed.length === 0 ? 'verified' : isOnlyUnsettled ? 'unsettled' : 'mismatch'
+    const isOnlyUnsettled = failed.every(
+      ({ name, evidence }) => name === 'chain.settled' && evidence === 'not settled yet',
+    )
+    const verdict: (typeof verdicts)[number] = !offline.ok
+      ? 'mismatch'
+      : !isReached
+        ? 'unverifiable'
+        : failed.length === 0
+          ? 'verified'
+          : isOnlyUnsettled
+            ? 'unsettled'
+            : 'mismatch'
     return {
       result: {
         summary: `${meanings[verdict]} ${checks.length - failed.length} of ${checks.length} checks hold.`,
         job_id,
         verdict,
-        checks: checks.slice(0, 80).map(({ name, ok, evidence }) => ({ name: cleanLine(name, 100), ok, evidence: cleanLine(evidence, ok ? 160 : 300) })),
+        checks: checks.slice(0, 80).map(({ name, ok, evidence }) => ({
+          name: cleanLine(name, 100),
+          ok,
+          evidence: cleanLine(evidence, ok ? 160 : 300),
+        })),
       },
     }
   },
 })
 
-async function checkChain(jobId: `0x${string}`, { lilypad }: ToolContext): Promise<{ readonly checks: readonly Check[]; readonly isReached: boolean }> {
+async function checkChain(
+  jobId: `0x${string}`,
+  { lilypad }: ToolContext,
+): Promise<{ readonly checks: readonly Check[]; readonly isReached: boolean }> {
   try {
     const { checks } = await verifySettlement(lilypad.client, await lilypad.exportBundle(jobId))
     return { checks, isReached: true }

@@ -1,0 +1,147 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createSigner, LilypadError, SignedGrant, sessionGrantType, zeroBytes32 } from '@lilypad-agents/protocol'
+import { afterAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { helpText, type McpConfig, readCommand } from './config.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'lilypad-mcp-config-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const lily = 10n ** 18n
+const key = `0x${'ab'.repeat(32)}` as const
+const token = `0x${'3'.repeat(40)}` as const
+const file = (name: string, text: string, mode = 0o600) => {
+  const path = join(folder, name)
+  writeFileSync(path, text, { mode })
+  chmodSync(path, mode)
+  return path
+}
+const network = file(
+  'network.json',
+  JSON.stringify({
+    name: 'local',
+    chainId: 31_337,
+    rpcUrl: 'http://127.0.0.1:1',
+    solverUrl: 'http://127.0.0.1:2',
+    contracts: { jobVault: `0x${'1'.repeat(40)}`, moduleRegistry: `0x${'2'.repeat(40)}`, lilyToken: token },
+  }),
+)
+const keyFile = file('key', `${key}\n`)
+
+const read = (args: readonly string[], env: Record<string, string> = {}): McpConfig => {
+  const command = readCommand({ args: ['--network', network, ...args], env })
+  if (!('config' in command)) throw new Error('expected a configuration')
+  return command.config
+}
+const refusal = (args: readonly string[], env: Record<string, string> = {}): string => {
+  try {
+    read(args, env)
+  } catch (error) {
+    if (LilypadError.is(error)) return `${error.code}: ${error.details.join('; ')}`
+    throw error
+  }
+  return 'accepted'
+}
+
+describe('spending limits', () => {
+  test('are small unless they are set', () => {
+    expect(read([]).policy).toEqual({ perJob: lily, perDay: 10n * lily, total: 100n * lily })
+  })
+
+  test.each([
+    ['0', 0n],
+    ['0.5', lily / 2n],
+    ['1', lily],
+    ['0.000000000000000001', 1n],
+    ['123456789.000000000000000001', 123_456_789n * lily + 1n],
+    ['0.1', 100_000_000_000_000_000n],
+    ['0.30000000000000004', 300_000_000_000_000_040n],
+  ])('%s LILY is read exactly', (text, amount) => expect(read(['--max-per-job', text]).policy.perJob).toBe(amount))
+
+  test.each(['', '-1', '1e18', '0x10', '1,5', '.5', '1.', 'Infinity', '0.0000000000000000001', '1 000', '١'])(
+    '%j is refused',
+    (text) => expect(refusal([`--max-per-day=${text}`])).toContain('--max-per-day'),
+  )
+
+  test('a flag wins over its variable', () => {
+    const env = { LILYPAD_MAX_PER_JOB: '3', LILYPAD_MAX_TOTAL: '7', LILYPAD_ALLOW_MODULES: 'tts, ocr' }
+    const { policy } = read(['--max-per-job', '2'], env)
+    expect(policy).toEqual({ perJob: 2n * lily, perDay: 10n * lily, total: 7n * lily, modules: ['tts', 'ocr'] })
+    expect(read(['--allow-module', 'tts', '--allow-module', 'echo'], env).policy.modules).toEqual(['tts', 'echo'])
+  })
+
+  test('a grant bounds them from above', () => {
+    const payer = createSigner(`0x${'cd'.repeat(32)}`)
+    const grant = {
+      payer: payer.address,
+      key: createSigner(key).address,
+      token,
+      perJob: lily / 4n,
+      perDay: 50n * lily,
+      total: 60n * lily,
+      validUntil: 4_000_000_000,
+      providersRoot: zeroBytes32,
+      modulesRoot: zeroBytes32,
+      nonce: 1n,
+    }
+    const domain = { chainId: 31_337, vault: `0x${'1'.repeat(40)}` as const }
+    const signed = { grant, signature: sessionGrantType.sign(domain, grant, payer) }
+    const grantFile = file('grant.json', JSON.stringify(z.encode(SignedGrant, signed)))
+    const config = read(['--key-file', keyFile, '--grant-file', grantFile])
+    expect(config.policy).toEqual({ perJob: lily / 4n, perDay: 10n * lily, total: 60n * lily })
+    expect(config.grant).toEqual(signed)
+    const other = file('other-key', `0x${'12'.repeat(32)}`)
+    expect(refusal(['--key-file', other, '--grant-file', grantFile])).toContain('Granted to key')
+    expect(refusal(['--grant-file', grantFile])).toContain('--grant-file needs --key-file')
+    expect(refusal(['--key-file', keyFile, '--grant-file', network])).toContain('INVALID_REQUEST')
+  })
+})
+
+describe('the key', () => {
+  test('cannot be read back from the configuration', () => {
+    const config = read(['--key-file', keyFile])
+    expect(config.signer?.address).toBe(createSigner(key).address)
+    expect(
+      JSON.stringify(config, (_name, value) => (typeof value === 'bigint' ? value.toString() : value)),
+    ).not.toContain(key.slice(2))
+  })
+
+  test.each([
+    ['a missing file', join(folder, 'none')],
+    ['a file that others can read', file('open-key', key, 0o644)],
+    ['a file without a key', file('no-key', 'secret words')],
+  ])('%s is refused without a word of its content', (_what, path) => {
+    const text = refusal(['--key-file', path])
+    expect(text).toContain('CONFIG_INVALID')
+    expect(text).not.toContain(key.slice(2, 20))
+    expect(text).not.toContain('secret words')
+  })
+})
+
+test.each([
+  ['an unknown flag', ['--max-per-hour', '1']],
+  ['an unknown command', ['serve']],
+  ['two commands', ['http', 'stdio']],
+  ['a port out of range', ['--port', '70000']],
+  ['a port that is none', ['--port', 'http']],
+  ['an unknown level', ['--log-level', 'loud']],
+  ['a module name that is none', ['--allow-module', 'Not A Module']],
+  ['an endpoint that is no URL', ['--rpc-url', 'localhost']],
+])('%s is refused', (_what, args) => expect(refusal(args)).toContain('CONFIG_INVALID'))
+
+test('addresses of a network can be replaced', () => {
+  const { network: replaced } = read(['--rpc-url', 'http://10.0.0.1:8545', '--solver-url', 'https://solver.example'])
+  expect(replaced).toMatchObject({ rpcUrl: 'http://10.0.0.1:8545', solverUrl: 'https://solver.example', name: 'local' })
+})
+
+test('a missing network file says how to get one', () => {
+  expect(() => readCommand({ args: ['--network', join(folder, 'none.json')], env: {} })).toThrow(/lilypad up/)
+})
+
+test('help and version need no network', () => {
+  expect(readCommand({ args: ['--help'], env: {} })).toEqual({ name: 'help' })
+  expect(readCommand({ args: ['http', '--version'], env: {} })).toEqual({ name: 'version' })
+  for (const setting of ['--max-per-job', 'LILYPAD_KEY_FILE', '--allow-module']) expect(helpText()).toContain(setting)
+})

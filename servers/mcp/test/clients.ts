@@ -1,0 +1,100 @@
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
+import { z } from 'zod'
+
+/** The two eras a client may open in. */
+export const eras = ['legacy', 'modern'] as const
+export type Era = (typeof eras)[number]
+
+const mode = { legacy: 'legacy', modern: { pin: '2026-07-28' } } as const
+export const mainFile = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+
+function createClient(era: Era): Client {
+  return new Client({ name: 'test', version: '1.0.0' }, { versionNegotiation: { mode: mode[era] } })
+}
+
+export async function connectHttp(url: string, era: Era): Promise<Client> {
+  const client = createClient(era)
+  await client.connect(new StreamableHTTPClientTransport(new URL(url)))
+  return client
+}
+
+/** Starts the server as a client's child. Its stderr is collected in `errors`. */
+export async function connectStdio(
+  args: readonly string[],
+  era: Era,
+  env: Record<string, string> = {},
+): Promise<{ readonly client: Client; readonly errors: () => string; readonly pid: number }> {
+  const transport = new StdioClientTransport({
+    command: process.execPath,
+    args: ['--conditions=source', mainFile, ...args],
+    env,
+    stderr: 'pipe',
+  })
+  let errors = ''
+  transport.stderr?.on('data', (chunk: Buffer) => {
+    errors += chunk.toString()
+  })
+  const client = createClient(era)
+  await client.connect(transport)
+  return { client, errors: () => errors, pid: transport.pid ?? 0 }
+}
+
+const Answer = z.object({
+  isError: z.boolean().optional(),
+  structuredContent: z.record(z.string(), z.unknown()),
+  content: z.array(z.looseObject({ type: z.string(), text: z.string().optional(), mimeType: z.string().optional() })),
+})
+export type Answer = z.output<typeof Answer>
+
+/** Calls a tool; the answer's text must be the JSON of its structured content, whatever the tool. */
+export async function callTool(client: Client, name: string, args: Record<string, unknown> = {}): Promise<Answer> {
+  const answer = Answer.parse(await client.callTool({ name, arguments: args }, { timeout: 90_000 }))
+  const [first] = answer.content
+  if (first?.type !== 'text' || first.text !== JSON.stringify(answer.structuredContent)) {
+    throw new Error(`${name}: the text is not the JSON of the structured content`)
+  }
+  return answer
+}
+
+/** The `error` of a refused call. */
+export async function callRefused(client: Client, name: string, args: Record<string, unknown> = {}) {
+  const { isError, structuredContent } = await callTool(client, name, args)
+  if (!isError) throw new Error(`${name} was not refused: ${JSON.stringify(structuredContent)}`)
+  return z
+    .object({
+      error: z.looseObject({
+        code: z.string(),
+        message: z.string(),
+        charged: z.string(),
+        retryable: z.boolean(),
+        fix: z.string().min(1),
+        docs: z.string(),
+      }),
+    })
+    .parse(structuredContent).error
+}
+
+const address = (digit: string) => `0x${digit.repeat(40)}`
+export const canaryKey = `0x${'c0ffee'.repeat(10)}0042`
+
+/** Files of a network where nobody answers. */
+export function makeSilentNetwork() {
+  const folder = mkdtempSync(join(tmpdir(), 'lilypad-mcp-'))
+  const networkFile = join(folder, 'network.json')
+  const keyFile = join(folder, 'key')
+  const network = {
+    name: 'silent',
+    chainId: 31_337,
+    rpcUrl: 'http://127.0.0.1:1',
+    solverUrl: 'http://127.0.0.1:2',
+    contracts: { jobVault: address('1'), moduleRegistry: address('2'), lilyToken: address('3') },
+  }
+  writeFileSync(networkFile, JSON.stringify(network))
+  writeFileSync(keyFile, `${canaryKey}\n`, { mode: 0o600 })
+  return { folder, network, networkFile, keyFile, stateDirectory: join(folder, 'state') }
+}

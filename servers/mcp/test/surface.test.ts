@@ -1,0 +1,242 @@
+import { rmSync } from 'node:fs'
+import { createSigner } from '@lilypad-agents/protocol'
+import type { Client } from '@modelcontextprotocol/client'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startMcpHttp, version } from '../src/index.ts'
+import packageJson from '../package.json' with { type: 'json' }
+import { callRefused, callTool, canaryKey, connectHttp, eras, makeSilentNetwork } from './clients.ts'
+
+const silent = makeSilentNetwork()
+const closers: (() => Promise<void>)[] = []
+let url: string
+let readOnlyUrl: string
+
+beforeAll(async () => {
+  const config = {
+    network: silent.network as never,
+    policy: { perJob: 10n ** 18n, perDay: 10n ** 19n, total: 10n ** 20n },
+    port: 0,
+    logLevel: 'silent' as const,
+  }
+  const spending = await startMcpHttp({
+    ...config,
+    stateDirectory: silent.stateDirectory,
+    signer: createSigner(canaryKey as `0x${string}`),
+  })
+  const readOnly = await startMcpHttp({ ...config, stateDirectory: `${silent.stateDirectory}-reading` })
+  closers.push(spending.close, readOnly.close)
+  url = spending.url
+  readOnlyUrl = readOnly.url
+})
+
+afterAll(async () => {
+  await Promise.all(closers.map((close) => close()))
+  rmSync(silent.folder, { recursive: true, force: true })
+})
+
+test('the version is that of the package', () => expect(version).toBe(packageJson.version))
+
+describe.each(eras)('in the %s era', (era) => {
+  let client: Client
+  let reader: Client
+  beforeAll(async () => {
+    client = await connectHttp(url, era)
+    reader = await connectHttp(readOnlyUrl, era)
+  })
+  afterAll(async () => {
+    await client.close()
+    await reader.close()
+  })
+
+  test('lists the tools, the same each time', async () => {
+    const { tools } = await client.listTools()
+    expect(
+      tools.map(
+        ({ name, annotations }) =>
+          `${name} ${Object.values(annotations ?? {})
+            .slice(1)
+            .map((hint) => (hint ? 'T' : 'F'))
+            .join('')}`,
+      ),
+    ).toMatchInlineSnapshot(`
+      [
+        "lilypad_search_modules TFTT",
+        "lilypad_get_module TFTT",
+        "lilypad_quote_job TFFT",
+        "lilypad_run_job FTTT",
+        "lilypad_get_job TFTT",
+        "lilypad_get_outputs TFTT",
+        "lilypad_verify_job TFTT",
+        "lilypad_get_wallet TFTT",
+        "lilypad_list_jobs TFTF",
+      ]
+    `)
+    expect(await client.listTools()).toEqual(await client.listTools())
+  })
+
+  test('every tool says everything about itself, within the budget of a context', async () => {
+    const { tools } = await client.listTools()
+    for (const { name, title, description, inputSchema, outputSchema, annotations } of tools) {
+      expect(title, name).toBeTruthy()
+      expect(description?.length, name).toBeGreaterThan(40)
+      expect(inputSchema.type).toBe('object')
+      expect(inputSchema.additionalProperties).toBe(false)
+      expect(outputSchema?.type).toBe('object')
+      expect(annotations?.title).toBe(title)
+      const { readOnlyHint, destructiveHint, idempotentHint, openWorldHint } = annotations ?? {}
+      for (const hint of [readOnlyHint, destructiveHint, idempotentHint, openWorldHint])
+        expect(typeof hint, name).toBe('boolean')
+    }
+    // About 4.3 characters a token for this list (cl100k): 15,000 characters stay under 3,500 tokens; the goal is 4,500.
+    expect(JSON.stringify(tools).length).toBeLessThan(15_000)
+    expect(Math.max(...tools.map((tool) => JSON.stringify(tool).length))).toBeLessThan(2300)
+  })
+
+  test('instructions are short and tell the four rules', async () => {
+    const instructions = client.getInstructions() ?? ''
+    expect(instructions.length).toBeLessThan(1000)
+    for (const word of ['Order', 'Cost', 'Wait', 'Trust']) expect(instructions).toContain(word)
+    expect(reader.getInstructions()).toContain('--key-file')
+  })
+
+  test('without a key, nothing that spends is offered, and calling it says what to do', async () => {
+    const { tools } = await reader.listTools()
+    expect(tools.map(({ name }) => name)).not.toContain('lilypad_run_job')
+    expect(tools.every(({ annotations }) => annotations?.readOnlyHint)).toBe(true)
+    const refused = await callRefused(reader, 'lilypad_run_job', { quote_id: `0x${'1'.repeat(64)}` })
+    expect(refused).toMatchObject({ code: 'READ_ONLY', charged: 'none' })
+    expect(refused.fix).toContain('--key-file')
+    expect((await callTool(reader, 'lilypad_get_wallet')).structuredContent).toMatchObject({ mode: 'read-only' })
+    expect((await callTool(reader, 'lilypad_list_jobs')).structuredContent).toMatchObject({ jobs: [] })
+  })
+
+  test.each([
+    ['lilypad_get_module', {}, 'module'],
+    ['lilypad_get_module', { module: 'No Such!' }, 'module'],
+    ['lilypad_get_module', { module: 'tts', extra: 1 }, 'extra'],
+    ['lilypad_quote_job', { module: 'tts' }, 'inputs'],
+    ['lilypad_quote_job', { module: 'tts', inputs: {}, max_price: '1e3' }, 'max_price'],
+    ['lilypad_quote_job', { module: 'tts', inputs: { image: { path: 'x', surprise: 1 } } }, 'inputs.image'],
+    ['lilypad_run_job', { quote_id: '0x12' }, 'quote_id'],
+    ['lilypad_run_job', { quote_id: `0x${'1'.repeat(64)}`, wait_s: 51 }, 'wait_s'],
+    ['lilypad_get_job', { job_id: 7 }, 'job_id'],
+    ['lilypad_get_outputs', { job_id: `0x${'1'.repeat(64)}`, path: '' }, 'path'],
+    ['lilypad_search_modules', { limit: 0 }, 'limit'],
+  ])('%s with %j is refused, naming %s', async (name, args, field) => {
+    const refused = await callRefused(client, name, args)
+    expect(refused).toMatchObject({ code: 'INVALID_REQUEST', charged: 'none', retryable: false })
+    expect(refused.message).toContain(field)
+  })
+
+  test('arguments that came as JSON text are read', async () => {
+    expect(await callRefused(client, 'lilypad_search_modules', { limit: '5' })).toMatchObject({
+      code: 'SOLVER_UNREACHABLE',
+    })
+    expect(await callRefused(client, 'lilypad_quote_job', { module: 'tts', inputs: '{"text":"hi"}' })).toMatchObject({
+      code: 'SOLVER_UNREACHABLE',
+    })
+  })
+
+  test('an unknown tool is a protocol error', async () => {
+    await expect(client.callTool({ name: 'lilypad_send_money', arguments: {} })).rejects.toMatchObject({ code: -32602 })
+  })
+
+  test('a network that does not answer gives an error that says so, and nothing about keys', async () => {
+    const solverAway = await callRefused(client, 'lilypad_search_modules', { query: 'speech' })
+    expect(solverAway).toMatchObject({ code: 'SOLVER_UNREACHABLE', charged: 'none', retryable: true })
+    const chainAway = await callRefused(client, 'lilypad_get_wallet')
+    expect(chainAway).toMatchObject({ code: 'RPC_UNREACHABLE', charged: 'none', retryable: true })
+    expect(JSON.stringify([solverAway, chainAway])).not.toContain(canaryKey.slice(2))
+  })
+
+  test('unknown handles are told apart, quickly', async () => {
+    const handle = `0x${'1'.repeat(64)}`
+    const startedAt = Date.now()
+    expect(await callRefused(client, 'lilypad_run_job', { quote_id: handle, wait_s: 50 })).toMatchObject({
+      code: 'QUOTE_UNKNOWN',
+      charged: 'none',
+    })
+    expect(await callRefused(client, 'lilypad_get_job', { job_id: handle, wait_s: 50 })).toMatchObject({
+      code: 'JOB_UNKNOWN',
+    })
+    expect(await callRefused(client, 'lilypad_get_outputs', { job_id: handle })).toMatchObject({ code: 'JOB_UNKNOWN' })
+    expect(await callRefused(client, 'lilypad_verify_job', { job_id: handle })).toMatchObject({ code: 'JOB_UNKNOWN' })
+    expect(Date.now() - startedAt).toBeLessThan(3000)
+  })
+})
+
+describe('over HTTP', () => {
+  const post = (headers: Record<string, string>, body = '{"jsonrpc":"2.0","id":1,"method":"ping"}') =>
+    fetch(url, {
+      method: 'POST',
+      body,
+      headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...headers },
+    })
+
+  test('it listens on the loopback interface only', () => expect(new URL(url).hostname).toBe('127.0.0.1'))
+
+  test.each(['http://evil.example', 'https://127.0.0.1.evil.example', 'null'])(
+    'a page of %s is refused',
+    async (origin) => {
+      expect((await post({ origin })).status).toBe(403)
+    },
+  )
+
+  test('another host name is refused', async () => {
+    const { port } = new URL(url)
+    const { request } = await import('node:http')
+    const status = await new Promise<number | undefined>((resolve, reject) => {
+      request(
+        { host: '127.0.0.1', port, path: '/mcp', method: 'POST', headers: { host: 'evil.example' } },
+        (response) => {
+          response.resume()
+          resolve(response.statusCode)
+        },
+      )
+        .on('error', reject)
+        .end('{}')
+    })
+    expect(status).toBe(403)
+  })
+
+  test('only POST serves MCP', async () => {
+    expect((await fetch(url)).status).toBe(405)
+    expect((await fetch(url, { method: 'DELETE' })).status).toBe(405)
+    expect((await fetch(new URL('/else', url))).status).toBe(404)
+  })
+
+  test('health tells the mode', async () => {
+    expect(await (await fetch(new URL('/health', url))).json()).toEqual({
+      status: 'ok',
+      name: 'lilypad-mcp',
+      version,
+      mode: 'spending',
+    })
+  })
+
+  test('a revision that nobody speaks is refused with what is spoken', async () => {
+    const response = await post(
+      { 'mcp-protocol-version': '2031-01-01', 'mcp-method': 'tools/list' },
+      JSON.stringify({
+        jsonrpc: '2.0',
+        id: 1,
+        method: 'tools/list',
+        params: {
+          _meta: {
+            'io.modelcontextprotocol/protocolVersion': '2031-01-01',
+            'io.modelcontextprotocol/clientCapabilities': {},
+          },
+        },
+      }),
+    )
+    const body = await response.text()
+    expect(body).toContain('-32022')
+    expect(body).toContain('2026-07-28')
+  })
+
+  test('a body over the limit and a body that is not JSON are refused', async () => {
+    expect((await post({}, `{"a":"${'x'.repeat(2_000_000)}"}`)).status).toBe(413)
+    expect((await post({}, '{')).status).toBe(400)
+    expect((await fetch(new URL('/health', url))).status).toBe(200)
+  })
+})
