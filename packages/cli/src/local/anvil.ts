@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module'
 import { arch, platform } from 'node:process'
 import { LilypadError } from '@lilypad-agents/protocol'
-import type { Child } from './child-process.ts'
-import { startChild } from './child-process.ts'
+import { type Child, startChild } from './child-process.ts'
+import { keepWholeCopy } from './whole-copy.ts'
 
 const architectures: { readonly [node: string]: string } = { x64: 'amd64', arm64: 'arm64' }
 
@@ -45,7 +45,8 @@ export async function startAnvil(options: {
 }): Promise<Child> {
   const { port, logFile, pidFile, stateFile, chainId = 31_337 } = options
   const url = `http://127.0.0.1:${port}`
-  return startChild({
+  const copy = stateFile === undefined ? undefined : keepWholeCopy(stateFile)
+  const child = await startChild({
     name: 'local chain',
     command: anvilBinary(),
     args: [
@@ -56,11 +57,22 @@ export async function startAnvil(options: {
       '--chain-id',
       String(chainId),
       '--quiet',
-      ...(stateFile ? ['--state', stateFile, '--state-interval', '1', '--preserve-historical-states'] : []),
+      ...(stateFile ? ['--state', stateFile, '--state-interval', '1'] : []),
     ],
     env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '' },
     logFile,
     ...(pidFile ? { pidFile } : {}),
+    ...(copy ? { beforeStart: copy.restore } : {}),
     isReady: () => answersRpc(url),
+  }).catch((error: unknown) => {
+    copy?.stop()
+    throw error
   })
+  return {
+    ...child,
+    async close() {
+      copy?.stop()
+      await child.close()
+    },
+  }
 }

@@ -18,6 +18,8 @@ export type ChildOptions = {
   readonly readyTimeoutSeconds?: number
   /** Starts it again when it ends by itself. */
   readonly restart?: boolean
+  /** Runs before each start, the first and every later one. */
+  readonly beforeStart?: () => void
 }
 
 /** A part of the local network, kept alive until it is closed. */
@@ -25,9 +27,23 @@ export type Child = { readonly name: string; readonly pid: () => number | undefi
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
+/** What ran this long was well: when it ends after all, it is started again as if for the first time. */
+const steadyMilliseconds = 10_000
+
 /** Starts a process, waits until it is ready, and starts it again if it dies. Its environment is exactly what is given. */
 export async function startChild(options: ChildOptions): Promise<Child> {
-  const { name, command, args, env, logFile, isReady, readyTimeoutSeconds = 60, restart = true, pidFile } = options
+  const {
+    name,
+    command,
+    args,
+    env,
+    logFile,
+    isReady,
+    readyTimeoutSeconds = 60,
+    restart = true,
+    pidFile,
+    beforeStart,
+  } = options
   mkdirSync(dirname(logFile), { recursive: true, mode: 0o700 })
   let isClosing = false
   let child: ChildProcess | undefined
@@ -35,6 +51,8 @@ export async function startChild(options: ChildOptions): Promise<Child> {
   let restarts = 0
 
   const start = () => {
+    beforeStart?.()
+    const startedAt = Date.now()
     const log = createWriteStream(logFile, { flags: 'a', mode: 0o600 })
     // A group of its own: Ctrl-C reaches only the parent, which stops its children in order.
     const started = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
@@ -50,7 +68,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
         log.end()
         resolve()
         if (isClosing || !restart) return
-        restarts += 1
+        restarts = Date.now() - startedAt > steadyMilliseconds ? 1 : restarts + 1
         setTimeout(() => !isClosing && start(), Math.min(200 * 2 ** Math.min(restarts, 6), 10_000)).unref()
       }
       started.once('exit', end)
