@@ -1,4 +1,5 @@
 import process from 'node:process'
+import { LilypadError } from '@lilypad-agents/protocol'
 import { readConfig } from './config.ts'
 import { killAt } from './fault/fault-point.ts'
 import { createLogger, failureFacts } from './log/logger.ts'
@@ -43,6 +44,9 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  createLogger().fatal({ event: 'provider.not-started', ...failureFacts(error) }, 'provider not started')
+  createLogger().fatal(
+    { event: 'provider.not-started', ...failureFacts(error), ...(LilypadError.is(error) ? { hint: error.hint } : {}) },
+    'provider not started',
+  )
   process.exit(1)
 })

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import {
@@ -94,10 +94,10 @@ type Row = Record<string, SQLInputValue>
  */
 export class Journal {
   readonly #database: DatabaseSync
-  readonly #lock: DatabaseSync
+  readonly #lock: DatabaseSync | undefined
   readonly #statements = new Map<string, StatementSync>()
 
-  private constructor(database: DatabaseSync, lock: DatabaseSync) {
+  private constructor(database: DatabaseSync, lock?: DatabaseSync) {
     this.#database = database
     this.#lock = lock
   }
@@ -123,9 +123,18 @@ export class Journal {
     return new Journal(database, lock)
   }
 
+  /** Opens a journal to look into it, also while its provider works. Undefined when there is none. */
+  static findForReading(folder: string): Journal | undefined {
+    const path = join(folder, 'journal.db')
+    if (!existsSync(path)) return undefined
+    const database = new DatabaseSync(path, { readOnly: true })
+    database.exec('PRAGMA busy_timeout=5000')
+    return new Journal(database)
+  }
+
   close(): void {
     this.#database.close()
-    this.#lock.close()
+    this.#lock?.close()
   }
 
   // Jobs

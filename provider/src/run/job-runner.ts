@@ -48,11 +48,15 @@ export type JobRunnerOptions = {
   readonly log: Logger
 }
 
-/** An executor that fails this often for one job is given up on, and the job fails without a charge. */
-const maxExecutorFailures = 3
+/** After this many failures of the executor or of the disk a job is given up on: signed, and without a charge. */
+const maxFailures = 3
 /** Base64 of this many bytes fits a log frame. */
 const logFrameBytes = 60_000
 
+/** A run with its outputs on disk, before anything is signed about it. */
+type EndedRun = { readonly result: JobResult; readonly outputDirectory: string }
+
+const codeOf = (error: unknown) => (LilypadError.is(error) ? error.code : 'INTERNAL')
 const seconds = () => Math.floor(Date.now() / 1000)
 
 /**
@@ -111,40 +115,52 @@ export class JobRunner {
     const { shelf, slots, reach, journal } = this.#options
     const job = journal.getAcceptedJob(orderHash)
     if (job.phase !== 'accepted') return
-    const { deliverBy } = job.request.order
     let module: InstalledModule
     let sources: ReadonlyMap<string, string>
     try {
       module = await this.#untilDue(job, signal, () => shelf.getForRun(job.request.order.moduleVersion, signal))
       sources = await this.#untilDue(job, signal, () => this.#fetchInputs(job, signal))
     } catch (error) {
-      if (!signal.aborted)
-        this.#cancel(
-          job,
-          `inputs or program could not be had in time: ${LilypadError.is(error) ? error.code : 'INTERNAL'}`,
-        )
+      if (!signal.aborted) this.#cancel(job, `inputs or program could not be had in time: ${codeOf(error)}`)
       return
     }
     reach('inputs-fetched')
-    await slots.run(signal, async () => {
-      for (let failures = 0; !signal.aborted; ) {
-        if (job.attempts === 0 && failures === 0 && seconds() > job.request.order.startBy)
-          return this.#cancel(job, 'no slot was free in time')
-        if (seconds() >= deliverBy) return this.#cancel(job, 'the time of the job is over')
-        try {
-          return await this.#attempt(job, module, sources, signal)
-        } catch (error) {
-          failures += 1
-          this.#options.log.error(
-            { event: 'run.broken', orderHash, failures, ...failureFacts(error) },
-            'the executor failed',
-          )
-          if (failures >= maxExecutorFailures)
-            return this.#cancel(job, `the executor failed: ${LilypadError.is(error) ? error.code : 'INTERNAL'}`)
-          await pause(500 * failures, signal)
-        }
+    const ended = await slots.run(signal, () => this.#runInSlot(job, module, sources, signal))
+    // Storing and signing need no slot: the next program runs meanwhile.
+    if (ended) await this.#finish(job, ended, signal)
+  }
+
+  /** Runs the program until it has an end that can be signed. Undefined when there is nothing to sign: stopped, or cancelled already. */
+  async #runInSlot(
+    job: AcceptedJob,
+    module: InstalledModule,
+    sources: ReadonlyMap<string, string>,
+    signal: AbortSignal,
+  ): Promise<EndedRun | undefined> {
+    const { orderHash, request } = job
+    const { startBy, deliverBy } = request.order
+    for (let failures = 0; !signal.aborted; ) {
+      const isLate = job.attempts === 0 && failures === 0 && seconds() > startBy
+      if (isLate || seconds() >= deliverBy) {
+        this.#cancel(job, isLate ? 'no slot was free in time' : 'the time of the job is over')
+        return undefined
       }
-    })
+      try {
+        return await this.#attempt(job, module, sources, signal)
+      } catch (error) {
+        failures += 1
+        this.#options.log.error(
+          { event: 'run.broken', orderHash, failures, ...failureFacts(error) },
+          'the executor failed',
+        )
+        if (failures >= maxFailures) {
+          this.#cancel(job, `the executor failed: ${codeOf(error)}`)
+          return undefined
+        }
+        await pause(500 * failures, signal)
+      }
+    }
+    return undefined
   }
 
   #untilDue<T>(job: AcceptedJob, signal: AbortSignal, call: () => Promise<T>): Promise<T> {
@@ -177,11 +193,11 @@ export class JobRunner {
     module: InstalledModule,
     sources: ReadonlyMap<string, string>,
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<EndedRun | undefined> {
     const { journal, reach, send, log } = this.#options
     const { orderHash } = job
     const attempt = journal.startAttempt(orderHash, seconds())
-    if (attempt === undefined) return
+    if (attempt === undefined) return undefined
     const folder = join(this.#options.jobsFolder, orderHash.slice(2), String(attempt.number))
     await rm(folder, { recursive: true, force: true })
     const outputDirectory = join(folder, 'out')
@@ -192,22 +208,19 @@ export class JobRunner {
     log.info({ event: 'job.started', orderHash, module: module.manifest.name, attempt: attempt.number }, 'job started')
     const execution = await this.#execute(job, module, sources, folder, outputDirectory, signal)
     // Stopped from outside: nobody wants it, or the provider is closing and will begin again.
-    if (execution.outcome.kind === 'cancelled' && signal.aborted) return
+    if (execution.outcome.kind === 'cancelled' && signal.aborted) return undefined
     reach('run-finished')
-    await this.#finish(
-      {
-        orderHash,
-        request: job.request,
-        manifest: module.manifest,
-        executor: module.executor.name,
-        machine: this.#options.machine,
-        attempts: attempt.number,
-        firstStartedAt: attempt.firstStartedAt,
-        ended: execution,
-      },
-      outputDirectory,
-    )
-    await rm(outputDirectory, { recursive: true, force: true })
+    const result: JobResult = {
+      orderHash,
+      request: job.request,
+      manifest: module.manifest,
+      executor: module.executor.name,
+      machine: this.#options.machine,
+      attempts: attempt.number,
+      firstStartedAt: attempt.firstStartedAt,
+      ended: execution,
+    }
+    return { result, outputDirectory }
   }
 
   async #execute(
@@ -264,14 +277,30 @@ export class JobRunner {
     }
   }
 
-  async #finish(result: JobResult, outputDirectory?: string): Promise<void> {
-    const { domain, signer, blobs } = this.#options
+  async #finish(job: AcceptedJob, { result, outputDirectory }: EndedRun, signal: AbortSignal): Promise<void> {
+    const { domain, signer, blobs, log } = this.#options
+    const { orderHash } = job
     const delivery = createDelivery(domain, signer, result)
-    if (outputDirectory !== undefined) {
-      // On disk before the receipt promises them.
-      for (const file of delivery.manifest.predicate.outputs) await blobs.add(file, join(outputDirectory, file.path))
+    const outputs = delivery.manifest.predicate.outputs
+    for (let failures = 0; ; ) {
+      try {
+        // On disk before the receipt promises them.
+        for (const file of outputs) await blobs.add(file, join(outputDirectory, file.path))
+        break
+      } catch (error) {
+        failures += 1
+        log.error({ event: 'outputs.not-kept', orderHash, failures, ...failureFacts(error) }, 'outputs not kept')
+        // The run is in the journal without a receipt, so the next start runs it again.
+        if (signal.aborted) return
+        if (failures >= maxFailures) {
+          this.#cancel(job, `the outputs could not be kept: ${codeOf(error)}`)
+          return
+        }
+        await pause(500 * failures, signal)
+      }
     }
-    this.#publish(result.orderHash, delivery)
+    this.#publish(orderHash, delivery)
+    await rm(outputDirectory, { recursive: true, force: true })
   }
 
   #publish(orderHash: Bytes32, delivery: ReturnType<typeof createDelivery>): void {
