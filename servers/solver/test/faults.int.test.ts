@@ -1,12 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readdir, rm, utimes } from 'node:fs/promises'
 import { type IncomingMessage, request as httpRequest } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { reservationType, sha256 } from '@lilypad-agents/protocol'
-import { createSolverClient } from '@lilypad-agents/sdk'
+import { sha256 } from '@lilypad-agents/protocol'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { openBlobStore } from '../src/blobs/blob-store.ts'
@@ -18,7 +15,6 @@ import {
   createAsk,
   createDelivery,
   createOrder,
-  domain,
   outputBytes,
   outputFile,
   seconds,

@@ -78,6 +78,9 @@ export async function startJob(context: SolverContext, provider: Address, orderH
   })
 }
 
+/** Events kept of one job; progress and logs beyond are dropped, moves never. */
+const maxJobEvents = 5000
+
 /** How far the program is, in its own words. */
 export async function progressJob(
   context: SolverContext,
@@ -86,7 +89,7 @@ export async function progressJob(
   progress: { readonly fraction: number; readonly text: string },
 ): Promise<void> {
   await changeOwn(context, provider, orderHash, async (transaction, job) => {
-    if (job.state !== 'running') return
+    if (job.state !== 'running' || job.eventSequence >= maxJobEvents) return
     await addJobEvent(
       transaction,
       job,
@@ -104,7 +107,7 @@ export async function logJob(
   log: { readonly stream: 'stdout' | 'stderr'; readonly data: string },
 ): Promise<void> {
   await changeOwn(context, provider, orderHash, async (transaction, job) => {
-    if (job.state !== 'running') return
+    if (job.state !== 'running' || job.eventSequence >= maxJobEvents) return
     const limit = (context.catalog.find(job.moduleVersion)?.manifest.limits.logBytes ?? 0) * 2
     const logBytes = job.logBytes + Math.floor((log.data.length * 3) / 4)
     if (logBytes > limit) return

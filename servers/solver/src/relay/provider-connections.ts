@@ -4,6 +4,8 @@ import type { Address, Bytes32, SignedAsk, SolverFrame } from '@lilypad-agents/p
 export type ProviderConnection = {
   readonly provider: Address
   asks: readonly SignedAsk[]
+  /** So much waits for the provider already that more has to wait here. */
+  readonly isCongested: boolean
   send(frame: SolverFrame): void
   close(code: number, reason: string): void
 }
@@ -44,7 +46,7 @@ export function createProviderConnections(): ProviderConnections {
     },
     async pushJob(provider, orderHash) {
       const connection = connections.get(provider)
-      if (connection) await push(connection, orderHash)
+      if (connection && !connection.isCongested) await push(connection, orderHash)
     },
     add(connection) {
       connections.get(connection.provider)?.close(4001, 'replaced by a newer connection of this provider')

@@ -81,6 +81,8 @@ export function startRelay(context: SolverContext): Relay {
       .orderBy(asc(jobs.acknowledgementIndex), asc(jobs.createdAt))
       .limit(1000)
     for (const job of pending) {
+      // What does not go out now goes out with a later heartbeat.
+      if (connection.isCongested) return
       const frame = pendingFrame(
         job,
         pendingKind(job) === 'order' ? await getRequestText(context.database, job.orderHash) : undefined,
@@ -135,7 +137,15 @@ export function startRelay(context: SolverContext): Relay {
         return
       }
       clearTimeout(helloTimer)
-      const connection: ProviderConnection = { provider, asks: [], send, close }
+      const connection: ProviderConnection = {
+        provider,
+        asks: [],
+        send,
+        close,
+        get isCongested() {
+          return socket.bufferedAmount > maxUnsentBytes / 2
+        },
+      }
       session.connection = connection
       context.providers.add(connection)
       sessions.add(connection)
