@@ -52,12 +52,11 @@ export function toDsseEnvelope(manifest: JobManifest, signature: Signature): Dss
   }
 }
 
-/** Address that signed the envelope, or undefined. */
+/** Address that signed the envelope, or undefined. The key id is a hint and not looked at. */
 export function findDsseSigner(envelope: DsseEnvelope): Address | undefined {
-  const [signature] = envelope.signatures
-  if (!signature) return undefined
-  return findSigner(
-    keccak256(preAuthenticationEncoding(fromBase64(envelope.payload))),
-    toHex(fromBase64(signature.sig)),
-  )
+  const parsed = DsseEnvelope.safeParse(envelope)
+  const [signature] = parsed.data?.signatures ?? []
+  if (!parsed.success || !signature) return undefined
+  const payload = fromBase64(parsed.data.payload)
+  return findSigner(keccak256(preAuthenticationEncoding(payload)), toHex(fromBase64(signature.sig)))
 }

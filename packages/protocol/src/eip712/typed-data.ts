@@ -24,6 +24,7 @@ export function encodeWord(type: Field['type'], value: Hex | number | bigint): U
     word.set(bytes, 32 - bytes.length)
     return word
   }
+  if (typeof value !== 'bigint' && !Number.isSafeInteger(value)) throw new RangeError(`not an exact ${type}`)
   const integer = BigInt(value)
   if (integer < 0n || integer >= 1n << BigInt(bitsOf[type])) throw new RangeError(`outside ${type}`)
   return fromHex(`0x${integer.toString(16).padStart(64, '0')}`)

@@ -6,7 +6,9 @@ export class InvalidRequestError extends LilypadError {
   override readonly name = 'InvalidRequestError'
   constructor(what: string, error: z.ZodError) {
     super('INVALID_REQUEST', `The ${what} is not valid.`, {
-      details: error.issues.slice(0, 10).map((issue) => `${issue.path.join('.') || what}: ${issue.message}`),
+      details: error.issues
+        .slice(0, 10)
+        .map((issue) => `${issue.path.map(String).join('.').slice(0, 200) || what}: ${issue.message.slice(0, 400)}`),
       hint: 'correct the fields named above',
     })
   }

@@ -16,13 +16,17 @@ export type LilypadErrorOptions = {
   readonly retryable?: boolean
 }
 
+const maxText = 4000
+const maxDetails = 64
+const cut = (text: string) => (text.length > maxText ? `${text.slice(0, maxText - 1)}…` : text)
+
 /** An error as it travels over HTTP and MCP. */
 export const ErrorBody = z.object({
   error: z.object({
     code: z.string().max(64),
-    message: z.string().max(4000),
-    details: z.array(z.string().max(4000)).max(64).default([]),
-    hint: z.string().max(4000).optional(),
+    message: z.string().max(maxText),
+    details: z.array(z.string().max(maxText)).max(maxDetails).default([]),
+    hint: z.string().max(maxText).optional(),
     charged: z.string().max(64).default('none'),
     retryable: z.boolean().default(false),
     docs: z.string().max(200).optional(),
@@ -76,22 +80,24 @@ export class LilypadError extends Error {
 
   /** First error in the chain of causes for which the check holds. */
   walk(check: (error: unknown) => boolean): unknown {
+    const seen = new Set<unknown>()
     let error: unknown = this
-    while (error !== undefined && error !== null) {
+    while (error !== undefined && error !== null && !seen.has(error)) {
       if (check(error)) return error
+      seen.add(error)
       error = error instanceof Error ? error.cause : undefined
     }
     return undefined
   }
 
-  /** The error as it travels. An internal error shows its reference only. */
+  /** The error as it travels, cut to what {@link ErrorBody} takes. */
   toBody(): ErrorBody {
     return {
       error: {
         code: this.code,
-        message: this.shortMessage,
-        details: [...this.details],
-        ...(this.hint ? { hint: this.hint } : {}),
+        message: cut(this.shortMessage),
+        details: this.details.slice(0, maxDetails).map(cut),
+        ...(this.hint ? { hint: cut(this.hint) } : {}),
         charged: this.charged,
         retryable: this.retryable,
         docs: this.docsPath,

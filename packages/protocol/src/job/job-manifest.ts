@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { sha256 } from '../crypto/hash.ts'
-import { canonicalJson, type Json } from '../primitives/canonical-json.ts'
+import { canonicalJson, isWellFormedJson, type Json } from '../primitives/canonical-json.ts'
 import { Address, Bytes32 } from '../primitives/hex.ts'
 import { Counter } from '../primitives/integer.ts'
 import { ImageDigest, ModuleName } from '../module/module-manifest.ts'
@@ -36,33 +36,37 @@ const plainDigest = z.string().regex(/^[0-9a-f]{64}$/)
  * files. The receipt commits to its canonical JSON.
  * @see https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
  */
-export const JobManifest = z.strictObject({
-  _type: z.literal('https://in-toto.io/Statement/v1'),
-  subject: z.array(z.strictObject({ name: OutputPath, digest: z.strictObject({ sha256: plainDigest }) })).max(100_000),
-  predicateType: z.literal(jobPredicateType),
-  predicate: z.strictObject({
-    orderHash: Bytes32,
-    provider: Address,
-    module: z.strictObject({ name: ModuleName, version: z.string().max(64), id: Bytes32, manifestDigest: Bytes32 }),
-    program: z.union([z.strictObject({ sha256: Bytes32 }), z.strictObject({ image: ImageDigest })]),
-    executor: z.strictObject({
-      name: z.enum(['wasm', 'docker', 'noop']),
-      isolation: z.record(z.string().max(64), z.union([z.string().max(256), z.number(), z.boolean()])),
+export const JobManifest = z
+  .strictObject({
+    _type: z.literal('https://in-toto.io/Statement/v1'),
+    subject: z
+      .array(z.strictObject({ name: OutputPath, digest: z.strictObject({ sha256: plainDigest }) }))
+      .max(100_000),
+    predicateType: z.literal(jobPredicateType),
+    predicate: z.strictObject({
+      orderHash: Bytes32,
+      provider: Address,
+      module: z.strictObject({ name: ModuleName, version: z.string().max(64), id: Bytes32, manifestDigest: Bytes32 }),
+      program: z.union([z.strictObject({ sha256: Bytes32 }), z.strictObject({ image: ImageDigest })]),
+      executor: z.strictObject({
+        name: z.enum(['wasm', 'docker', 'noop']),
+        isolation: z.record(z.string().max(64), z.union([z.string().max(256), z.number(), z.boolean()])),
+      }),
+      inputsDigest: Bytes32,
+      outputs: z.array(z.strictObject({ path: OutputPath, bytes: Counter, sha256: Bytes32 })).max(100_000),
+      logs: JobLogs,
+      outcome: JobOutcome,
+      usage: z.strictObject({
+        runMilliseconds: Counter,
+        meteredSeconds: Counter,
+        inputUnits: Counter,
+        outputUnits: Counter,
+        outputBytes: Counter,
+      }),
+      machine: z.record(z.string().max(64), z.union([z.string().max(256), z.number(), z.boolean()])),
     }),
-    inputsDigest: Bytes32,
-    outputs: z.array(z.strictObject({ path: OutputPath, bytes: Counter, sha256: Bytes32 })).max(100_000),
-    logs: JobLogs,
-    outcome: JobOutcome,
-    usage: z.strictObject({
-      runMilliseconds: Counter,
-      meteredSeconds: Counter,
-      inputUnits: Counter,
-      outputUnits: Counter,
-      outputBytes: Counter,
-    }),
-    machine: z.record(z.string().max(64), z.union([z.string().max(256), z.number(), z.boolean()])),
-  }),
-})
+  })
+  .refine(isWellFormedJson, 'expected well-formed Unicode')
 export type JobManifest = z.output<typeof JobManifest>
 
 /** Subjects of a statement for these outputs. */

@@ -55,12 +55,21 @@ export const InputName = z
  * The part of JSON Schema 2020-12 that a module's inputs may use. It has no references and no regular expressions, so
  * that checking a stranger's schema takes bounded time.
  */
-export const InputSchema = z.strictObject({
-  type: z.literal('object'),
-  properties: z
-    .record(InputName, InputPropertySchema)
-    .refine((properties) => Object.keys(properties).length <= 64, 'more than 64 inputs'),
-  required: z.array(InputName).max(64).default([]),
-  additionalProperties: z.literal(false),
-})
+export const InputSchema = z
+  .strictObject({
+    type: z.literal('object'),
+    properties: z
+      .record(InputName, InputPropertySchema)
+      .refine((properties) => Object.keys(properties).length <= 64, 'more than 64 inputs')
+      .refine(
+        ({ inputs }) => inputs?.type !== 'object',
+        'a file input cannot be named inputs: /in/inputs.json is the inputs',
+      ),
+    required: z.array(InputName).max(64).default([]),
+    additionalProperties: z.literal(false),
+  })
+  .refine(({ properties, required }) => required.every((name) => Object.hasOwn(properties, name)), {
+    path: ['required'],
+    message: 'names an input that is not among the properties',
+  })
 export type InputSchema = z.output<typeof InputSchema>

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { sha256 } from '../crypto/hash.ts'
 import { LilypadError } from '../error/lilypad-error.ts'
-import { canonicalJson, type Json } from '../primitives/canonical-json.ts'
+import { canonicalJson, isWellFormedJson, type Json } from '../primitives/canonical-json.ts'
 import { Bytes32 } from '../primitives/hex.ts'
 import type { InputPropertySchema, InputSchema } from './input-schema.ts'
 
@@ -17,16 +17,18 @@ export type InputFile = z.output<typeof InputFile>
 const FileValue = z.strictObject({ $file: InputFile })
 
 /** Inputs of a job: scalars, lists of scalars, and files by digest. */
-export const JobInputs = z.record(
-  z.string().max(64),
-  z.union([
-    FileValue,
-    z.string().max(1_000_000),
-    z.number(),
-    z.boolean(),
-    z.array(z.union([z.string(), z.number(), z.boolean()])).max(10_000),
-  ]),
-)
+export const JobInputs = z
+  .record(
+    z.string().max(64),
+    z.union([
+      FileValue,
+      z.string().max(1_000_000),
+      z.number(),
+      z.boolean(),
+      z.array(z.union([z.string(), z.number(), z.boolean()])).max(10_000),
+    ]),
+  )
+  .refine(isWellFormedJson, 'expected well-formed Unicode')
 export type JobInputs = z.output<typeof JobInputs>
 
 /** The inputs break the module's schema. `details` names the field, what was expected and what came. */
@@ -55,7 +57,14 @@ export function listInputFiles(inputs: JobInputs): readonly { readonly input: st
   })
 }
 
-const quote = (value: unknown) => JSON.stringify(value)?.slice(0, 60) ?? String(value)
+function quote(value: unknown): string {
+  try {
+    return (JSON.stringify(value) ?? String(value)).slice(0, 60)
+  } catch {
+    // A bigint, a cycle or a hostile `toJSON`: it cannot be shown, only named.
+    return `a value of type ${typeof value}`
+  }
+}
 
 function findProblem(name: string, schema: InputPropertySchema, value: JobInputs[string]): string | undefined {
   const expected = (what: string) => `${name}: expected ${what}, got ${quote(value)}`
@@ -130,7 +139,9 @@ export function parseInputs(schema: InputSchema, inputs: unknown): JobInputs {
     if (problem) problems.push(problem)
     result[name] = value
   }
-  for (const name of given.keys()) {
+  // The schema of a record passes over this one name without a word.
+  const prototype = Object.hasOwn(inputs as object, '__proto__') ? ['__proto__'] : []
+  for (const name of [...given.keys(), ...prototype]) {
     problems.push(`${quote(name)}: no such input; the module takes ${Object.keys(schema.properties).join(', ')}`)
   }
   if (problems.length > 0) throw new InputsInvalidError(problems)

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { keccak256, sha256 } from '../crypto/hash.ts'
 import { encodeWord } from '../eip712/typed-data.ts'
 import { TokenAmount } from '../primitives/amount.ts'
-import { canonicalJson, type Json } from '../primitives/canonical-json.ts'
+import { canonicalJson, isWellFormedJson, type Json } from '../primitives/canonical-json.ts'
 import { Bytes32, concatBytes } from '../primitives/hex.ts'
 import { OutputPath } from '../receipt/outputs-root.ts'
 import { InputName, InputSchema } from './input-schema.ts'
@@ -67,57 +67,70 @@ export const UnitSource = z.discriminatedUnion('kind', [
 ])
 export type UnitSource = z.output<typeof UnitSource>
 
+/** Type of input that each kind of unit is measured on. */
+const unitTypes = { 'string-length': 'string', 'file-bytes': 'object' } as const
+
 const text = (length: number) => z.string().max(length)
 
 /** A module version: what runs, what goes in and comes out, what it may use, what it costs, how it is checked, under which licence. */
-export const ModuleManifest = z.strictObject({
-  schema: z.literal('lilypad/module@1'),
-  name: ModuleName,
-  version: z.string().regex(/^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/, 'expected a semantic version'),
-  kind: z.literal('module'),
-  title: text(120),
-  summary: text(280),
-  description: text(8000),
-  runtime: ModuleRuntime,
-  inputs: InputSchema,
-  outputs: z.strictObject({
-    files: z.array(z.strictObject({ path: OutputPath, mediaType: text(128), title: text(120) })).max(64),
-    /** Output file whose JSON is the job's result in one value, if there is one. */
-    result: z.strictObject({ path: OutputPath }).nullable(),
-  }),
-  limits: ModuleLimits,
-  units: z.strictObject({ input: text(120), output: text(120), inputFrom: UnitSource }),
-  /** Suggested prices in base units of LILY; providers ask what they like. */
-  price: z.strictObject({
-    pricePerJob: TokenAmount,
-    pricePerSecond: TokenAmount,
-    pricePerInputUnit: TokenAmount,
-    pricePerOutputUnit: TokenAmount,
-  }),
-  determinism: z.enum(determinisms),
-  comparator: Comparator,
-  licence: z.strictObject({ code: text(120), weights: text(400) }),
-  author: z.strictObject({
-    /** Share of each job's price that goes to the author, in hundredths of a percent. */
-    feeBips: z.int().min(0).max(5000),
-  }),
-  examples: z
-    .array(
-      z.strictObject({
-        title: text(120),
-        inputs: z.record(
-          InputName,
-          z.union([z.string(), z.number(), z.boolean(), z.array(z.union([z.string(), z.number(), z.boolean()]))]),
-        ),
-        /** Input files, by path inside the module's folder. */
-        files: z.record(InputName, OutputPath).default({}),
-        /** Folder with the expected outputs. */
-        golden: OutputPath.optional(),
-      }),
-    )
-    .max(16)
-    .default([]),
-})
+export const ModuleManifest = z
+  .strictObject({
+    schema: z.literal('lilypad/module@1'),
+    name: ModuleName,
+    version: z.string().regex(/^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/, 'expected a semantic version'),
+    kind: z.literal('module'),
+    title: text(120),
+    summary: text(280),
+    description: text(8000),
+    runtime: ModuleRuntime,
+    inputs: InputSchema,
+    outputs: z.strictObject({
+      files: z.array(z.strictObject({ path: OutputPath, mediaType: text(128), title: text(120) })).max(64),
+      /** Output file whose JSON is the job's result in one value, if there is one. */
+      result: z.strictObject({ path: OutputPath }).nullable(),
+    }),
+    limits: ModuleLimits,
+    units: z.strictObject({ input: text(120), output: text(120), inputFrom: UnitSource }),
+    /** Suggested prices in base units of LILY; providers ask what they like. */
+    price: z.strictObject({
+      pricePerJob: TokenAmount,
+      pricePerSecond: TokenAmount,
+      pricePerInputUnit: TokenAmount,
+      pricePerOutputUnit: TokenAmount,
+    }),
+    determinism: z.enum(determinisms),
+    comparator: Comparator,
+    licence: z.strictObject({ code: text(120), weights: text(400) }),
+    author: z.strictObject({
+      /** Share of each job's price that goes to the author, in hundredths of a percent. */
+      feeBips: z.int().min(0).max(5000),
+    }),
+    examples: z
+      .array(
+        z.strictObject({
+          title: text(120),
+          inputs: z.record(
+            InputName,
+            z.union([z.string(), z.number(), z.boolean(), z.array(z.union([z.string(), z.number(), z.boolean()]))]),
+          ),
+          /** Input files, by path inside the module's folder. */
+          files: z.record(InputName, OutputPath).default({}),
+          /** Folder with the expected outputs. */
+          golden: OutputPath.optional(),
+        }),
+      )
+      .max(16)
+      .default([]),
+  })
+  .refine(
+    ({ units: { inputFrom }, inputs }) =>
+      inputFrom.kind === 'none' || inputs.properties[inputFrom.property]?.type === unitTypes[inputFrom.kind],
+    {
+      path: ['units', 'inputFrom'],
+      message: 'names no input of the kind it measures',
+    },
+  )
+  .refine(isWellFormedJson, 'expected well-formed Unicode')
 export type ModuleManifest = z.output<typeof ModuleManifest>
 
 /** The manifest as canonical JSON: the text whose digest names the version. */

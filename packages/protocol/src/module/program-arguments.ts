@@ -1,21 +1,21 @@
 import type { JobInputs } from './inputs.ts'
 import type { InputSchema } from './input-schema.ts'
 
-const extensions: { readonly [mediaType: string]: string } = {
-  'application/json': 'json',
-  'application/pdf': 'pdf',
-  'audio/mpeg': 'mp3',
-  'audio/wav': 'wav',
-  'image/jpeg': 'jpg',
-  'image/png': 'png',
-  'image/webp': 'webp',
-  'text/csv': 'csv',
-  'text/plain': 'txt',
-}
+const extensions: ReadonlyMap<string, string> = new Map([
+  ['application/json', 'json'],
+  ['application/pdf', 'pdf'],
+  ['audio/mpeg', 'mp3'],
+  ['audio/wav', 'wav'],
+  ['image/jpeg', 'jpg'],
+  ['image/png', 'png'],
+  ['image/webp', 'webp'],
+  ['text/csv', 'csv'],
+  ['text/plain', 'txt'],
+])
 
 /** Name under `/in` of a file input: the input's name and the extension of its media type. */
 export function inputFileName(input: string, mediaType: string): string {
-  return `${input}.${extensions[mediaType] ?? 'bin'}`
+  return `${input}.${extensions.get(mediaType) ?? 'bin'}`
 }
 
 /** Inputs as the program reads them: each file replaced by `{ "path": "/in/…" }`. */

@@ -47,12 +47,17 @@ export function fromHex(hex: Hex): Uint8Array {
   const length = (hex.length - 2) / 2
   if (!Number.isInteger(length) || !hex.startsWith('0x')) throw new RangeError('not a hexadecimal string')
   const bytes = new Uint8Array(length)
-  for (let index = 0; index < length; index++) {
-    const value = Number.parseInt(hex.slice(2 + index * 2, 4 + index * 2), 16)
-    if (Number.isNaN(value)) throw new RangeError('not a hexadecimal string')
-    bytes[index] = value
-  }
+  for (let index = 0; index < length; index++)
+    bytes[index] = digitValue(hex, 2 + index * 2) * 16 + digitValue(hex, 3 + index * 2)
   return bytes
+}
+
+function digitValue(hex: string, at: number): number {
+  const code = hex.charCodeAt(at)
+  if (code >= 0x30 && code <= 0x39) return code - 0x30
+  const letter = code | 0x20
+  if (letter >= 0x61 && letter <= 0x66) return letter - 0x57
+  throw new RangeError('not a hexadecimal string')
 }
 
 /** Joins byte strings. */

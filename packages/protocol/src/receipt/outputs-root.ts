@@ -4,7 +4,10 @@ import { cryptoBackend } from '../crypto/crypto-backend.ts'
 import { Bytes32, concatBytes, toHex } from '../primitives/hex.ts'
 import { Counter } from '../primitives/integer.ts'
 
-/** Path of an output file: relative, `/`-separated, without `.`, `..`, empty parts, backslashes or control characters. */
+/**
+ * Path of an output file: relative, `/`-separated, without `.`, `..`, empty parts, parts that end in a dot or a space,
+ * names of devices, backslashes, colons or control characters.
+ */
 export const OutputPath = z
   .string()
   .min(1)
@@ -20,7 +23,15 @@ export function isSafePath(path: string): boolean {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
   if (/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\\:]/.test(path)) return false
   if (!path.isWellFormed()) return false
-  return path.split('/').every((part) => part !== '' && part !== '.' && part !== '..' && part.length <= 255)
+  return path.split('/').every(isSafeName)
+}
+
+/** Names that are devices on Windows in every folder, whatever follows the first dot. */
+const deviceName = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(\.|$)/i
+
+function isSafeName(name: string): boolean {
+  // Windows drops dots and spaces at the end of a name, so that `.. ` would be the parent folder.
+  return name !== '' && name.length <= 255 && !/[. ]$/.test(name) && !deviceName.test(name)
 }
 
 const utf8 = new TextEncoder()

@@ -1,0 +1,207 @@
+// The shared vectors: digests, ids and signatures computed with viem alone, so that our encoder in TypeScript and the
+// vault in Solidity are both compared with an implementation that is neither.
+import {
+  concatHex,
+  encodeAbiParameters,
+  encodePacked,
+  getContractAddress,
+  hashDomain,
+  hashStruct,
+  hashTypedData,
+  keccak256,
+  parseSignature,
+  sha256,
+  stringToHex,
+  toHex,
+} from 'viem'
+import { privateKeyToAccount } from 'viem/accounts'
+
+const deployer = '0x00000000000000000000000000000000000de910'
+const privateKey = keccak256(stringToHex('lilypad vectors'))
+const account = privateKeyToAccount(privateKey)
+const contracts = {
+  token: getContractAddress({ from: deployer, nonce: 1n }),
+  registry: getContractAddress({ from: deployer, nonce: 2n }),
+  vault: getContractAddress({ from: deployer, nonce: 3n }),
+}
+const domain = { name: 'Lilypad', version: '1', chainId: 31_337, verifyingContract: contracts.vault }
+
+/** Members as the design lists them. */
+const types = {
+  Ask: 'address provider,address solver,bytes32 moduleVersion,address token,uint128 pricePerJob,uint128 pricePerSecond,uint128 pricePerInputUnit,uint128 pricePerOutputUnit,uint32 slots,uint64 validUntil,bytes32 salt',
+  SessionGrant:
+    'address payer,address key,address token,uint128 perJob,uint128 perDay,uint128 total,uint64 validUntil,bytes32 providersRoot,bytes32 modulesRoot,uint256 nonce',
+  JobOrder:
+    'address payer,address key,bytes32 moduleVersion,bytes32 inputsDigest,bytes32 askHash,address provider,address solver,address token,uint128 maxPrice,uint64 lane,uint64 nonce,uint64 startBy,uint64 deliverBy,uint8 verification,bytes32 auditCommit',
+  Reservation:
+    'bytes32 orderHash,address solver,address payer,address token,uint64 sequence,bytes32 previous,uint128 amount,uint128 outstanding,uint64 reservedAt',
+  Receipt:
+    'bytes32 orderHash,uint8 status,bytes32 manifestDigest,bytes32 outputsRoot,bytes32 logsDigest,uint64 inputUnits,uint64 outputUnits,uint64 meteredSeconds,uint128 price,uint64 startedAt,uint64 finishedAt',
+  Voucher:
+    'address payer,address key,address provider,address solver,address token,uint64 lane,uint128 cumulativeAmount,uint64 jobs,bytes32 recordsHash',
+  Verdict: 'bytes32 orderHash,bytes32 receiptHash,bytes32 comparator,uint8 outcome,bytes32 evidenceDigest',
+  Access: 'bytes32 subject,uint64 validUntil',
+}
+const fieldsOf = (members) =>
+  members.split(',').map((member) => {
+    const [type, name] = member.split(' ')
+    return { name, type }
+  })
+
+const bitsOf = (type) => (type === 'address' ? 160 : type === 'bytes32' ? 256 : Number(type.slice(4)))
+
+/** A value of a type for a case: the bounds, one, one bit set at the top, or bytes drawn from the hash of its name. */
+function drawValue(kind, object, { name, type }) {
+  const bits = BigInt(bitsOf(type))
+  const drawn = BigInt(keccak256(stringToHex(`${kind} ${object} ${name}`)))
+  const value = {
+    zero: 0n,
+    one: 1n,
+    max: (1n << bits) - 1n,
+    top: 1n << (bits - 1n),
+    drawn: drawn >> (256n - bits),
+    low: drawn % 200n,
+  }[kind]
+  return type === 'address' || type === 'bytes32' ? toHex(value, { size: Number(bits) / 8 }) : value
+}
+
+const toText = (values) => Object.fromEntries(Object.entries(values).map(([key, value]) => [key, String(value)]))
+
+async function createObject(primaryType) {
+  const fields = fieldsOf(types[primaryType])
+  const cases = []
+  for (const kind of ['zero', 'one', 'max', 'top', 'drawn', 'low']) {
+    const message = Object.fromEntries(fields.map((field) => [field.name, drawValue(kind, primaryType, field)]))
+    const typed = { domain, types: { [primaryType]: fields }, primaryType, message }
+    const signature = await account.signTypedData(typed)
+    const { r, s, v } = parseSignature(signature)
+    cases.push({
+      name: kind,
+      message: toText(message),
+      encoded: encodeAbiParameters(
+        fields,
+        fields.map(({ name }) => message[name]),
+      ),
+      structHash: hashStruct({ data: message, primaryType, types: { [primaryType]: fields } }),
+      digest: hashTypedData(typed),
+      signature,
+      r,
+      s,
+      v: Number(v),
+    })
+  }
+  return { encodeType: `${primaryType}(${types[primaryType]})`, names: cases.map(({ name }) => name), cases }
+}
+
+const laneMembers = fieldsOf('address payer,address key,address provider,address solver,address token,uint64 lane')
+const recordMembers = fieldsOf('bytes32 orderHash,bytes32 receiptHash,bytes32 moduleVersion,uint128 price,uint64 nonce')
+const encode = (members, values) =>
+  encodeAbiParameters(
+    members,
+    members.map(({ name }) => values[name]),
+  )
+
+const byName = (entries) => Object.fromEntries(entries.map(({ name, ...entry }) => [name, entry]))
+
+function createLanes() {
+  const lanes = ['zero', 'one', 'max', 'drawn'].map((kind) => {
+    const lane = Object.fromEntries(laneMembers.map((member) => [member.name, drawValue(kind, 'Lane', member)]))
+    const encoded = encode(laneMembers, lane)
+    return { name: kind, message: toText(lane), encoded, laneId: keccak256(encoded) }
+  })
+  return byName(lanes)
+}
+
+/** A lane of records of two modules, its running hash after each, and the signed settlement of all of them. */
+async function createLaneRecords() {
+  const moduleVersions = ['tts', 'ocr'].map((name) => keccak256(stringToHex(`version of ${name}`)))
+  const prices = [1_000_000_000_000_000n, 0n, (1n << 88n) - 1n, 7n, 1n]
+  const nonces = [0n, 1n, 2n, 300n, 5n]
+  let recordsHash = toHex(0n, { size: 32 })
+  let cumulativeAmount = 0n
+  const records = prices.map((price, index) => {
+    const record = {
+      orderHash: keccak256(stringToHex(`order ${index}`)),
+      receiptHash: keccak256(stringToHex(`receipt ${index}`)),
+      moduleVersion: moduleVersions[index % 2],
+      price,
+      nonce: nonces[index],
+    }
+    const recordHash = keccak256(encode(recordMembers, record))
+    recordsHash = keccak256(encodeAbiParameters(fieldsOf('bytes32 before,bytes32 record'), [recordsHash, recordHash]))
+    cumulativeAmount += price
+    return { message: toText(record), recordHash, recordsHash, cumulativeAmount: String(cumulativeAmount) }
+  })
+  const voucher = {
+    payer: account.address,
+    key: account.address,
+    provider: drawValue('drawn', 'settlement', { name: 'provider', type: 'address' }),
+    solver: drawValue('drawn', 'settlement', { name: 'solver', type: 'address' }),
+    token: contracts.token,
+    lane: 3n,
+    cumulativeAmount,
+    jobs: BigInt(records.length),
+    recordsHash,
+  }
+  const fields = fieldsOf(types.Voucher)
+  return {
+    moduleVersions,
+    records,
+    packedRecords: concatHex(
+      records.map(({ message }) =>
+        encodePacked(
+          ['bytes32', 'bytes32', 'uint128', 'uint64', 'uint8'],
+          [
+            message.orderHash,
+            message.receiptHash,
+            BigInt(message.price),
+            BigInt(message.nonce),
+            moduleVersions.indexOf(message.moduleVersion),
+          ],
+        ),
+      ),
+    ),
+    voucher: toText(voucher),
+    encodedVoucher: encode(fields, voucher),
+    signature: await account.signTypedData({
+      domain,
+      types: { Voucher: fields },
+      primaryType: 'Voucher',
+      message: voucher,
+    }),
+  }
+}
+
+function createModules() {
+  const modules = ['tts', 'ocr', 'a', '0', `a${'-'.repeat(61)}z`].map((name) => {
+    const manifestDigest = sha256(stringToHex(`manifest of ${name}`))
+    const moduleId = keccak256(stringToHex(name))
+    return {
+      name,
+      manifestDigest,
+      moduleId,
+      moduleVersion: keccak256(encodeAbiParameters(fieldsOf('bytes32 id,bytes32 digest'), [moduleId, manifestDigest])),
+    }
+  })
+  return byName(modules)
+}
+
+/** All vectors as one JSON value. */
+export async function createVectors() {
+  const objects = {}
+  for (const primaryType of Object.keys(types)) objects[primaryType] = await createObject(primaryType)
+  const domainFields = fieldsOf('string name,string version,uint256 chainId,address verifyingContract')
+  return {
+    about: 'Written by packages/testkit/scripts/write-vectors.mjs with viem; read by forge and vitest.',
+    deployer,
+    contracts,
+    domain,
+    domainSeparator: hashDomain({ domain, types: { EIP712Domain: domainFields } }),
+    privateKey,
+    address: account.address,
+    objects,
+    lanes: createLanes(),
+    lane: await createLaneRecords(),
+    modules: createModules(),
+  }
+}
