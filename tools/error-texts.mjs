@@ -1,0 +1,233 @@
+// What docs/errors.md says about each code: what happened, what it has cost, what to do. A code without a row here stops the generator.
+const nothing = 'Nothing.'
+const nothingSigned = 'Nothing. Nothing was signed.'
+const unknown = 'Nothing by this call. What was ordered before it goes on; read the job to see its state.'
+
+/** @type {{ readonly [code: string]: { readonly what: string, readonly charged: string, readonly fix: string } }} */
+export const errorTexts = {
+  INVALID_REQUEST: {
+    what: 'A request, option or file does not have the form that is expected. `details` names each field.',
+    charged: nothing,
+    fix: 'Correct the fields named.',
+  },
+  INPUTS_INVALID: {
+    what: 'The inputs do not fit the input schema of the module. `details` names each input, what was expected and what came.',
+    charged: nothing,
+    fix: 'Correct the inputs. `lilypad modules show <module>` lists them with an example.',
+  },
+  SIGNATURE_INVALID: {
+    what: 'An ask, order, grant, reservation, receipt or voucher is not signed by the party it names, or was signed for another chain or vault.',
+    charged: nothing,
+    fix: 'Sign for the chain id and the vault of the network file. If another party signed it, ask for a new quote.',
+  },
+  WRONG_CHAIN: {
+    what: 'The RPC endpoint or the solver serves another chain or another vault than the network file says.',
+    charged: nothing,
+    fix: 'Use the endpoints that belong to the network file.',
+  },
+  DIGEST_MISMATCH: {
+    what: 'Bytes do not have the SHA-256, or an object not the hash, under which they were named.',
+    charged: nothing,
+    fix: 'Try again, or use another solver. For a module of your own, build it again so that the manifest names the right program.',
+  },
+  UNAUTHORIZED: {
+    what: 'A job can be read by its requester and its provider only, and the `Authorization` header proves neither.',
+    charged: nothing,
+    fix: 'Sign an `Access` for the order hash with the key that ordered, with a time that is still to come. The SDK does this by itself: check the clock of the machine.',
+  },
+  INSUFFICIENT_BALANCE: {
+    what: "The payer's money in the vault, without what it asked to withdraw and what its other jobs hold, does not cover the job; or an account has too little ether to send a transaction.",
+    charged: nothing,
+    fix: 'Deposit LILY for the payer (`lilypad wallet deposit`), wait for open jobs to end, or send the account some ether.',
+  },
+  READ_ONLY: {
+    what: 'This client or server has no key, so it can look but not order.',
+    charged: nothing,
+    fix: 'Give it a key file and limits.',
+  },
+  GRANT_INVALID: {
+    what: 'The key that signed is not the payer and brings no valid grant of the payer: it is missing, has ended, was revoked, or names another payer, key or token.',
+    charged: nothing,
+    fix: 'Have the payer sign a grant for this key. `lilypad up` renews the one of a local network.',
+  },
+  OVER_JOB_LIMIT: {
+    what: 'The job may cost more than the limit for one job, of this client or of the grant.',
+    charged: nothingSigned,
+    fix: 'Choose a cheaper job, or let the owner of the money raise the limit.',
+  },
+  OVER_DAY_LIMIT: {
+    what: 'With this job, the limit for one day would be passed. Open jobs count with the most they may cost.',
+    charged: nothingSigned,
+    fix: 'Wait, or let the owner of the money raise the limit.',
+  },
+  OVER_TOTAL_LIMIT: {
+    what: 'With this job, the limit for all time would be passed. Open jobs count with the most they may cost.',
+    charged: nothingSigned,
+    fix: 'Let the owner of the money raise the limit.',
+  },
+  MODULE_NOT_ALLOWED: {
+    what: 'The owner of the wallet has named the modules that may be bought, and this is none of them.',
+    charged: nothingSigned,
+    fix: 'Use an allowed module, or let the owner add this one.',
+  },
+  PATH_NOT_ALLOWED: {
+    what: 'A file lies outside of the folder that may be read or written, or its name cannot be used on this machine.',
+    charged: nothing,
+    fix: 'Put the file into the folder that was allowed, or allow another one.',
+  },
+  NOT_FOUND: {
+    what: 'There is nothing at this address of the solver, or no file with this digest.',
+    charged: nothing,
+    fix: 'Check the address; publish the module before its program is uploaded.',
+  },
+  MODULE_UNKNOWN: {
+    what: 'The registry or the solver knows no module of this name or version id.',
+    charged: nothing,
+    fix: 'Look for the name with `lilypad modules search`. A new module is published on chain first, then at the solver; `lilypad modules publish` does both.',
+  },
+  QUOTE_UNKNOWN: {
+    what: 'No quote of this id was made with this store.',
+    charged: nothing,
+    fix: 'Ask for a quote first, with the same state folder.',
+  },
+  JOB_UNKNOWN: {
+    what: 'No job of this id is known here, or it belongs to somebody else.',
+    charged: nothing,
+    fix: '`lilypad jobs` lists the jobs of this state folder.',
+  },
+  OUTPUT_UNKNOWN: {
+    what: 'The job has no output of this path.',
+    charged: nothing,
+    fix: 'List the outputs of the job.',
+  },
+  PRICE_OVER_CAP: {
+    what: 'The job costs more than the maximum given.',
+    charged: nothing,
+    fix: 'Raise the maximum, choose another module, or wait for a cheaper provider.',
+  },
+  QUOTE_USED: {
+    what: 'The quote has been used for another order. (Reserved: ordering the same quote again gives the same job.)',
+    charged: nothing,
+    fix: 'Ask for a new quote.',
+  },
+  NONCE_USED: {
+    what: 'Another order of the same lane carries this nonce. Each nonce of a lane pays one job.',
+    charged: nothing,
+    fix: 'Sign with the next nonce. With the SDK: do not copy a state folder to use it twice; a new folder is a new lane.',
+  },
+  ACKNOWLEDGEMENT_OUT_OF_ORDER: {
+    what: 'Vouchers of a lane count up job by job, and an earlier one is missing.',
+    charged: nothing,
+    fix: 'Send the earlier ones first. The SDK does this by itself; `lilypad jobs resume` repeats it.',
+  },
+  STATE_CONFLICT: {
+    what: 'What was asked does not fit the state things are in: a job cannot make this step, a local network already runs on the folder, or two reservations contradict each other.',
+    charged: nothing,
+    fix: 'Read `details`. For a job, read its state; for a folder, stop the other process or name another folder.',
+  },
+  NAME_TAKEN: {
+    what: 'A module of this name belongs to another author. (Reserved: today the registry refuses with CONTRACT_REVERTED.)',
+    charged: nothing,
+    fix: 'Choose another name.',
+  },
+  QUOTE_EXPIRED: {
+    what: 'The quote is too old to order from. Quotes live for minutes.',
+    charged: nothingSigned,
+    fix: 'Ask for a new quote.',
+  },
+  ORDER_EXPIRED: {
+    what: 'The order, or the ask it names, came after its time.',
+    charged: nothing,
+    fix: 'Ask for a new quote. If it was just made, check the clock of the machine.',
+  },
+  MODULE_DEPRECATED: {
+    what: 'The author has withdrawn this version of the module. Jobs that were ordered before are still paid.',
+    charged: nothing,
+    fix: 'Use a newer version.',
+  },
+  PAYLOAD_TOO_LARGE: {
+    what: 'A file or answer is larger than allowed.',
+    charged: nothing,
+    fix: 'Send less; the limits are in the manifest of the module.',
+  },
+  VERIFICATION_FAILED: {
+    what: 'A listing, quote or delivery does not hold: a signature, a digest, the price or a time. The failed checks are in `details`.',
+    charged: 'Nothing. A delivery that does not verify is not acknowledged, so it is not paid.',
+    fix: 'Do not rely on the result. Order again from another provider, or use another solver.',
+  },
+  JOB_FAILED: {
+    what: 'The program ended with an error, passed a limit, or left outputs that were refused. The provider signed that it did.',
+    charged: 'Nothing. A receipt whose status is not "succeeded" has the price 0.',
+    fix: 'Read the logs of the job, correct the inputs, and order again.',
+  },
+  JOB_DECLINED: {
+    what: 'The provider checked the order and refused it. Its reason is quoted; it is the word of another party.',
+    charged: 'Nothing. The reservation is released.',
+    fix: 'Ask for a new quote.',
+  },
+  JOB_EXPIRED: {
+    what: 'The job was not started or not delivered in time.',
+    charged: 'Nothing. The reservation is released.',
+    fix: 'Ask for a new quote.',
+  },
+  RATE_LIMITED: {
+    what: 'Too many requests from one address, or too many open event streams.',
+    charged: unknown,
+    fix: 'Wait a second, then go on.',
+  },
+  NO_PROVIDER_AVAILABLE: {
+    what: 'No connected provider offers this module now.',
+    charged: nothing,
+    fix: 'Try again in a few seconds (a module that was just published takes about five), or start a provider.',
+  },
+  PROVIDER_GONE: {
+    what: 'The provider of the quote is not connected any more.',
+    charged: nothing,
+    fix: 'Ask for a new quote.',
+  },
+  OUTPUT_UNAVAILABLE: {
+    what: 'The relay or the store no longer keeps this file.',
+    charged: unknown,
+    fix: 'Ask the other party for it. The solver keeps files of jobs for seven days.',
+  },
+  EXECUTOR_UNAVAILABLE: {
+    what: 'This machine cannot run the module: no container engine, no image, or not enough memory.',
+    charged: nothing,
+    fix: 'Read the reason in `details`. The module `tts` needs nothing but Node.',
+  },
+  RPC_UNREACHABLE: {
+    what: 'The chain does not answer at the RPC endpoint of the network file.',
+    charged: unknown,
+    fix: 'Check the endpoint, then try again.',
+  },
+  SOLVER_UNREACHABLE: {
+    what: 'The solver does not answer.',
+    charged: unknown,
+    fix: 'Try again: every call can be repeated and none can pay twice. `lilypad jobs resume` finishes what was cut off.',
+  },
+  STORAGE_FULL: {
+    what: 'The relay has no room for more files now.',
+    charged: unknown,
+    fix: 'Try again later.',
+  },
+  TIMED_OUT: {
+    what: 'Something is not finished in the time given: most often a job that goes on.',
+    charged: 'Nothing yet. What the job may cost stays reserved until it ends.',
+    fix: 'Wait for the same job again, by its id. Do not order a second one.',
+  },
+  CONFIG_INVALID: {
+    what: 'A setting, key file, network file or build recipe is missing or not valid. A key is never part of the message.',
+    charged: nothing,
+    fix: 'Correct the settings named.',
+  },
+  CONTRACT_REVERTED: {
+    what: 'A contract refused a transaction. The message names its error; docs/contracts explains it.',
+    charged: 'Nothing; not even gas, unless the message says that it was reverted in a block.',
+    fix: "Look up the error's name in docs/contracts.",
+  },
+  INTERNAL: {
+    what: 'A fault of ours. Its cause is in the log of the process; over MCP only a reference to it is shown.',
+    charged: unknown,
+    fix: 'Report it with what the log says. With `LILYPAD_DEBUG=1` the command prints the cause.',
+  },
+}
