@@ -66,6 +66,9 @@ async function countSettlements(orderHash: Bytes32): Promise<number> {
   return logs.length
 }
 
+const connected = () =>
+  eventually(async () => ((await market.lilypad.solver.getNetwork()).providersConnected > 0 ? true : undefined))
+
 describe('kill -9', () => {
   test.each(faultPoints)('at %s: after a restart the job is settled, once', async (fault) => {
     const dying = start({ LILYPAD_FAULT: fault })
@@ -84,10 +87,36 @@ describe('kill -9', () => {
     expect(await countSettlements(orderHash)).toBe(1)
     const attempts = job.delivery?.manifest.predicate.machine.attempts
     expect(attempts).toBe(fault === 'run-finished' ? 2 : 1)
-    await eventually(async () => ((await market.lilypad.solver.getNetwork()).providersConnected > 0 ? true : undefined))
+    await connected()
     await end(living, 'SIGTERM')
     expect(living.exitCode).toBe(0)
   })
+
+  test('at any moment, under load: every job is settled, once', async () => {
+    let living = start()
+    const orders: Bytes32[] = []
+    const ordering = (async () => {
+      for (let index = 0; index < 10; index++)
+        orders.push(await market.order('pond', { text: `frog ${index} under load` }))
+    })()
+    // Odd steps after it is at work meet jobs at ever other moments, without chance in the test.
+    for (const milliseconds of [43, 131, 257, 389]) {
+      await connected()
+      await new Promise((resolve) => setTimeout(resolve, milliseconds))
+      await end(living, 'SIGKILL')
+      living = start()
+    }
+    await ordering
+    for (const orderHash of orders) {
+      await market.lilypad.complete(orderHash, { timeoutSeconds: 30 })
+      await eventually(() => market.findSettlement(orderHash))
+      expect(await countSettlements(orderHash)).toBe(1)
+    }
+    settledOrders.push(...orders)
+    await connected()
+    await end(living, 'SIGTERM')
+    expect(living.exitCode).toBe(0)
+  }, 120_000)
 
   test('nothing is lost or double over all crashes: journal, chain and credit agree', async () => {
     const journal = Journal.open(`${stateDir}/provider`)

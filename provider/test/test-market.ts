@@ -85,7 +85,8 @@ export async function startTestMarket() {
       files: Parameters<typeof lilypad.quote>[0]['files'] = {},
     ): Promise<Bytes32> {
       const { quote } = await eventually(() => lilypad.quote({ module, inputs, files }))
-      return (await lilypad.order(quote.quoteId)).orderHash
+      // The same quote again is the same order, so a provider that is gone for a moment does no harm.
+      return (await eventually(() => lilypad.order(quote.quoteId))).orderHash
     },
     findSettlement: (orderHash: Bytes32) => findSettlement(lilypad.client, { orderHash }),
     async restartSolver(pauseMilliseconds = 0): Promise<void> {
