@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -42,6 +44,33 @@ export async function connectStdio(
   const client = createClient(era)
   await client.connect(transport)
   return { client, errors: () => errors, pid: transport.pid ?? 0 }
+}
+
+/** Starts the HTTP server as a process of its own, on a free port. */
+export async function startHttpProcess(
+  args: readonly string[],
+): Promise<{ readonly url: string; close(): Promise<void> }> {
+  const child = spawn(process.execPath, ['--conditions=source', mainFile, 'http', '--port', '0', ...args], {
+    env: {},
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  let errors = ''
+  const url = await new Promise<string>((resolve, reject) => {
+    child.stderr.on('data', (chunk: Buffer) => {
+      errors += chunk.toString()
+      const found = /"url":"([^"]+)"/.exec(errors)?.[1]
+      if (found) resolve(found)
+    })
+    child.once('exit', () => reject(new Error(`the server did not start: ${errors}`)))
+  })
+  return {
+    url,
+    async close() {
+      const exited = once(child, 'exit')
+      child.kill('SIGTERM')
+      await exited
+    },
+  }
 }
 
 const Answer = z.object({

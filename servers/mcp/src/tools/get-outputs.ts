@@ -3,6 +3,7 @@ import { type Output, StillRunningError } from '@lilypad-agents/sdk'
 import { z } from 'zod'
 import { findImageType, findText, maxImageBytes } from '../outputs/output-kind.ts'
 import { saveOutput } from '../outputs/save-output.ts'
+import { count } from '../text/count.ts'
 import { cleanLine, cleanText } from '../text/clean-text.ts'
 import { defineTool, type ToolImage } from '../tool/define-tool.ts'
 import { Handle } from './module-reference.ts'
@@ -97,7 +98,7 @@ export const getOutputs = defineTool({
     const hint = files.some((file) => file.saved) ? ' They are saved on this machine.' : ''
     return {
       result: {
-        summary: `${chosen.length} files, ${standing}.${rest}${hint}`,
+        summary: `${count(chosen.length, 'file')}, ${standing}.${rest}${hint}`,
         job_id,
         verified: job.verified,
         files,

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { paymentOf, payments } from '../job/job-result.ts'
 import { Amount, currencyShape, formatAmount, tokenSymbol } from '../money/token.ts'
+import { count } from '../text/count.ts'
 import { defineTool } from '../tool/define-tool.ts'
 
 /** Lists the newest jobs of this server. */
@@ -29,7 +30,7 @@ export const listJobs = defineTool({
     const shown = jobs.slice(0, limit)
     return {
       result: {
-        summary: `${shown.length} of ${jobs.length} jobs. Read one with lilypad_get_job.`,
+        summary: `${shown.length} of ${count(jobs.length, 'job')}. Read one with lilypad_get_job.`,
         jobs: shown.map((job) => ({
           job_id: job.orderHash,
           module: job.module.name,

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { Amount, currencyShape, tokenSymbol } from '../money/token.ts'
 import { lowestOffer } from '../money/lowest-offer.ts'
+import { count } from '../text/count.ts'
 import { cleanLine } from '../text/clean-text.ts'
 import { defineTool } from '../tool/define-tool.ts'
 
@@ -49,7 +50,7 @@ export const searchModules = defineTool({
       found.length > 0 ? 'Read one with lilypad_get_module before quoting.' : 'Try other words, or none to list all.'
     return {
       result: {
-        summary: `${found.length} modules found. ${next}${more}`,
+        summary: `${count(found.length, 'module')} found. ${next}${more}`,
         modules: found,
         next_cursor: nextCursor,
         token: tokenSymbol,

@@ -53,7 +53,7 @@ export const verifyJob = defineTool({
         checks: checks.slice(0, 80).map(({ name, ok, evidence }) => ({
           name: cleanLine(name, 100),
           ok,
-          evidence: cleanLine(evidence, ok ? 160 : 300),
+          evidence: cleanLine(ok ? shorten(evidence) : evidence, ok ? 140 : 300),
         })),
       },
     }
@@ -72,3 +72,6 @@ async function checkChain(
     return { checks: [{ name: 'chain.reached', ok: false, evidence: error.shortMessage }], isReached: false }
   }
 }
+
+/** A digest that matched is told by its ends; one that did not is told whole. */
+const shorten = (evidence: string) => evidence.replace(/0x([0-9a-f]{6})[0-9a-f]{30,}([0-9a-f]{4})\b/g, '0x$1…$2')
