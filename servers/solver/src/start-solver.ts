@@ -20,6 +20,7 @@ import { openModuleCatalog } from './module/module-catalog.ts'
 import { createProviderConnections } from './relay/provider-connections.ts'
 import { startRelay } from './relay/start-relay.ts'
 import { observeSettlements } from './settlement/observe-settlements.ts'
+import { failureFacts } from './log/failure-facts.ts'
 
 /** A running solver. */
 export type RunningSolver = {
@@ -119,7 +120,7 @@ async function createContext(
 /** A chain that is away now may come back; another chain than expected never becomes right. */
 async function assertChain(context: SolverContext): Promise<void> {
   const chainId = await context.chain.getChainId().catch((error: unknown) => {
-    context.log.warn({ err: error }, 'chain.unreachable')
+    context.log.warn({ failure: failureFacts(error) }, 'chain.unreachable')
     return undefined
   })
   if (chainId === undefined || chainId === context.domain.chainId) return

@@ -124,7 +124,7 @@ export async function connectProvider(
     frames,
     send: (frame) => socket.send(JSON.stringify(z.encode(ProviderFrame, frame))),
     async take(type, orderHash) {
-      const end = Date.now() + 5000
+      const end = Date.now() + 20_000
       for (;;) {
         const index = frames.findIndex(
           (frame) =>
@@ -163,7 +163,7 @@ export async function connectProvider(
 }
 
 /** Waits until a check holds. */
-export async function until(check: () => Promise<boolean> | boolean, milliseconds = 5000): Promise<void> {
+export async function until(check: () => Promise<boolean> | boolean, milliseconds = 20_000): Promise<void> {
   const end = Date.now() + milliseconds
   while (!(await check())) {
     if (Date.now() > end) throw new Error('it did not come true in time')

@@ -8,7 +8,7 @@ import { reservationType } from '@lilypad-agents/protocol'
 import { createSolverClient } from '@lilypad-agents/sdk'
 import { describe, expect, test } from 'vitest'
 import { createOrder, domain } from './fixtures.ts'
-import { connectProvider } from './harness.ts'
+import { connectProvider, until } from './harness.ts'
 
 describe('kill -9', () => {
   test('at any moment loses no order that was answered and breaks no chain of reservations', async () => {
@@ -32,7 +32,7 @@ describe('kill -9', () => {
     const answered = new Map<`0x${string}`, { sequence: number; previous: string; hash: string }>()
     const orders: ReturnType<typeof createOrder>[] = []
     try {
-      for (const killAfterMilliseconds of [50, 500, 1000]) {
+      for (const killAfterOrders of [1, 12]) {
         const { child, url } = await start()
         const client = createSolverClient({ url, domain })
         const provider = await connectProvider(url)
@@ -50,7 +50,9 @@ describe('kill -9', () => {
             })
           }
         })().catch(() => {})
-        await new Promise((resolve) => setTimeout(resolve, killAfterMilliseconds))
+        // Orders go on while it dies, so that it dies inside one.
+        const enough = answered.size + killAfterOrders
+        await until(() => answered.size >= enough, 60_000)
         child.kill('SIGKILL')
         await work
         await provider.close().catch(() => {})
@@ -81,5 +83,5 @@ describe('kill -9', () => {
       for (const child of children) child.kill('SIGKILL')
       await rm(stateDir, { recursive: true, force: true })
     }
-  }, 60_000)
+  }, 180_000)
 })

@@ -1,5 +1,5 @@
-import { toLilypadError } from '@lilypad-agents/protocol'
 import type { SolverContext } from '../context.ts'
+import { failureFacts } from '../log/failure-facts.ts'
 
 /** Runs a task again and again until it is stopped; a failure is logged and tried again later. */
 export function repeat(
@@ -18,7 +18,7 @@ export function repeat(
         failures++
         // A chain that is away for an hour is one line a minute, not one a second.
         if (failures === 1 || failures % 30 === 0)
-          context.log.warn({ err: toLilypadError(error).cause ?? error, failures }, `${name}.failed`)
+          context.log.warn({ failure: failureFacts(error), failures }, `${name}.failed`)
       }
       await sleep(Math.min(everyMilliseconds * 2 ** Math.min(failures, 4), 30_000), signal)
     }

@@ -1,6 +1,7 @@
 import type { ErrorRequestHandler, Response } from 'express'
 import { LilypadError, toLilypadError } from '@lilypad-agents/protocol'
 import type { Logger } from 'pino'
+import { failureFacts } from '../log/failure-facts.ts'
 
 /** Answers with an error as it travels: status from the table, body from the error. */
 export function sendError(response: Response, error: LilypadError): void {
@@ -13,7 +14,10 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
   return (thrown: unknown, request, response, _next) => {
     const error = fromBodyParser(thrown) ?? toLilypadError(thrown)
     if (error.row.log === 'error')
-      log.error({ err: thrown, method: request.method, path: request.path.slice(0, 200) }, 'request.failed')
+      log.error(
+        { failure: failureFacts(thrown), method: request.method, path: request.path.slice(0, 200) },
+        'request.failed',
+      )
     if (response.headersSent) {
       response.destroy()
       return

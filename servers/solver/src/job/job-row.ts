@@ -49,7 +49,7 @@ export async function getRequestText(database: Database | Transaction, orderHash
 }
 
 /**
- * Changes one job while nobody else can: its row is locked, all changes commit together, then those who wait are woken.
+ * Changes one job while nobody else can: its row is locked, all changes commit together, then those who wait for its events are woken.
  * @throws {@link JobUnknownError}
  */
 export async function changeJob<T>(
@@ -57,12 +57,13 @@ export async function changeJob<T>(
   orderHash: Bytes32,
   change: (transaction: Transaction, job: JobRow) => Promise<T>,
 ): Promise<T> {
-  const result = await context.database.transaction(async (transaction) => {
+  const { result, hasEvents } = await context.database.transaction(async (transaction) => {
     const [job] = await transaction.select(lightColumns).from(jobs).where(eq(jobs.orderHash, orderHash)).for('update')
     if (!job) throw new JobUnknownError()
-    return change(transaction, job)
+    const result = await change(transaction, job)
+    return { result, hasEvents: withEvents.has(transaction) }
   })
-  context.signals.notify(orderHash)
+  if (hasEvents) context.signals.notify(orderHash)
   return result
 }
 
@@ -86,6 +87,7 @@ export async function moveJob(
   if (!canMove(job.state, to)) throw new StateConflictError(job.orderHash, job.state, to)
   const at = nowSeconds(context)
   const eventSequence = job.eventSequence + 1
+  withEvents.add(transaction)
   await transaction.insert(jobEvents).values(toEventRow(job.orderHash, eventSequence, { type: 'state', state: to, at }))
   const moved = await patchJob(transaction, job, { ...patch, state: to, eventSequence, updatedAt: at })
   if (to === 'settled' || to === 'declined' || to === 'expired' || to === 'failed' || to === 'refunded') {
@@ -93,6 +95,9 @@ export async function moveJob(
   }
   return moved
 }
+
+/** Transactions that have written events, so that only those wake the ones who wait. */
+const withEvents = new WeakSet<Transaction>()
 
 /** Appends an event that is no change of state. */
 export async function addJobEvent(
@@ -102,6 +107,7 @@ export async function addJobEvent(
   patch: Patch = {},
 ): Promise<JobRow> {
   const eventSequence = job.eventSequence + 1
+  withEvents.add(transaction)
   await transaction.insert(jobEvents).values(toEventRow(job.orderHash, eventSequence, event))
   return patchJob(transaction, job, { ...patch, eventSequence })
 }

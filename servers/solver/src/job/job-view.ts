@@ -1,10 +1,9 @@
 import { and, eq } from 'drizzle-orm'
 import type { Bytes32, Delivery, JobOrder, JobState, JobView, SignedReservation } from '@lilypad-agents/protocol'
 import type { z } from 'zod'
-import type { SolverContext } from '../context.ts'
 import type { Database, Transaction } from '../db/open-database.ts'
 import { jobFiles } from '../db/schema.ts'
-import { findJob, type JobRow, JobUnknownError } from './job-row.ts'
+import type { JobRow } from './job-row.ts'
 
 /** A job as its requester sees it, as JSON. */
 export type JobViewJson = z.input<typeof JobView>
@@ -41,13 +40,6 @@ export async function toJobView(database: Database | Transaction, job: JobRow): 
     createdAt: job.createdAt,
     updatedAt: job.updatedAt,
   }
-}
-
-/** @throws {@link JobUnknownError} */
-export async function getJobView(context: SolverContext, orderHash: Bytes32): Promise<JobViewJson> {
-  const job = await findJob(context.database, orderHash)
-  if (!job) throw new JobUnknownError()
-  return toJobView(context.database, job)
 }
 
 /** Whether a requester who waits for the job has nothing to wait for any more, whatever it was when it asked. */

@@ -21,7 +21,7 @@ import { emptyLedger, nextReservation } from '../reservation/next-reservation.ts
 import { findJob, type JobRow, JobUnknownError, toEventRow } from './job-row.ts'
 import { type JobViewJson, toJobView } from './job-view.ts'
 
-export type PlacedOrder = { readonly view: JobViewJson; readonly isNew: boolean }
+export type PlacedOrder = { readonly job: JobRow; readonly view: JobViewJson; readonly isNew: boolean }
 
 /** A settlement came between reading the balance and locking the ledger; the balance has to be read again. */
 class BalanceOutdated extends Error {}
@@ -81,7 +81,7 @@ export function createOrderDesk(context: SolverContext) {
     return context.database.transaction(async (transaction) => {
       const ledger = await lockLedger(transaction, request)
       const known = await findJob(transaction, orderHash)
-      if (known) return { view: await toJobView(transaction, known), isNew: false }
+      if (known) return { job: known, view: await toJobView(transaction, known), isNew: false }
       if (ledger.settlements !== settlements) throw new BalanceOutdated()
       const [sameNonce] = await transaction
         .select({ orderHash: jobs.orderHash })
@@ -107,7 +107,7 @@ export function createOrderDesk(context: SolverContext) {
         reservation: JSON.stringify(z.encode(SignedReservation, { reservation, signature })),
         now,
       })
-      return { view: await toJobView(transaction, job), isNew: true }
+      return { job, view: await toJobView(transaction, job), isNew: true }
     })
   }
 
@@ -152,7 +152,7 @@ export function createOrderDesk(context: SolverContext) {
     }
     // A known order is answered before any check: a retry after the deadline still has to find its job.
     const known = await findJob(context.database, orderHash)
-    if (known) return { view: await toJobView(context.database, known), isNew: false }
+    if (known) return { job: known, view: await toJobView(context.database, known), isNew: false }
     const running = inFlight.get(orderHash)
     if (running) return { ...(await running), isNew: false }
     const placing = placeNew(request, orderHash).finally(() => inFlight.delete(orderHash))
@@ -161,7 +161,7 @@ export function createOrderDesk(context: SolverContext) {
     if (placed.isNew) {
       context.log.info({ jobId: orderHash, provider: order.provider, module: order.moduleVersion }, 'job.reserved')
       context.signals.notify(orderHash)
-      await context.providers.pushJob(order.provider, orderHash)
+      await context.providers.pushJob(placed.job)
     }
     return placed
   }

@@ -18,7 +18,6 @@ import { assertDelivery } from './assert-delivery.ts'
 import {
   addJobEvent,
   changeJob,
-  findJob,
   getRequestText,
   holdAmount,
   type JobRow,
@@ -224,9 +223,8 @@ export async function confirmAcknowledgement(
   provider: Address,
   orderHash: Bytes32,
 ): Promise<void> {
-  const job = await findJob(context.database, orderHash)
-  if (job?.acknowledgementReceived) return
   await changeOwn(context, provider, orderHash, async (transaction, job) => {
+    if (job.acknowledgementReceived) return
     if (job.acknowledgement === null) throw new StateConflictError(orderHash, job.state, 'acknowledged by its provider')
     await patchJob(transaction, job, { acknowledgementReceived: true })
   })

@@ -20,7 +20,7 @@ export async function recordInput(context: SolverContext, orderHash: Bytes32, sh
       .where(and(input, eq(jobFiles.present, false)))
     return patchJob(transaction, job, { missingInputs: missing?.files ?? 0 })
   })
-  if (job.missingInputs === 0) await context.providers.pushJob(job.provider, orderHash)
+  if (job.missingInputs === 0) await context.providers.pushJob(job)
 }
 
 /**
@@ -65,6 +65,6 @@ export async function acknowledgeJob(
       acknowledgementIndex: next.jobs,
     })
   })
-  await context.providers.pushJob(job.provider, orderHash)
+  await context.providers.pushJob(job)
   return job
 }

@@ -2,19 +2,23 @@ import type { EventEmitter } from 'node:events'
 import type { SolverContext } from '../context.ts'
 import { findJob, type JobRow } from './job-row.ts'
 
-/** Waits until a job is in another state than it was, the time is over, or whoever asked has gone. */
+/**
+ * Waits until a job is in another state than it was, the time is over, or whoever asked has gone.
+ * @returns the job as it is then
+ */
 export async function waitForJob(
   context: SolverContext,
-  job: Pick<JobRow, 'orderHash' | 'state'>,
+  job: JobRow,
   options: { readonly milliseconds: number; readonly gone: EventEmitter },
-): Promise<void> {
+): Promise<JobRow> {
   const end = Date.now() + options.milliseconds
   const waiter = createWaiter(context, job.orderHash, options.gone)
   try {
+    let current = job
     // Listening comes before looking, so that no change falls between the two.
-    while (!waiter.isGone && Date.now() < end) {
-      const current = await findJob(context.database, job.orderHash)
-      if (current?.state !== job.state) return
+    for (;;) {
+      current = (await findJob(context.database, job.orderHash)) ?? current
+      if (current.state !== job.state || waiter.isGone || Date.now() >= end) return current
       await waiter.next(end - Date.now())
     }
   } finally {

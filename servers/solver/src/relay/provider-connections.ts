@@ -1,4 +1,5 @@
-import type { Address, Bytes32, SignedAsk, SolverFrame } from '@lilypad-agents/protocol'
+import type { Address, SignedAsk, SolverFrame } from '@lilypad-agents/protocol'
+import type { JobRow } from '../job/job-row.ts'
 
 /** One connected provider. */
 export type ProviderConnection = {
@@ -19,19 +20,19 @@ export type ProviderConnections = {
   /** Sends a frame if the provider is connected. */
   send(provider: Address, frame: SolverFrame): boolean
   /** Sends what the provider still has to answer about one job. */
-  pushJob(provider: Address, orderHash: Bytes32): Promise<void>
+  pushJob(job: JobRow): Promise<void>
   /** Takes the place of an older connection of the same provider, which is closed. */
   add(connection: ProviderConnection): void
   remove(connection: ProviderConnection): void
   /** Who finds and sends pending frames; set once, when the relay starts. */
-  onPush(push: (connection: ProviderConnection, orderHash: Bytes32) => Promise<void>): void
+  onPush(push: (connection: ProviderConnection, job: JobRow) => Promise<void>): void
   closeAll(): void
 }
 
 /** Creates the list of connected providers, empty. */
 export function createProviderConnections(): ProviderConnections {
   const connections = new Map<Address, ProviderConnection>()
-  let push: (connection: ProviderConnection, orderHash: Bytes32) => Promise<void> = async () => {}
+  let push: (connection: ProviderConnection, job: JobRow) => Promise<void> = async () => {}
   return {
     get count() {
       return connections.size
@@ -44,9 +45,9 @@ export function createProviderConnections(): ProviderConnections {
       connection?.send(frame)
       return connection !== undefined
     },
-    async pushJob(provider, orderHash) {
-      const connection = connections.get(provider)
-      if (connection && !connection.isCongested) await push(connection, orderHash)
+    async pushJob(job) {
+      const connection = connections.get(job.provider)
+      if (connection && !connection.isCongested) await push(connection, job)
     },
     add(connection) {
       connections.get(connection.provider)?.close(4001, 'replaced by a newer connection of this provider')

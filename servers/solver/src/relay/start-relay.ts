@@ -18,10 +18,11 @@ import { type RawData, type WebSocket, WebSocketServer } from 'ws'
 import { z } from 'zod'
 import { nowSeconds, type SolverContext } from '../context.ts'
 import { jobs } from '../db/schema.ts'
-import { findJob, getRequestText, selectJobs } from '../job/job-row.ts'
+import { getRequestText, type JobRow, selectJobs } from '../job/job-row.ts'
 import { handleFrame } from './handle-frame.ts'
 import { pendingFrame, pendingKind } from './pending-frame.ts'
 import type { ProviderConnection } from './provider-connections.ts'
+import { failureFacts } from '../log/failure-facts.ts'
 
 const heartbeatMilliseconds = 15_000
 const helloMilliseconds = 10_000
@@ -52,14 +53,17 @@ export function startRelay(context: SolverContext): Relay {
   })
   const alive = new WeakSet<WebSocket>()
 
-  context.providers.onPush(async (connection, orderHash) => {
-    const job = await findJob(context.database, orderHash)
-    if (!job || job.provider !== connection.provider) return
+  context.providers.onPush(sendJob)
+
+  async function sendJob(connection: ProviderConnection, job: JobRow): Promise<void> {
     const kind = pendingKind(job)
     if (kind === undefined) return
-    const frame = pendingFrame(job, kind === 'order' ? await getRequestText(context.database, orderHash) : undefined)
+    const frame = pendingFrame(
+      job,
+      kind === 'order' ? await getRequestText(context.database, job.orderHash) : undefined,
+    )
     if (frame) connection.send(frame)
-  })
+  }
 
   /** Sends everything the provider has not answered, oldest first, acknowledgements in the order of their lane. */
   async function sendPending(connection: ProviderConnection, notAfter: number): Promise<void> {
@@ -83,11 +87,7 @@ export function startRelay(context: SolverContext): Relay {
     for (const job of pending) {
       // What does not go out now goes out with a later heartbeat.
       if (connection.isCongested) return
-      const frame = pendingFrame(
-        job,
-        pendingKind(job) === 'order' ? await getRequestText(context.database, job.orderHash) : undefined,
-      )
-      if (frame) connection.send(frame)
+      await sendJob(connection, job)
     }
   }
 
@@ -103,7 +103,7 @@ export function startRelay(context: SolverContext): Relay {
     const notAfter = nowSeconds(context) - resendSeconds
     for (const connection of sessions) {
       sendPending(connection, notAfter).catch((error: unknown) =>
-        context.log.error({ err: error }, 'relay.resend-failed'),
+        context.log.error({ failure: failureFacts(error) }, 'relay.resend-failed'),
       )
     }
   }, heartbeatMilliseconds)
@@ -166,7 +166,7 @@ export function startRelay(context: SolverContext): Relay {
       } catch (error) {
         const known = toLilypadError(error)
         if (known.code === 'INTERNAL')
-          context.log.error({ err: error, provider: session.connection?.provider }, 'frame.failed')
+          context.log.error({ failure: failureFacts(error), provider: session.connection?.provider }, 'frame.failed')
         send(toErrorFrame(known))
         if (known.code === 'INVALID_REQUEST' && ++session.badFrames >= maxBadFrames) close(1008, 'too many bad frames')
       }

@@ -3,7 +3,7 @@ import { AcknowledgementRequest, OrderRequest, parseWire } from '@lilypad-agents
 import { z } from 'zod'
 import type { SolverContext } from '../context.ts'
 import { authorizeRequester, digestParameter } from '../http/authorize.ts'
-import { getJobView, isWorthReturning } from '../job/job-view.ts'
+import { isWorthReturning, toJobView } from '../job/job-view.ts'
 import type { createOrderDesk } from '../job/place-order.ts'
 import { acknowledgeJob } from '../job/requester-moves.ts'
 import { waitForJob } from '../job/wait-for-job.ts'
@@ -21,18 +21,17 @@ export function jobRoutes(context: SolverContext, placeOrder: ReturnType<typeof 
   router.get('/jobs/:orderHash', async (request, response) => {
     const { waitSeconds } = parseWire(WaitQuery, request.query, 'query')
     const job = await authorizeRequester(context, request)
-    if (waitSeconds > 0 && !isWorthReturning(job.state)) {
-      await waitForJob(context, job, { milliseconds: waitSeconds * 1000, gone: response })
-    }
-    response.json(await getJobView(context, job.orderHash))
+    const mayWait = waitSeconds > 0 && !isWorthReturning(job.state)
+    const current = mayWait ? await waitForJob(context, job, { milliseconds: waitSeconds * 1000, gone: response }) : job
+    response.json(await toJobView(context.database, current))
   })
 
   // The voucher's own signature says who acknowledges, so it needs no access signature beside it.
   router.post('/jobs/:orderHash/acknowledgement', json({ limit: '16kb' }), async (request, response) => {
     const { voucher, signature } = parseWire(AcknowledgementRequest, request.body, 'acknowledgement')
     const orderHash = digestParameter(request, 'orderHash')
-    await acknowledgeJob(context, orderHash, { voucher, signature })
-    response.json(await getJobView(context, orderHash))
+    const job = await acknowledgeJob(context, orderHash, { voucher, signature })
+    response.json(await toJobView(context.database, job))
   })
   return router
 }
