@@ -1,0 +1,23 @@
+import type { Bench } from './bench/define-bench.ts'
+import { gasLane100 } from './gas/lane-100.ts'
+import { gasLane1000 } from './gas/lane-1000.ts'
+import { gasLone } from './gas/lone.ts'
+import { gasPayers100 } from './gas/payers-100.ts'
+import { jobContainer } from './job/container.ts'
+import { jobThroughput } from './job/throughput.ts'
+import { jobWasm } from './job/wasm.ts'
+import { protocolSign } from './protocol/sign.ts'
+import { protocolVerify } from './protocol/verify.ts'
+
+/** Every benchmark, in the order they run. */
+export const benches: readonly Bench[] = [
+  protocolSign,
+  protocolVerify,
+  gasLone,
+  gasLane100,
+  gasLane1000,
+  gasPayers100,
+  jobWasm,
+  jobThroughput,
+  jobContainer,
+]
