@@ -1,5 +1,5 @@
 import { jobVaultAbi } from '@lilypad-agents/abi'
-import type { Address, Bytes32, Hex } from '@lilypad-agents/protocol'
+import { type Address, type Bytes32, type Hex, LilypadError } from '@lilypad-agents/protocol'
 import {
   type ChainClient,
   type ContractCall,
@@ -16,11 +16,23 @@ import {
   settleLaneCall,
   translateChainErrors,
 } from '@lilypad-agents/sdk'
-import { type AbiItem, parseEventLogs, toFunctionSelector } from 'viem'
+import {
+  type AbiItem,
+  parseEventLogs,
+  toFunctionSelector,
+  TransactionNotFoundError,
+  type TransactionReceipt,
+  TransactionReceiptNotFoundError,
+} from 'viem'
+import { pause } from '../connection/backoff.ts'
 import type { Chain } from './chain.ts'
 
 /** Longest wait for a transaction to be in a block; after that the lanes are simply looked at again. */
 const inclusionMilliseconds = 120_000
+/** A transaction that the chain has not known for this long is gone, with the node or the blocks that had it. */
+const unknownMilliseconds = 5000
+/** Longest wait of a provider that is stopping. */
+const closingMilliseconds = 3000
 
 const errorNames = new Map(
   jobVaultAbi.flatMap((item: AbiItem) =>
@@ -84,10 +96,8 @@ export function createViemChain(client: ChainClient): Chain {
       )
     },
     registerGrant: (grant) => sendCall(client, registerGrantCall(chain, grant)),
-    async waitForTransaction(hash) {
-      const receipt = await translateChainErrors('waitForTransaction', () =>
-        client.waitForTransactionReceipt({ hash, timeout: inclusionMilliseconds }),
-      )
+    async waitForTransaction(hash, signal) {
+      const receipt = await translateChainErrors('waitForTransaction', () => waitForReceipt(client, hash, signal))
       const skipped = parseEventLogs({ abi: jobVaultAbi, eventName: 'LaneSkipped', logs: receipt.logs })
       return {
         hasSucceeded: receipt.status === 'success',
@@ -98,5 +108,42 @@ export function createViemChain(client: ChainClient): Chain {
         })),
       }
     },
+  }
+}
+
+/**
+ * Waits for the receipt by asking for it. Watching for new blocks would not do: after a chain has lost its last ones, its
+ * height is below the one seen before, and on a quiet chain it stays there until somebody sends.
+ */
+async function waitForReceipt(
+  client: ChainClient,
+  hash: Bytes32,
+  signal: AbortSignal | undefined,
+): Promise<TransactionReceipt> {
+  const startedAt = Date.now()
+  let knownAt = startedAt
+  let until = startedAt + inclusionMilliseconds
+  for (let turn = 0; ; turn += 1) {
+    const receipt = await client.getTransactionReceipt({ hash }).catch(undefinedWhen(TransactionReceiptNotFoundError))
+    if (receipt) return receipt
+    const transaction = await client.getTransaction({ hash }).catch(undefinedWhen(TransactionNotFoundError))
+    const now = Date.now()
+    if (transaction) knownAt = now
+    if (signal?.aborted) until = Math.min(until, now + closingMilliseconds)
+    if (now > until || now - knownAt > unknownMilliseconds)
+      throw new LilypadError(
+        'RPC_UNREACHABLE',
+        transaction ? 'The transaction is in no block yet.' : 'The chain does not know the transaction any more.',
+        {
+          details: [`Transaction: ${hash}`],
+        },
+      )
+    await pause(Math.min(1000, 50 * 1.5 ** turn))
+  }
+}
+
+function undefinedWhen(expected: new (...args: never[]) => Error) {
+  return (error: unknown): undefined => {
+    if (!(error instanceof expected)) throw error
   }
 }
