@@ -21,6 +21,7 @@ export {
 } from './wallet/spending-policy.ts'
 export {
   type ClientStore,
+  QuoteUsedError,
   StoredJob,
   type StoredLane,
   StoredQuote,
@@ -38,9 +39,11 @@ export { type FindOutput, type FoundOutput, verifyBundle } from './verify/verify
 export { verifySettlement } from './verify/verify-settlement.ts'
 export { assertChain } from './chain/assert-chain.ts'
 export {
+  ContractMissingError,
   ContractRevertedError,
   InsufficientGasError,
   RpcUnreachableError,
+  TransactionPendingError,
   translateChainErrors,
   WrongChainError,
 } from './chain/chain-errors.ts'

@@ -1,7 +1,16 @@
 import { LilypadError } from '@lilypad-agents/protocol'
-import { BaseError, ContractFunctionRevertedError, HttpRequestError, InsufficientFundsError, TimeoutError } from 'viem'
+import {
+  BaseError,
+  ContractFunctionRevertedError,
+  ContractFunctionZeroDataError,
+  HttpRequestError,
+  InsufficientFundsError,
+  InternalRpcError,
+  TimeoutError,
+  WaitForTransactionReceiptTimeoutError,
+} from 'viem'
 
-/** The RPC endpoint does not answer. Nothing was sent, or what was sent can be looked up by its hash. */
+/** The RPC endpoint does not answer, or fails inside. Nothing was sent, or what was sent can be looked up by its hash. */
 export class RpcUnreachableError extends LilypadError {
   override readonly name = 'RpcUnreachableError'
   constructor(cause: unknown) {
@@ -19,6 +28,30 @@ export class WrongChainError extends LilypadError {
     super('WRONG_CHAIN', 'The RPC endpoint serves another chain.', {
       details: [`Expected: ${options.expected}   Actual: ${options.actual}`],
       hint: 'use the RPC endpoint of the chain in the network file',
+    })
+  }
+}
+
+/** Nothing of ours is at the address that the network file names. */
+export class ContractMissingError extends LilypadError {
+  override readonly name = 'ContractMissingError'
+  constructor(functionName: string, cause: unknown) {
+    super('WRONG_CHAIN', 'The chain has no contract of ours at the address in the network file.', {
+      details: [`Call: ${functionName}`],
+      hint: 'use the network file that belongs to this chain',
+      cause,
+    })
+  }
+}
+
+/** A transaction was sent and is not in a block yet. */
+export class TransactionPendingError extends LilypadError {
+  override readonly name = 'TransactionPendingError'
+  constructor(functionName: string, cause: unknown) {
+    super('TIMED_OUT', `The transaction of \`${functionName}\` is sent and not in a block yet.`, {
+      charged: 'unknown',
+      hint: 'look at the state on chain before sending it again',
+      cause,
     })
   }
 }
@@ -61,10 +94,21 @@ export async function translateChainErrors<T>(functionName: string, call: () => 
   } catch (error) {
     if (!(error instanceof BaseError)) throw error
     const reverted = error.walk((cause) => cause instanceof ContractFunctionRevertedError)
+    // viem also takes a node's internal error for a revert; one without revert data did not come from a contract.
+    const isNodeFault =
+      reverted instanceof ContractFunctionRevertedError &&
+      reverted.raw === undefined &&
+      !/revert/i.test(reverted.reason ?? '') &&
+      error.walk((cause) => cause instanceof InternalRpcError) !== null
+    if (isNodeFault) throw new RpcUnreachableError(error)
     if (reverted instanceof ContractFunctionRevertedError) {
       const errorName = reverted.data?.errorName ?? reverted.signature ?? 'reverted without a reason'
       throw new ContractRevertedError({ errorName, args: reverted.data?.args ?? [], functionName, cause: error })
     }
+    if (error.walk((cause) => cause instanceof ContractFunctionZeroDataError))
+      throw new ContractMissingError(functionName, error)
+    if (error.walk((cause) => cause instanceof WaitForTransactionReceiptTimeoutError))
+      throw new TransactionPendingError(functionName, error)
     if (error.walk((cause) => cause instanceof InsufficientFundsError)) throw new InsufficientGasError(error)
     const unreachable = error.walk(
       (cause) => cause instanceof HttpRequestError || cause instanceof TimeoutError || cause instanceof TypeError,

@@ -1,7 +1,9 @@
 import {
   type AcknowledgementRequest,
   type Bytes32,
+  concatBytes,
   createAuthorization,
+  type ErrorCode,
   fromErrorBody,
   JobEvent,
   JobView,
@@ -45,11 +47,41 @@ export class DigestMismatchError extends LilypadError {
   }
 }
 
+/** What an answer without a body of ours means: somebody between us and the solver, or a solver that is broken. */
+function statusError(status: number): { readonly code: ErrorCode; readonly message: string } {
+  const codes: ReadonlyMap<number, ErrorCode> = new Map([
+    [401, 'UNAUTHORIZED'],
+    [404, 'NOT_FOUND'],
+    [413, 'PAYLOAD_TOO_LARGE'],
+    [429, 'RATE_LIMITED'],
+  ])
+  const fallback = status >= 500 ? 'SOLVER_UNREACHABLE' : 'INVALID_REQUEST'
+  return { code: codes.get(status) ?? fallback, message: `The solver answered with status ${status}.` }
+}
+
 type CallOptions = {
   readonly method?: string
   readonly body?: BodyInit
   readonly headers?: Record<string, string>
   readonly timeoutSeconds?: number
+}
+
+const maxEventLength = 1_000_000
+
+function parseEvent(message: string): JobEvent | undefined {
+  const data = message
+    .split('\n')
+    .filter((line) => line.startsWith('data:'))
+    .map((line) => line.slice(5).trimStart())
+    .join('\n')
+  if (!data) return undefined
+  let json: unknown
+  try {
+    json = JSON.parse(data)
+  } catch {
+    json = undefined
+  }
+  return parseWire(JobEvent, json, 'event of the solver')
 }
 
 /** Speaks to one solver over HTTP. Every answer is parsed; errors come back as the classes and codes of the protocol. */
@@ -84,11 +116,7 @@ export function createSolverClient(options: {
     } catch {
       json = undefined
     }
-    const isGateway = response.status === 502 || response.status === 503 || response.status === 504
-    throw fromErrorBody(json, {
-      code: isGateway ? 'SOLVER_UNREACHABLE' : 'INVALID_REQUEST',
-      message: `The solver answered with status ${response.status}.`,
-    })
+    throw fromErrorBody(json, statusError(response.status))
   }
 
   async function callJson<S extends z.ZodType>(
@@ -115,13 +143,29 @@ export function createSolverClient(options: {
     authorization: createAuthorization(domain, subject, signer, new Date()),
   })
 
-  async function readBlob(response: Response, digest: Bytes32): Promise<Uint8Array> {
-    let bytes: Uint8Array
+  async function readBlob(
+    response: Response,
+    digest: Bytes32,
+    maxBytes = Number.POSITIVE_INFINITY,
+  ): Promise<Uint8Array> {
+    const chunks: Uint8Array[] = []
+    let length = 0
     try {
-      bytes = new Uint8Array(await response.arrayBuffer())
+      for await (const chunk of response.body ?? []) {
+        length += chunk.length
+        // The rest is not read: a relay could send for ever.
+        if (length > maxBytes) break
+        chunks.push(chunk)
+      }
     } catch (error) {
       throw new SolverUnreachableError(url, error)
     }
+    if (length > maxBytes)
+      throw new LilypadError('DIGEST_MISMATCH', 'The relay sent more bytes than were delivered.', {
+        details: [`Expected: ${maxBytes} bytes`],
+        hint: 'nothing was accepted; try again or use another solver',
+      })
+    const bytes = concatBytes(...chunks)
     const actual = sha256(bytes)
     if (actual !== digest) throw new DigestMismatchError({ expected: digest, actual })
     return bytes
@@ -167,13 +211,15 @@ export function createSolverClient(options: {
         headers: authorized(orderHash, signer),
         timeoutSeconds: waitSeconds + 15,
       }),
-    async getOutput(orderHash: Bytes32, digest: Bytes32, signer: Signer): Promise<Uint8Array> {
+    /** @param maxBytes size that the delivery names; a longer answer is given up */
+    async getOutput(orderHash: Bytes32, digest: Bytes32, signer: Signer, maxBytes?: number): Promise<Uint8Array> {
       return readBlob(
         await call(`/jobs/${orderHash}/outputs/${digest}`, {
           headers: authorized(orderHash, signer),
           timeoutSeconds: 600,
         }),
         digest,
+        maxBytes,
       )
     },
     acknowledge: (orderHash: Bytes32, request: AcknowledgementRequest): Promise<JobView> =>
@@ -195,24 +241,27 @@ export function createSolverClient(options: {
         throw new SolverUnreachableError(url, error)
       }
       if (!response.ok || !response.body)
-        throw fromErrorBody(await response.json().catch(() => undefined), {
-          code: 'SOLVER_UNREACHABLE',
-          message: `The solver answered with status ${response.status}.`,
-        })
+        throw fromErrorBody(await response.json().catch(() => undefined), statusError(response.status))
       let buffer = ''
       const decoder = new TextDecoder()
-      for await (const chunk of response.body) {
-        buffer += decoder.decode(chunk, { stream: true })
-        const messages = buffer.split('\n\n')
-        buffer = messages.pop() ?? ''
-        for (const message of messages) {
-          const data = message
-            .split('\n')
-            .filter((line) => line.startsWith('data:'))
-            .map((line) => line.slice(5).trimStart())
-            .join('\n')
-          if (data) yield parseWire(JobEvent, JSON.parse(data), 'event of the solver')
+      const chunks = response.body[Symbol.asyncIterator]()
+      const next = () =>
+        chunks.next().catch((error: unknown) => {
+          throw new SolverUnreachableError(url, error)
+        })
+      try {
+        for (let chunk = await next(); !chunk.done; chunk = await next()) {
+          buffer += decoder.decode(chunk.value, { stream: true })
+          const messages = buffer.split('\n\n')
+          buffer = messages.pop() ?? ''
+          if (buffer.length > maxEventLength) throw new SolverUnreachableError(url, new RangeError('event too long'))
+          for (const message of messages) {
+            const event = parseEvent(message)
+            if (event) yield event
+          }
         }
+      } finally {
+        await chunks.return?.().catch(() => undefined)
       }
     },
   }

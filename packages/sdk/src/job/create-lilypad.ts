@@ -9,6 +9,8 @@ import {
   type JobBundle,
   type JobEvent,
   type JobInputs,
+  jobMoves,
+  type JobState,
   type JobView,
   keccak256,
   laneId,
@@ -26,6 +28,7 @@ import {
   toHex,
   zeroBytes32,
 } from '@lilypad-agents/protocol'
+import { assertChain } from '../chain/assert-chain.ts'
 import { createChainClient, signingDomain, toLilypadChain } from '../chain/lilypad-chain.ts'
 import type { Network } from '../chain/network.ts'
 import { createSolverClient } from '../http/solver-client.ts'
@@ -73,8 +76,16 @@ export type Output = {
   readonly read: () => Promise<Uint8Array>
 }
 
+/** Whether a job may still go from one state to another, in any number of steps. */
+function canComeTo(from: JobState, to: JobState): boolean {
+  return jobMoves[from].some((next) => next === to || canComeTo(next, to))
+}
+
 const noSpending: SpendingPolicy = { perJob: 0n, perDay: 0n, total: 0n }
 const longPollSeconds = 20
+/** How long a solver that restarts is waited for, in milliseconds. */
+const longestAway = 30_000
+const pause = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds))
 
 /**
  * The whole client: discover, quote, order, watch, fetch, verify, acknowledge. It needs a solver and an RPC endpoint and
@@ -95,21 +106,25 @@ export function createLilypad(options: LilypadOptions) {
   const wallet: KeyWallet | undefined = signer ? createKeyWallet({ signer, domain, grant, policy }) : undefined
   const nowSeconds = () => Math.floor(now().getTime() / 1000)
 
+  let isChainRight = false
+  async function assertChainOnce(): Promise<void> {
+    if (!isChainRight) await assertChain(client)
+    isChainRight = true
+  }
+
   const requireWallet = (): KeyWallet => {
     if (!wallet) throw new ReadOnlyError()
     return wallet
   }
 
   const ledger = (transaction: StoreTransaction): readonly LedgerEntry[] =>
-    transaction
-      .listJobs()
-      .map(({ order, price, state, orderedAt }) => ({
-        maxPrice: order.maxPrice,
-        price,
-        state,
-        orderedAt,
-        deliverBy: order.deliverBy,
-      }))
+    transaction.listJobs().map(({ order, price, state, orderedAt }) => ({
+      maxPrice: order.maxPrice,
+      price,
+      state,
+      orderedAt,
+      deliverBy: order.deliverBy,
+    }))
 
   async function getStoredJob(orderHash: Bytes32): Promise<StoredJob> {
     const job = await store.transaction((transaction) => transaction.findJob(orderHash))
@@ -130,10 +145,11 @@ export function createLilypad(options: LilypadOptions) {
   const applyView = (orderHash: Bytes32, view: JobView): Promise<StoredJob> =>
     updateJob(orderHash, (job) => {
       // What the relay says never takes back what was accepted here.
-      const delivery = job.verified === null ? (view.delivery ?? job.delivery) : job.delivery
+      const delivery = job.verified === true ? job.delivery : (view.delivery ?? job.delivery)
       return {
         ...job,
-        state: view.state,
+        // Answers overtake each other: one that was on its way when the next came tells an older state.
+        state: canComeTo(view.state, job.state) ? job.state : view.state,
         reservation: view.reservation ?? job.reservation,
         delivery,
         settlement: view.settlement ?? job.settlement,
@@ -145,7 +161,19 @@ export function createLilypad(options: LilypadOptions) {
   async function sendOrder(job: StoredJob): Promise<StoredJob> {
     const { orderHash, order, signature, grant: orderGrant, ask, inputs } = job
     const { accessSigner } = requireWallet()
-    let view = await solver.postOrder({ order, signature, grant: orderGrant, ask, inputs })
+    let view: JobView
+    try {
+      view = await solver.postOrder({ order, signature, grant: orderGrant, ask, inputs })
+    } catch (error) {
+      // No solver takes it any more, so it will never run: without this it would count against the limits for ever.
+      if (LilypadError.is(error) && error.code === 'ORDER_EXPIRED' && order.startBy < nowSeconds())
+        await updateJob(orderHash, (current) =>
+          current.reservation
+            ? current
+            : { ...current, state: 'expired', reason: { code: error.code, message: error.shortMessage.slice(0, 400) } },
+        )
+      throw error
+    }
     for (const digest of view.missingInputs) {
       const bytes = await store.findBlob(digest)
       if (!bytes) throw new LilypadError('INTERNAL', 'An input file of the job is no longer in the store.')
@@ -198,6 +226,7 @@ export function createLilypad(options: LilypadOptions) {
     assertQuoteFits(answer, listing, inputs)
     if (maxPrice !== undefined && answer.maxPrice > maxPrice)
       throw new PriceOverCapError({ cap: maxPrice, price: answer.maxPrice })
+    await assertChainOnce()
     const version = await getVersion(client, { moduleVersion: listing.moduleVersion })
     if (version.manifestDigest !== listing.manifestDigest)
       throw new LilypadError('VERIFICATION_FAILED', 'The registry has another manifest for this module version.')
@@ -307,7 +336,10 @@ export function createLilypad(options: LilypadOptions) {
     return job.reservation || isFinal(job.state) ? job : sendOrder(job)
   }
 
-  /** Reads a job's newest state, waiting up to `waitSeconds` for it to end. Without a key, or with the solver away, what the store knows. */
+  /**
+   * Reads a job's newest state, waiting up to `waitSeconds` for it to end; a solver that is away is asked again for half a minute.
+   * @throws SolverUnreachableError when it is still away; {@link getStoredJob} tells what the store knows
+   */
   async function getJob(
     orderHash: Bytes32,
     wait: { readonly waitSeconds?: number; readonly signal?: AbortSignal } = {},
@@ -315,10 +347,20 @@ export function createLilypad(options: LilypadOptions) {
     const { waitSeconds = 0, signal } = wait
     const until = Date.now() + waitSeconds * 1000
     let job = await getStoredJob(orderHash)
+    let awaySince: number | undefined
     for (;;) {
       if (isFinal(job.state)) return job
       const left = Math.max(0, Math.ceil((until - Date.now()) / 1000))
-      job = await refresh(job, Math.min(left, longPollSeconds))
+      try {
+        job = await refresh(job, Math.min(left, longPollSeconds))
+      } catch (error) {
+        const isAway = LilypadError.is(error) && error.code === 'SOLVER_UNREACHABLE'
+        awaySince ??= Date.now()
+        if (!isAway || left === 0 || signal?.aborted || Date.now() - awaySince > longestAway) throw error
+        await pause(500)
+        continue
+      }
+      awaySince = undefined
       const hasEnded = isFinal(job.state) || job.state === 'delivered' || job.state === 'acknowledged'
       if (hasEnded || Date.now() >= until || signal?.aborted) return job
     }
@@ -336,7 +378,8 @@ export function createLilypad(options: LilypadOptions) {
     }
     for (const digest of new Set(outputs.map((output) => output.sha256))) {
       if (await store.findBlob(digest)) continue
-      await store.putBlob(digest, await solver.getOutput(orderHash, digest, requireWallet().accessSigner))
+      const bytes = outputs.find((output) => output.sha256 === digest)?.bytes
+      await store.putBlob(digest, await solver.getOutput(orderHash, digest, requireWallet().accessSigner, bytes))
     }
     return outputs.map((output) => ({
       ...output,
@@ -459,7 +502,7 @@ export function createLilypad(options: LilypadOptions) {
   ): Promise<{ readonly job: StoredJob; readonly outputs: readonly Output[]; readonly verification: Verification }> {
     const { timeoutSeconds = 600, signal } = wait
     let job = await getStoredJob(orderHash)
-    if (!job.delivery || job.verified === null)
+    if (!job.delivery || job.verified !== true)
       job = await getJob(orderHash, { waitSeconds: timeoutSeconds, ...(signal ? { signal } : {}) })
     if (job.state === 'declined' || job.state === 'expired') {
       throw new JobNotRunError({

@@ -4,6 +4,7 @@ import {
   JobInputs,
   JobOrder,
   jobStates,
+  LilypadError,
   ModuleManifest,
   Quote,
   Signature,
@@ -54,10 +55,13 @@ export type StoredLane = { readonly jobs: number; readonly cumulativeAmount: big
 /** What a unit of work can read and write. Everything is synchronous, so that nothing can come between. */
 export type StoreTransaction = {
   findQuote(quoteId: Bytes32): StoredQuote | undefined
+  /** Keeps the first quote of an id. */
   putQuote(quote: StoredQuote): void
   findJob(orderHash: Bytes32): StoredJob | undefined
   findJobByQuote(quoteId: Bytes32): StoredJob | undefined
+  /** Newest first. */
   listJobs(): readonly StoredJob[]
+  /** @throws {@link QuoteUsedError} when another job has the same quote */
   putJob(job: StoredJob): void
   findLane(laneId: Bytes32): StoredLane | undefined
   putLane(laneId: Bytes32, lane: StoredLane): void
@@ -74,4 +78,20 @@ export type ClientStore = {
   putBlob(digest: Bytes32, bytes: Uint8Array): Promise<void>
   findBlob(digest: Bytes32): Promise<Uint8Array | undefined>
   close(): Promise<void>
+}
+
+/** A quote is good for one order. */
+export class QuoteUsedError extends LilypadError {
+  override readonly name = 'QuoteUsedError'
+  constructor(quoteId: string) {
+    super('QUOTE_USED', 'Another order was made from this quote.', {
+      details: [`Quote: ${JSON.stringify(quoteId.slice(0, 80))}`],
+      hint: 'ask for a new quote',
+    })
+  }
+}
+
+/** @throws LilypadError PATH_NOT_ALLOWED when it is not a digest, and so could name a file elsewhere */
+export function assertDigest(digest: string): void {
+  if (!/^0x[0-9a-f]{64}$/.test(digest)) throw new LilypadError('PATH_NOT_ALLOWED', 'Not the digest of a file.')
 }

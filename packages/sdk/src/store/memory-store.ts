@@ -1,5 +1,13 @@
 import type { Bytes32 } from '@lilypad-agents/protocol'
-import type { ClientStore, StoredJob, StoredLane, StoredQuote, StoreTransaction } from './client-store.ts'
+import {
+  assertDigest,
+  type ClientStore,
+  QuoteUsedError,
+  type StoredJob,
+  type StoredLane,
+  type StoredQuote,
+  type StoreTransaction,
+} from './client-store.ts'
 
 type State = {
   readonly quotes: Map<Bytes32, StoredQuote>
@@ -23,11 +31,18 @@ export function memoryStore(): ClientStore {
 
   const open = (draft: State): StoreTransaction => ({
     findQuote: (quoteId) => draft.quotes.get(quoteId),
-    putQuote: (quote) => void draft.quotes.set(quote.quote.quoteId, quote),
+    putQuote(quote) {
+      if (!draft.quotes.has(quote.quote.quoteId)) draft.quotes.set(quote.quote.quoteId, quote)
+    },
     findJob: (orderHash) => draft.jobs.get(orderHash),
     findJobByQuote: (quoteId) => [...draft.jobs.values()].find((job) => job.quoteId === quoteId),
-    listJobs: () => [...draft.jobs.values()].sort((a, b) => b.orderedAt - a.orderedAt),
-    putJob: (job) => void draft.jobs.set(job.orderHash, job),
+    listJobs: () => [...draft.jobs.values()].reverse().sort((a, b) => b.orderedAt - a.orderedAt),
+    putJob(job) {
+      for (const other of draft.jobs.values()) {
+        if (other.quoteId === job.quoteId && other.orderHash !== job.orderHash) throw new QuoteUsedError(job.quoteId)
+      }
+      draft.jobs.set(job.orderHash, job)
+    },
     findLane: (laneId) => draft.lanes.get(laneId),
     putLane: (laneId, next) => void draft.lanes.set(laneId, next),
     next(counter) {
@@ -46,10 +61,12 @@ export function memoryStore(): ClientStore {
       return result
     },
     async putBlob(digest, bytes) {
-      blobs.set(digest, bytes)
+      assertDigest(digest)
+      blobs.set(digest, bytes.slice())
     },
     async findBlob(digest) {
-      return blobs.get(digest)
+      assertDigest(digest)
+      return blobs.get(digest)?.slice()
     },
     async close() {},
   }

@@ -2,9 +2,16 @@ import { mkdirSync } from 'node:fs'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
-import { type Bytes32, LilypadError } from '@lilypad-agents/protocol'
+import type { Bytes32 } from '@lilypad-agents/protocol'
 import { z } from 'zod'
-import { type ClientStore, StoredJob, StoredQuote, type StoreTransaction } from './client-store.ts'
+import {
+  assertDigest,
+  type ClientStore,
+  QuoteUsedError,
+  StoredJob,
+  StoredQuote,
+  type StoreTransaction,
+} from './client-store.ts'
 
 const schema = `
 create table if not exists quotes (id text primary key, value text not null) strict;
@@ -12,8 +19,6 @@ create table if not exists jobs (id text primary key, quote_id text not null uni
 create table if not exists lanes (id text primary key, jobs integer not null, cumulative_amount text not null, records_hash text not null) strict;
 create table if not exists counters (name text primary key, value integer not null) strict;
 `
-
-const isDigest = /^0x[0-9a-f]{64}$/
 
 /**
  * A store in a folder: an SQLite database and the blobs beside it. Several processes may share it; each transaction is
@@ -56,14 +61,17 @@ export function sqliteStore(directory: string): ClientStore {
     findJob: (orderHash) => read(StoredJob, 'select value from jobs where id = ?', orderHash)[0],
     findJobByQuote: (quoteId) => read(StoredJob, 'select value from jobs where quote_id = ?', quoteId)[0],
     listJobs: () => read(StoredJob, 'select value from jobs order by ordered_at desc, rowid desc'),
-    putJob: (job) =>
+    putJob(job) {
+      const other = database.prepare('select id from jobs where quote_id = ?').get(job.quoteId)
+      if (other && other.id !== job.orderHash) throw new QuoteUsedError(job.quoteId)
       write(
         'insert into jobs (id, quote_id, ordered_at, value) values (?, ?, ?, ?) on conflict (id) do update set value = excluded.value',
         job.orderHash,
         job.quoteId,
         job.orderedAt,
         encode(StoredJob, job),
-      ),
+      )
+    },
     findLane(laneId) {
       const row = database.prepare('select * from lanes where id = ?').get(laneId)
       if (!row) return undefined
@@ -93,7 +101,7 @@ export function sqliteStore(directory: string): ClientStore {
         database.exec('commit')
         return result
       } catch (error) {
-        database.exec('rollback')
+        if (database.isTransaction) database.exec('rollback')
         throw error
       }
     },
@@ -114,8 +122,4 @@ export function sqliteStore(directory: string): ClientStore {
       database.close()
     },
   }
-}
-
-function assertDigest(digest: string): void {
-  if (!isDigest.test(digest)) throw new LilypadError('PATH_NOT_ALLOWED', 'Not the digest of a file.')
 }

@@ -48,7 +48,7 @@ export async function auditVault(client: ChainClient, options: { readonly token:
       credits += await client.readContract({ ...vault, functionName: 'getCredit', args: [account, token], blockNumber })
     let uncollectedFees = 0n
     for (const { args } of lanes) {
-      if (args.token.toLowerCase() !== token) continue
+      if (args.token.toLowerCase() !== token.toLowerCase()) continue
       const { payer, key, provider, solver, lane } = args
       const [solverAmount, protocolAmount] = await client.readContract({
         ...vault,

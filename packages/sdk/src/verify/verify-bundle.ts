@@ -81,7 +81,16 @@ function checkGrant(
   domain: { chainId: number; vault: Hex },
   at: number,
 ): Check[] {
-  if (order.key === order.payer) return [{ name: 'grant', ok: true, evidence: 'the payer signed the order itself' }]
+  if (order.key === order.payer)
+    return [
+      {
+        name: 'grant',
+        ok: grant === null,
+        evidence: grant
+          ? 'the payer signed the order itself, yet a grant is shown'
+          : 'the payer signed the order itself',
+      },
+    ]
   if (!grant) return [{ name: 'grant', ok: false, evidence: `key ${order.key} is not the payer and shows no grant` }]
   const { payer, key, token, perJob, validUntil } = grant.grant
   const covers =
@@ -94,6 +103,25 @@ function checkGrant(
       evidence: `payer, key and token as in the order; ${perJob} per job covers ${order.maxPrice}; valid until ${validUntil}`,
     },
   ]
+}
+
+/** A success is exit code 0 with every declared output, each once and within the module's limits. */
+function checkOutcome({ module, delivery: { receipt, manifest } }: JobBundle): Check {
+  const { outcome, outputs } = manifest.predicate
+  const paths = new Set(outputs.map(({ path }) => path))
+  const missing = module.outputs.files.filter(({ path }) => !paths.has(path)).map(({ path }) => path)
+  const bytes = outputs.reduce((sum, output) => sum + output.bytes, 0)
+  const ended = outcome.kind === 'exited' ? `exited with code ${outcome.code}` : outcome.kind
+  const succeeded = outcome.kind === 'exited' && outcome.code === 0 && missing.length === 0
+  return {
+    name: 'manifest.outcome',
+    ok:
+      succeeded === (receipt.status === 0) &&
+      paths.size === outputs.length &&
+      bytes <= module.limits.outputBytes &&
+      outputs.length <= module.limits.outputFiles,
+    evidence: `${ended}, ${outputs.length} files of ${bytes} bytes${missing.length > 0 ? `, without ${missing.join(', ')}` : ''}`,
+  }
 }
 
 /**
@@ -174,6 +202,15 @@ export async function verifyBundle(
       canonicalJson(toSubjects(predicate.outputs) as never) === canonicalJson(manifest.subject as never),
       `${predicate.outputs.length} output files are the subjects of the statement`,
     ),
+    checkOutcome(bundle),
+    inWindow(
+      'manifest.usage',
+      predicate.usage.meteredSeconds === receipt.meteredSeconds &&
+        predicate.usage.inputUnits === receipt.inputUnits &&
+        predicate.usage.outputUnits === receipt.outputUnits &&
+        predicate.usage.outputBytes === predicate.outputs.reduce((sum, { bytes }) => sum + bytes, 0),
+      `${receipt.meteredSeconds} s, ${receipt.inputUnits} input and ${receipt.outputUnits} output units in manifest and receipt`,
+    ),
     equal('logs.digest', 'digest of the logs', receipt.logsDigest, logsDigest(predicate.logs)),
     equal(
       'price.units',
@@ -204,23 +241,23 @@ export async function verifyBundle(
     const { voucher, signature } = bundle.acknowledgement
     checks.push(signedBy('acknowledgement.signature', order.key, voucherType.findSigner(domain, voucher, signature)))
     checks.push(equal('acknowledgement.lane', 'lane', laneId(order), laneId(voucher)))
-    if (voucher.jobs === 1) {
-      const record = {
-        orderHash,
-        receiptHash,
-        moduleVersion: order.moduleVersion,
-        price: receipt.price,
-        nonce: order.nonce,
-      }
-      checks.push(
-        equal(
-          'acknowledgement.record',
-          'running hash of the lane',
-          voucher.recordsHash,
-          appendRecord(zeroBytes32, record),
-        ),
-      )
+    const record = {
+      orderHash,
+      receiptHash,
+      moduleVersion: order.moduleVersion,
+      price: receipt.price,
+      nonce: order.nonce,
     }
+    // Of a later voucher only the chain can say whether this job is in its running hash.
+    const isFirst = voucher.jobs === 1
+    const holds = isFirst
+      ? voucher.recordsHash === appendRecord(zeroBytes32, record) && voucher.cumulativeAmount === receipt.price
+      : voucher.jobs > 1 && voucher.cumulativeAmount >= receipt.price
+    checks.push({
+      name: 'acknowledgement.record',
+      ok: holds,
+      evidence: `${voucher.cumulativeAmount} for ${voucher.jobs} jobs of the lane${isFirst ? ', and its running hash is that of this job' : ''}`,
+    })
   }
   return toVerification(checks)
 }

@@ -35,11 +35,23 @@ export function readKeyFile(path: string): Hex {
   return key
 }
 
-/** Makes a new random key in a new file; an existing file is never overwritten. */
+/**
+ * Makes a new random key in a new file; an existing file is never overwritten.
+ * @throws LilypadError CONFIG_INVALID
+ */
 export function writeKeyFile(path: string): Hex {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   const key = toHex(crypto.getRandomValues(new Uint8Array(32)))
-  const file = openSync(path, 'wx', 0o600)
+  let file: number
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    file = openSync(path, 'wx', 0o600)
+  } catch (error) {
+    throw new LilypadError('CONFIG_INVALID', 'The key file cannot be made.', {
+      details: [`File: ${path}`],
+      hint: 'name a file that does not exist, in a folder that can be written',
+      cause: error,
+    })
+  }
   try {
     writeSync(file, `${key}\n`)
     fsyncSync(file)

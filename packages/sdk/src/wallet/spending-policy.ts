@@ -57,7 +57,7 @@ export class ModuleNotAllowedError extends LilypadError {
  */
 export function countedSpend(entry: LedgerEntry, nowSeconds: number): bigint {
   if (entry.price !== null) return entry.price
-  const hasEnded = entry.state === 'declined' || entry.state === 'expired' || entry.state === 'refunded'
+  const hasEnded = (['declined', 'expired', 'failed', 'refunded'] as const).some((state) => state === entry.state)
   return hasEnded && nowSeconds > entry.deliverBy ? 0n : entry.maxPrice
 }
 

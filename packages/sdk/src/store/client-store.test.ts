@@ -1,0 +1,83 @@
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, describe, expect, test } from 'vitest'
+import { sha256 } from '@lilypad-agents/protocol'
+import { createStoredJob, describeClientStore } from '../../test/describe-client-store.ts'
+import { memoryStore } from './memory-store.ts'
+import { sqliteStore } from './sqlite-store.ts'
+
+const folders: string[] = []
+const newFolder = () => {
+  const folder = mkdtempSync(join(tmpdir(), 'lilypad-store-'))
+  folders.push(folder)
+  return folder
+}
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+})
+
+describeClientStore('in memory', memoryStore)
+describeClientStore('in a folder', () => sqliteStore(newFolder()))
+
+describe('a store in a folder', () => {
+  test('remembers after it is closed', async () => {
+    const folder = newFolder()
+    const first = sqliteStore(folder)
+    await first.transaction((transaction) => transaction.putJob(createStoredJob(1)))
+    const lane = await first.transaction(({ laneNumber }) => laneNumber())
+    await first.putBlob(sha256('a'), new TextEncoder().encode('a'))
+    await first.close()
+    const second = sqliteStore(folder)
+    expect(await second.transaction((transaction) => transaction.listJobs())).toEqual([createStoredJob(1)])
+    expect(await second.transaction(({ laneNumber }) => laneNumber())).toBe(lane)
+    expect(await second.findBlob(sha256('a'))).toEqual(Buffer.from('a'))
+    await second.close()
+  })
+
+  test('two connections see each other, and one that throws undoes only its own', async () => {
+    const folder = newFolder()
+    const [one, two] = [sqliteStore(folder), sqliteStore(folder)]
+    await one.transaction((transaction) => transaction.putJob(createStoredJob(1)))
+    await expect(
+      two.transaction((transaction) => {
+        transaction.putJob(createStoredJob(2))
+        throw new RangeError('no')
+      }),
+    ).rejects.toThrow(RangeError)
+    expect(await two.transaction((transaction) => transaction.listJobs())).toEqual([createStoredJob(1)])
+    expect(await one.transaction(({ laneNumber }) => laneNumber())).toBe(
+      await two.transaction(({ laneNumber }) => laneNumber()),
+    )
+    await Promise.all([one.close(), two.close()])
+  })
+
+  test('many processes that open a new folder at once share it: no number twice, one lane', async () => {
+    const folder = newFolder()
+    const script = fileURLToPath(new URL('../../test/store-writer.ts', import.meta.url))
+    const run = promisify(execFile)
+    const answers = await Promise.all(
+      Array.from({ length: 4 }, () =>
+        run(process.execPath, ['--conditions=source', '--disable-warning=ExperimentalWarning', script, folder, '40']),
+      ),
+    )
+    const results = answers.map(({ stdout }) => JSON.parse(stdout) as { numbers: number[]; lane: number })
+    const numbers = results.flatMap((result) => result.numbers).sort((a, b) => a - b)
+    expect(numbers).toEqual(Array.from({ length: 160 }, (_, index) => index))
+    expect(new Set(results.map(({ lane }) => lane)).size).toBe(1)
+    expect(readdirSync(join(folder, 'blobs')).filter((name) => name.startsWith('.'))).toEqual([])
+    expect(readdirSync(join(folder, 'blobs'))).toHaveLength(40)
+  })
+
+  test.skipIf(process.platform === 'win32')('is for its owner alone', async () => {
+    const folder = join(newFolder(), 'store')
+    const store = sqliteStore(folder)
+    await store.putBlob(sha256('a'), new TextEncoder().encode('a'))
+    expect(statSync(folder).mode & 0o077).toBe(0)
+    expect(statSync(join(folder, 'blobs', sha256('a'))).mode & 0o077).toBe(0)
+    await store.close()
+  })
+})

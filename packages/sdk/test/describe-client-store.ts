@@ -1,0 +1,193 @@
+import { keccak256, sha256 } from '@lilypad-agents/protocol'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { ClientStore, StoredJob, StoredQuote } from '../src/store/client-store.ts'
+import { createSampleBundle, sampleModule } from './sample-bundle.ts'
+
+const bundle = createSampleBundle()
+
+/** A job as a client keeps it, told apart by a number. */
+export function createStoredJob(number: number, changes: Partial<StoredJob> = {}): StoredJob {
+  return {
+    orderHash: keccak256(`order ${number}`),
+    quoteId: keccak256(`quote ${number}`),
+    order: bundle.order.order,
+    signature: bundle.order.signature,
+    grant: bundle.grant,
+    ask: bundle.ask,
+    module: sampleModule,
+    inputs: bundle.inputs,
+    auditSecret: sha256('secret'),
+    state: 'ordered',
+    reservation: null,
+    delivery: null,
+    verified: null,
+    price: null,
+    acknowledgement: null,
+    acknowledgementSent: false,
+    settlement: null,
+    reason: null,
+    orderedAt: 1_800_000_000,
+    ...changes,
+  }
+}
+
+const quote: StoredQuote = {
+  quote: {
+    quoteId: keccak256('quote 1'),
+    module: 'sample',
+    moduleVersion: bundle.order.order.moduleVersion,
+    manifestDigest: sha256('manifest'),
+    inputsDigest: bundle.order.order.inputsDigest,
+    ask: bundle.ask,
+    maxPrice: (1n << 128n) - 1n,
+    expectedPrice: 0n,
+    expectedSeconds: 1.5,
+    startBy: 1,
+    deliverBy: 2,
+    expiresAt: 3,
+  },
+  module: sampleModule,
+  inputs: bundle.inputs,
+}
+const whole = createStoredJob(2, {
+  state: 'settled',
+  reservation: bundle.reservation,
+  delivery: bundle.delivery,
+  verified: true,
+  price: 1025n,
+  acknowledgement: bundle.acknowledgement,
+  acknowledgementSent: true,
+  settlement: { transaction: sha256('transaction'), blockNumber: 7, price: 1025n },
+  reason: { code: 'X', message: 'y' },
+})
+
+/** What every store of a client does, judged on an empty one. */
+export function describeClientStore(name: string, open: () => ClientStore): void {
+  describe(`a client store: ${name}`, () => {
+    let store: ClientStore
+    beforeEach(() => {
+      store = open()
+    })
+    afterEach(() => store.close())
+
+    test('is empty at first', async () => {
+      await store.transaction((transaction) => {
+        expect(transaction.listJobs()).toEqual([])
+        expect(transaction.findJob(whole.orderHash)).toBeUndefined()
+        expect(transaction.findJobByQuote(whole.quoteId)).toBeUndefined()
+        expect(transaction.findQuote(quote.quote.quoteId)).toBeUndefined()
+        expect(transaction.findLane(sha256('lane'))).toBeUndefined()
+      })
+      expect(await store.findBlob(sha256('blob'))).toBeUndefined()
+    })
+
+    test('gives back what was put, amounts and all', async () => {
+      await store.transaction((transaction) => {
+        transaction.putQuote(quote)
+        transaction.putJob(whole)
+        transaction.putLane(sha256('lane'), { jobs: 3, cumulativeAmount: 1n << 127n, recordsHash: sha256('records') })
+      })
+      await store.transaction((transaction) => {
+        expect(transaction.findQuote(quote.quote.quoteId)).toEqual(quote)
+        expect(transaction.findJob(whole.orderHash)).toEqual(whole)
+        expect(transaction.findJobByQuote(whole.quoteId)).toEqual(whole)
+        expect(transaction.findLane(sha256('lane'))).toEqual({
+          jobs: 3,
+          cumulativeAmount: 1n << 127n,
+          recordsHash: sha256('records'),
+        })
+      })
+    })
+
+    test('returns what the work returns', async () => {
+      expect(await store.transaction(() => 'answer')).toBe('answer')
+    })
+
+    test('undoes everything when the work throws, and goes on', async () => {
+      await store.transaction((transaction) => {
+        transaction.putJob(createStoredJob(1))
+        transaction.next('nonce')
+      })
+      const failing = store.transaction((transaction) => {
+        transaction.putQuote(quote)
+        transaction.putJob(createStoredJob(1, { state: 'settled' }))
+        transaction.putJob(createStoredJob(3))
+        transaction.putLane(sha256('lane'), { jobs: 1, cumulativeAmount: 1n, recordsHash: sha256('x') })
+        expect(transaction.next('nonce')).toBe(1)
+        throw new RangeError('no')
+      })
+      await expect(failing).rejects.toThrow(new RangeError('no'))
+      await store.transaction((transaction) => {
+        expect(transaction.findQuote(quote.quote.quoteId)).toBeUndefined()
+        expect(transaction.listJobs()).toEqual([createStoredJob(1)])
+        expect(transaction.findLane(sha256('lane'))).toBeUndefined()
+        expect(transaction.next('nonce')).toBe(1)
+      })
+    })
+
+    test('counts up from 0 by name', async () => {
+      const counted = await store.transaction(({ next }) => [next('a'), next('a'), next('b'), next('a')])
+      expect(counted).toEqual([0, 1, 0, 2])
+      expect(await store.transaction(({ next }) => next('a'))).toBe(3)
+    })
+
+    test('no two of many at once get the same number', async () => {
+      const all = await Promise.all(Array.from({ length: 50 }, () => store.transaction(({ next }) => next('n'))))
+      expect(all.sort((a, b) => a - b)).toEqual(Array.from({ length: 50 }, (_, index) => index))
+    })
+
+    test('keeps its lane number', async () => {
+      const first = await store.transaction(({ laneNumber }) => laneNumber())
+      expect(await store.transaction(({ laneNumber, next }) => [next('lane'), laneNumber()])).toEqual([0, first])
+      expect(first).toBeGreaterThanOrEqual(0)
+      expect(first).toBeLessThan(2 ** 32)
+    })
+
+    test('lists jobs newest first; of one second, the one put last first', async () => {
+      await store.transaction((transaction) => {
+        transaction.putJob(createStoredJob(1, { orderedAt: 20 }))
+        transaction.putJob(createStoredJob(2, { orderedAt: 10 }))
+        transaction.putJob(createStoredJob(3, { orderedAt: 30 }))
+        transaction.putJob(createStoredJob(4, { orderedAt: 20 }))
+        transaction.putJob(createStoredJob(1, { orderedAt: 20, state: 'reserved' }))
+      })
+      const hashes = await store.transaction((transaction) => transaction.listJobs().map(({ orderHash }) => orderHash))
+      expect(hashes).toEqual([3, 4, 1, 2].map((number) => createStoredJob(number).orderHash))
+    })
+
+    test('keeps the first quote of an id', async () => {
+      await store.transaction((transaction) => {
+        transaction.putQuote(quote)
+        transaction.putQuote({ ...quote, quote: { ...quote.quote, expiresAt: 99 } })
+        expect(transaction.findQuote(quote.quote.quoteId)).toEqual(quote)
+      })
+    })
+
+    test('lets one quote be one job', async () => {
+      await store.transaction((transaction) => transaction.putJob(createStoredJob(1)))
+      const second = store.transaction((transaction) =>
+        transaction.putJob(createStoredJob(2, { quoteId: createStoredJob(1).quoteId })),
+      )
+      await expect(second).rejects.toMatchObject({ code: 'QUOTE_USED' })
+      expect(await store.transaction((transaction) => transaction.listJobs())).toHaveLength(1)
+    })
+
+    test('keeps blobs by digest, byte for byte', async () => {
+      const bytes = crypto.getRandomValues(new Uint8Array(60_000))
+      await Promise.all([store.putBlob(sha256(bytes), bytes), store.putBlob(sha256(bytes), bytes)])
+      await store.putBlob(sha256(''), new Uint8Array())
+      const found = await store.findBlob(sha256(bytes))
+      expect(Buffer.compare(found ?? Buffer.alloc(0), bytes)).toBe(0)
+      expect(await store.findBlob(sha256(''))).toHaveLength(0)
+    })
+
+    test.each(['../../etc/passwd', '', '.', `0x${'AB'.repeat(32)}`, `0x${'ab'.repeat(31)}/.`])(
+      'refuses %j as the digest of a blob',
+      async (name) => {
+        const digest = name as `0x${string}`
+        await expect(store.putBlob(digest, new Uint8Array())).rejects.toMatchObject({ code: 'PATH_NOT_ALLOWED' })
+        await expect(store.findBlob(digest)).rejects.toMatchObject({ code: 'PATH_NOT_ALLOWED' })
+      },
+    )
+  })
+}
