@@ -16,9 +16,14 @@ export function foundryBinary(tool) {
   }
 }
 
+// `forge lint` compiles without bytecode and marks its artifacts as fresh: in the shared folder the next `forge test` would leave out
+// every test it had touched, and still exit 0.
+const lintFolders = { FOUNDRY_OUT: 'contracts/cache/lint/out', FOUNDRY_CACHE_PATH: 'contracts/cache/lint/cache' }
+
 if (import.meta.filename === process.argv[1]) {
   const [tool, ...args] = process.argv.slice(2)
-  const result = spawnSync(foundryBinary(tool), args, { stdio: 'inherit' })
+  const env = tool === 'forge' && args[0] === 'lint' ? { ...process.env, ...lintFolders } : process.env
+  const result = spawnSync(foundryBinary(tool), args, { stdio: 'inherit', env })
   if (result.error) console.error(`${tool} could not start: ${result.error.message}`)
   process.exit(result.status ?? 1)
 }
