@@ -13,7 +13,7 @@ export const jobThroughput = defineBench({
   unit: 'jobs/s',
   summary: `${jobsAtOnce} tiny WASM jobs ordered at once by one client, until the last is acknowledged, against bare processes one after another`,
   goal: null,
-  run: ({ runs = 5, onStep, signal }) =>
+  run: ({ runs = 3, onStep, signal }) =>
     inFolder(async (folder) => {
       const moduleFolder = join(folder, 'module')
       const programPath = await writeWasmModule(moduleFolder, 'bench-throughput')
