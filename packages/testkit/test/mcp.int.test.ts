@@ -8,10 +8,11 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import wabt from 'wabt'
 import {
   type Answer,
+  bundleFile,
   callRefused,
   callTool,
   connectHttp,
-  connectStdio,
+  connectStdio as connectStdioTo,
   type Era,
   eras,
   startHttpProcess,
@@ -64,6 +65,9 @@ afterAll(async () => {
   rmSync(scratch, { recursive: true, force: true })
 })
 
+// What is published is what is tested here; the build comes before the tests.
+const connectStdio = (args: readonly string[], era: Era) => connectStdioTo(args, era, bundleFile)
+
 const freshFolder = () => join(scratch, `state-${folders++}`)
 const settings = (stateDirectory: string, ...more: string[]) => [
   ...['--network', network.state.networkFile, '--key-file', network.state.keyFile('session')],
@@ -75,7 +79,7 @@ const connect = async (transport: 'stdio' | 'http', era: Era, args: readonly str
     const { client } = await connectStdio(args, era)
     return { client, close: () => client.close() }
   }
-  const server = await startHttpProcess(args)
+  const server = await startHttpProcess(args, bundleFile)
   const client = await connectHttp(server.url, era)
   return {
     client,

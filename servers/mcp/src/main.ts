@@ -1,12 +1,15 @@
 import { installNativeCrypto } from '@lilypad-agents/protocol/node'
-import { helpText, readCommand } from './config/config.ts'
-import { startMcpHttp } from './http/start-mcp-http.ts'
-import { createLogger, failureFacts } from './log/logger.ts'
+import { helpText, type McpConfig, readCommand } from './config/config.ts'
+import { createLogger, failureFacts, type Logger } from './log/logger.ts'
 import { LilypadError } from '@lilypad-agents/protocol'
 import { startMcpStdio } from './stdio/start-mcp-stdio.ts'
 import { version } from './version.ts'
 
 const closeMilliseconds = 4500
+
+// Loaded only when it is wanted: Node's HTTP modules cost a stdio server a third of its start.
+const startHttp = async (config: McpConfig, logger: Logger) =>
+  (await import('./http/start-mcp-http.ts')).startMcpHttp(config, logger)
 
 /** Runs until the client hangs up or the process is told to end. */
 async function main(): Promise<void> {
@@ -18,8 +21,7 @@ async function main(): Promise<void> {
   }
   const { name, config } = command
   const logger = createLogger(config.logLevel)
-  const running =
-    name === 'http' ? await startMcpHttp(config, logger) : { ...startMcpStdio(config, logger), url: 'stdio' }
+  const running = name === 'http' ? await startHttp(config, logger) : { ...startMcpStdio(config, logger), url: 'stdio' }
   let isClosing = false
   const end = () => {
     if (isClosing) return

@@ -14,6 +14,7 @@ export type Era = (typeof eras)[number]
 
 const mode = { legacy: 'legacy', modern: { pin: '2026-07-28' } } as const
 export const mainFile = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+export const bundleFile = fileURLToPath(new URL('../dist/lilypad-mcp.js', import.meta.url))
 
 function createClient(era: Era): Client {
   return new Client({ name: 'test', version: '1.0.0' }, { versionNegotiation: { mode: mode[era] } })
@@ -29,12 +30,12 @@ export async function connectHttp(url: string, era: Era): Promise<Client> {
 export async function connectStdio(
   args: readonly string[],
   era: Era,
-  env: Record<string, string> = {},
+  file: string = mainFile,
 ): Promise<{ readonly client: Client; readonly errors: () => string; readonly pid: number }> {
   const transport = new StdioClientTransport({
     command: process.execPath,
-    args: ['--conditions=source', mainFile, ...args],
-    env,
+    args: ['--conditions=source', file, ...args],
+    env: {},
     stderr: 'pipe',
   })
   let errors = ''
@@ -49,8 +50,9 @@ export async function connectStdio(
 /** Starts the HTTP server as a process of its own, on a free port. */
 export async function startHttpProcess(
   args: readonly string[],
+  file: string = mainFile,
 ): Promise<{ readonly url: string; close(): Promise<void> }> {
-  const child = spawn(process.execPath, ['--conditions=source', mainFile, 'http', '--port', '0', ...args], {
+  const child = spawn(process.execPath, ['--conditions=source', file, 'http', '--port', '0', ...args], {
     env: {},
     stdio: ['ignore', 'ignore', 'pipe'],
   })

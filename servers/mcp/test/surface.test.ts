@@ -1,8 +1,8 @@
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { createSigner } from '@lilypad-agents/protocol'
 import type { Client } from '@modelcontextprotocol/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startMcpHttp, version } from '../src/index.ts'
+import { helpText, startMcpHttp, tools, version } from '../src/index.ts'
 import packageJson from '../package.json' with { type: 'json' }
 import { callRefused, callTool, canaryKey, connectHttp, eras, makeSilentNetwork } from './clients.ts'
 
@@ -32,6 +32,13 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all(closers.map((close) => close()))
   rmSync(silent.folder, { recursive: true, force: true })
+})
+
+test('the README names every tool and every setting', () => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+  for (const { name } of tools) expect(readme).toContain(`\`${name}\``)
+  for (const [setting] of helpText().matchAll(/--[a-z-]+(?= <)|LILYPAD_[A-Z_]+/g))
+    expect(readme).toContain(`\`${setting}\``)
 })
 
 test('the version is that of the package', () => expect(version).toBe(packageJson.version))

@@ -17,7 +17,7 @@ writeFileSync(join(`${inside}-next`, 'secret'), 'secret')
 symlinkSync(join(folder, 'secret'), join(inside, 'link'))
 symlinkSync(folder, join(inside, 'up'))
 symlinkSync('invoice.png', join(inside, 'alias.png'))
-execFileSync('mkfifo', [join(inside, 'pipe')])
+execFileSync('sh', ['-c', 'mkfifo "$0"', join(inside, 'pipe')])
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const refusal = async (value: unknown, directory: string | undefined = inside) => {

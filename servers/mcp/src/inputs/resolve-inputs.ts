@@ -8,7 +8,7 @@ import { z } from 'zod'
 /** Most bytes of a file inside an argument. */
 export const maxInlineBytes = 256 * 1024
 /** Most bytes of a file read from the input folder; modules set their own lower limits. */
-export const maxFileBytes = 256 * 1024 * 1024
+const maxFileBytes = 256 * 1024 * 1024
 
 const PathFile = z.strictObject({ path: z.string().min(1).max(4096), mediaType: z.string().max(128).optional() })
 const InlineFile = z.strictObject({
@@ -22,7 +22,7 @@ export const GivenInputs = z.record(z.string(), z.unknown())
 export type GivenInputs = z.output<typeof GivenInputs>
 
 /** A file among the inputs is not one, or may not be read. */
-export class InputFileError extends LilypadError {
+class InputFileError extends LilypadError {
   override readonly name = 'InputFileError'
   constructor(
     code: 'INVALID_REQUEST' | 'PATH_NOT_ALLOWED' | 'PAYLOAD_TOO_LARGE',

@@ -13,7 +13,7 @@ const longestPauseMilliseconds = 15_000
 const graceMilliseconds = 700
 
 /** The order was not signed and stored in the time the call allowed. */
-export class OrderPendingError extends LilypadError {
+class OrderPendingError extends LilypadError {
   override readonly name = 'OrderPendingError'
   constructor() {
     super('TIMED_OUT', 'The order could not be stored in the time given.', {

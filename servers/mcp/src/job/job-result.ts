@@ -124,7 +124,7 @@ async function readLogTail(lilypad: Lilypad, orderHash: Bytes32): Promise<string
 }
 
 /** What came back did not pass the checks; kept as such. */
-export class UnverifiedJobError extends LilypadError {
+class UnverifiedJobError extends LilypadError {
   override readonly name = 'UnverifiedJobError'
   constructor(orderHash: string) {
     super(

@@ -3,7 +3,7 @@ import { dirname, join, sep } from 'node:path'
 import { type Bytes32, isSafePath, LilypadError } from '@lilypad-agents/protocol'
 
 /** An output's path would leave the output folder. */
-export class OutputPathError extends LilypadError {
+class OutputPathError extends LilypadError {
   override readonly name = 'OutputPathError'
   constructor() {
     super('PATH_NOT_ALLOWED', 'The output cannot be saved under its name.', {

@@ -7,7 +7,7 @@ import { tellProblem } from './problem.ts'
 import type { ToolContext } from './tool-context.ts'
 
 /** Every hint of the protocol, said explicitly: a missing one counts as the worst case. */
-export type ToolHints = {
+type ToolHints = {
   readonly readOnlyHint: boolean
   readonly destructiveHint: boolean
   readonly idempotentHint: boolean

@@ -13,7 +13,7 @@ const textCharacters = { all: 3000, one: 12_000 }
 const shownTexts = 3
 
 /** The job has no output of this path. */
-export class OutputUnknownError extends LilypadError {
+class OutputUnknownError extends LilypadError {
   override readonly name = 'OutputUnknownError'
   constructor(path: string) {
     super('OUTPUT_UNKNOWN', 'The job has no output of this path.', {

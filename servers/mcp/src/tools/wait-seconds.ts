@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 /** Most seconds a call waits; clients give up soon after. */
-export const maxWaitSeconds = 50
+const maxWaitSeconds = 50
 
 /** Seconds a call may wait for a job to end. */
 export const waitSeconds = (fallback: number) =>
