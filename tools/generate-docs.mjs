@@ -16,6 +16,14 @@ const exitMeanings = {
   unavailable: 'a party or service does not answer in time: try again',
 }
 
+/** A table as the formatter leaves it: columns of equal width. */
+function renderTable(rows) {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)))
+  const line = (cells) => `| ${cells.map((cell, column) => cell.padEnd(widths[column])).join(' | ')} |`
+  const [head, ...body] = rows
+  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)]
+}
+
 function renderErrors() {
   const codes = Object.keys(errorTable)
   const missing = codes.filter((code) => !Object.hasOwn(errorTexts, code))
@@ -65,14 +73,15 @@ function renderErrors() {
       }).toBody(),
       null,
       2,
-    ),
+    ).replace(/\[\n\s+("[^\n]*")\n\s+\]/g, '[$1]'),
     '```',
     '',
     '## Exit codes of the command',
     '',
-    '| code | meaning |',
-    '| ---- | ------- |',
-    ...Object.entries(exitCodes).map(([name, code]) => `| ${code} | ${exitMeanings[name]} |`),
+    ...renderTable([
+      ['code', 'meaning'],
+      ...Object.entries(exitCodes).map(([name, code]) => [String(code), exitMeanings[name]]),
+    ]),
     '',
     '## Codes',
     '',
