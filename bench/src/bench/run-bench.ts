@@ -1,5 +1,4 @@
 import type { Bench, BenchContext } from './define-bench.ts'
-import { forgetNonces } from './forget-nonces.ts'
 import { describeGoal, isMet } from './goal.ts'
 
 /** One line of the report. */
@@ -28,7 +27,6 @@ export async function runBench(bench: Bench, context: BenchContext): Promise<Ben
   const { name, unit, goal } = bench
   const head = { name, unit }
   const wanted = goal && describeGoal(goal)
-  forgetNonces()
   try {
     const measured = await bench.run(context)
     if ('skipped' in measured) return { ...head, goal: wanted, skipped: measured.skipped }

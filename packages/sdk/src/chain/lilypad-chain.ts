@@ -12,7 +12,8 @@ import {
   type WalletActions,
   walletActions,
 } from 'viem'
-import { nonceManager, privateKeyToAccount } from 'viem/accounts'
+import { privateKeyToAccount } from 'viem/accounts'
+import { createNonceManager, jsonRpc } from 'viem/nonce'
 import type { Network } from './network.ts'
 
 /** A chain that carries our contracts, so that no address is passed by hand. */
@@ -62,6 +63,8 @@ export function createChainClient(options: {
   readonly timeoutMilliseconds?: number
 }): ChainClient {
   const { chain, privateKey, timeoutMilliseconds = 10_000 } = options
+  // A manager of its own: viem's is one per process, keyed by chain id, and two local chains share theirs.
+  const nonceManager = createNonceManager({ source: jsonRpc() })
   const account: Account | undefined = privateKey ? privateKeyToAccount(privateKey, { nonceManager }) : undefined
   return createClient({
     chain,

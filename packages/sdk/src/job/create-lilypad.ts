@@ -33,14 +33,14 @@ import { createChainClient, signingDomain, toLilypadChain } from '../chain/lilyp
 import type { Network } from '../chain/network.ts'
 import { createSolverClient } from '../http/solver-client.ts'
 import { getVersion } from '../registry/registry-reads.ts'
-import type { ClientStore, StoredJob, StoredQuote, StoreTransaction } from '../store/client-store.ts'
+import type { ClientStore, StoredJob, StoredQuote } from '../store/client-store.ts'
 import { getTokenBalance } from '../token/token-actions.ts'
 import { getAccount } from '../vault/vault-reads.ts'
 import { toVerification, type Verification } from '../verify/check.ts'
 import { verifyBundle } from '../verify/verify-bundle.ts'
 import { verifySettlement } from '../verify/verify-settlement.ts'
 import { createKeyWallet, type KeyWallet, ReadOnlyError } from '../wallet/key-wallet.ts'
-import { type LedgerEntry, type SpendingPolicy, sumSpend } from '../wallet/spending-policy.ts'
+import { type SpendingPolicy, sumSpend } from '../wallet/spending-policy.ts'
 import {
   JobFailedError,
   JobNotRunError,
@@ -116,15 +116,6 @@ export function createLilypad(options: LilypadOptions) {
     if (!wallet) throw new ReadOnlyError()
     return wallet
   }
-
-  const ledger = (transaction: StoreTransaction): readonly LedgerEntry[] =>
-    transaction.listJobs().map(({ order, price, state, orderedAt }) => ({
-      maxPrice: order.maxPrice,
-      price,
-      state,
-      orderedAt,
-      deliverBy: order.deliverBy,
-    }))
 
   async function getStoredJob(orderHash: Bytes32): Promise<StoredJob> {
     const job = await store.transaction((transaction) => transaction.findJob(orderHash))
@@ -214,6 +205,7 @@ export function createLilypad(options: LilypadOptions) {
       given[input] = { $file: file }
     }
     const inputs: JobInputs = parseInputs(listing.manifest.inputs, given)
+    await assertChainOnce()
     for (const { bytes } of Object.values(files)) await store.putBlob(sha256(bytes), bytes)
     const answer = await solver.requestQuote({
       module: listing.moduleVersion,
@@ -226,7 +218,6 @@ export function createLilypad(options: LilypadOptions) {
     assertQuoteFits(answer, listing, inputs)
     if (maxPrice !== undefined && answer.maxPrice > maxPrice)
       throw new PriceOverCapError({ cap: maxPrice, price: answer.maxPrice })
-    await assertChainOnce()
     const version = await getVersion(client, { moduleVersion: listing.moduleVersion })
     if (version.manifestDigest !== listing.manifestDigest)
       throw new LilypadError('VERIFICATION_FAILED', 'The registry has another manifest for this module version.')
@@ -306,7 +297,7 @@ export function createLilypad(options: LilypadOptions) {
       const { orderHash, signature } = signOrder({
         order: unsigned,
         module: module.name,
-        ledger: ledger(transaction),
+        ledger: transaction.listLedger(),
         nowSeconds: at,
       })
       const placed: StoredJob = {
@@ -464,15 +455,7 @@ export function createLilypad(options: LilypadOptions) {
   async function sendAcknowledgement(job: StoredJob): Promise<StoredJob> {
     const lane = laneId(job.order)
     const last = job.acknowledgement?.voucher.jobs ?? 0
-    const unsent = await store.transaction((transaction) =>
-      transaction
-        .listJobs()
-        .filter(
-          (other) =>
-            other.acknowledgement && laneId(other.order) === lane && other.acknowledgement.voucher.jobs <= last,
-        )
-        .sort((a, b) => (a.acknowledgement?.voucher.jobs ?? 0) - (b.acknowledgement?.voucher.jobs ?? 0)),
-    )
+    const acknowledged = await store.transaction((transaction) => transaction.listAcknowledged(lane, last))
     const send = async (jobs: readonly StoredJob[]) => {
       for (const { orderHash, acknowledgement } of jobs) {
         if (!acknowledgement) continue
@@ -482,11 +465,11 @@ export function createLilypad(options: LilypadOptions) {
       }
     }
     try {
-      await send(unsent.filter((other) => !other.acknowledgementSent))
+      await send(acknowledged.filter((other) => !other.acknowledgementSent))
     } catch (error) {
       // The relay lost some (or another process is between two of them): the whole lane again, in order.
       if (!LilypadError.is(error) || error.code !== 'ACKNOWLEDGEMENT_OUT_OF_ORDER') throw error
-      await send(unsent)
+      await send(acknowledged)
     }
     return getStoredJob(job.orderHash)
   }
@@ -600,7 +583,7 @@ export function createLilypad(options: LilypadOptions) {
     async getWallet() {
       const { payer, key } = requireWallet()
       const account = await getAccount(client, { payer, token })
-      const spent = await store.transaction((transaction) => sumSpend(ledger(transaction), nowSeconds()))
+      const spent = await store.transaction((transaction) => sumSpend(transaction.listLedger(), nowSeconds()))
       return {
         payer,
         key,

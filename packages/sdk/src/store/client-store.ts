@@ -16,6 +16,7 @@ import {
   UnixSeconds,
 } from '@lilypad-agents/protocol'
 import { z } from 'zod'
+import type { LedgerEntry } from '../wallet/spending-policy.ts'
 
 /** A quote as kept until it is used: with what an order for it needs. */
 export const StoredQuote = z.strictObject({ quote: Quote, module: ModuleManifest, inputs: JobInputs })
@@ -49,6 +50,11 @@ export const StoredJob = z.strictObject({
 })
 export type StoredJob = z.output<typeof StoredJob>
 
+/** The job as the spending policy counts it. */
+export function toLedgerEntry({ order, price, state, orderedAt }: StoredJob): LedgerEntry {
+  return { maxPrice: order.maxPrice, price, state, orderedAt, deliverBy: order.deliverBy }
+}
+
 /** How far a lane has been acknowledged. */
 export type StoredLane = { readonly jobs: number; readonly cumulativeAmount: bigint; readonly recordsHash: Bytes32 }
 
@@ -61,6 +67,10 @@ export type StoreTransaction = {
   findJobByQuote(quoteId: Bytes32): StoredJob | undefined
   /** Newest first. */
   listJobs(): readonly StoredJob[]
+  /** Every job as the spending policy counts it. */
+  listLedger(): readonly LedgerEntry[]
+  /** Acknowledged jobs of a lane up to a count, in the order of acknowledgement. */
+  listAcknowledged(laneId: Bytes32, upTo: number): readonly StoredJob[]
   /** @throws {@link QuoteUsedError} when another job has the same quote */
   putJob(job: StoredJob): void
   findLane(laneId: Bytes32): StoredLane | undefined

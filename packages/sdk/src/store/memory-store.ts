@@ -1,4 +1,4 @@
-import type { Bytes32 } from '@lilypad-agents/protocol'
+import { type Bytes32, laneId } from '@lilypad-agents/protocol'
 import {
   assertDigest,
   type ClientStore,
@@ -7,6 +7,7 @@ import {
   type StoredLane,
   type StoredQuote,
   type StoreTransaction,
+  toLedgerEntry,
 } from './client-store.ts'
 
 type State = {
@@ -23,6 +24,8 @@ const copy = (state: State): State => ({
   counters: new Map(state.counters),
 })
 
+const acknowledgedJobs = (job: StoredJob) => job.acknowledgement?.voucher.jobs ?? Number.POSITIVE_INFINITY
+
 /** A store that lives as long as the process: for tests, pages and one-off scripts. */
 export function memoryStore(): ClientStore {
   let state: State = { quotes: new Map(), jobs: new Map(), lanes: new Map(), counters: new Map() }
@@ -37,14 +40,19 @@ export function memoryStore(): ClientStore {
     findJob: (orderHash) => draft.jobs.get(orderHash),
     findJobByQuote: (quoteId) => [...draft.jobs.values()].find((job) => job.quoteId === quoteId),
     listJobs: () => [...draft.jobs.values()].reverse().sort((a, b) => b.orderedAt - a.orderedAt),
+    listLedger: () => [...draft.jobs.values()].map(toLedgerEntry),
+    listAcknowledged: (lane, upTo) =>
+      [...draft.jobs.values()]
+        .filter((job) => acknowledgedJobs(job) <= upTo && laneId(job.order) === lane)
+        .sort((a, b) => acknowledgedJobs(a) - acknowledgedJobs(b)),
     putJob(job) {
       for (const other of draft.jobs.values()) {
         if (other.quoteId === job.quoteId && other.orderHash !== job.orderHash) throw new QuoteUsedError(job.quoteId)
       }
       draft.jobs.set(job.orderHash, job)
     },
-    findLane: (laneId) => draft.lanes.get(laneId),
-    putLane: (laneId, next) => void draft.lanes.set(laneId, next),
+    findLane: (id) => draft.lanes.get(id),
+    putLane: (id, next) => void draft.lanes.set(id, next),
     next(counter) {
       const value = draft.counters.get(counter) ?? 0
       draft.counters.set(counter, value + 1)

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
-import type { Bytes32 } from '@lilypad-agents/protocol'
+import { type Bytes32, laneId } from '@lilypad-agents/protocol'
 import { z } from 'zod'
 import {
   assertDigest,
@@ -15,7 +15,12 @@ import {
 
 const schema = `
 create table if not exists quotes (id text primary key, value text not null) strict;
-create table if not exists jobs (id text primary key, quote_id text not null unique, ordered_at integer not null, value text not null) strict;
+create table if not exists jobs (
+  id text primary key, quote_id text not null unique, ordered_at integer not null, value text not null,
+  max_price text not null, price text, state text not null, deliver_by integer not null,
+  lane_id text not null, acknowledged_jobs integer
+) strict;
+create index if not exists acknowledged on jobs (lane_id, acknowledged_jobs) where acknowledged_jobs is not null;
 create table if not exists lanes (id text primary key, jobs integer not null, cumulative_amount text not null, records_hash text not null) strict;
 create table if not exists counters (name text primary key, value integer not null) strict;
 `
@@ -61,19 +66,46 @@ export function sqliteStore(directory: string): ClientStore {
     findJob: (orderHash) => read(StoredJob, 'select value from jobs where id = ?', orderHash)[0],
     findJobByQuote: (quoteId) => read(StoredJob, 'select value from jobs where quote_id = ?', quoteId)[0],
     listJobs: () => read(StoredJob, 'select value from jobs order by ordered_at desc, rowid desc'),
+    listLedger: () =>
+      database
+        .prepare('select max_price, price, state, ordered_at, deliver_by from jobs')
+        .all()
+        .map((row) => ({
+          maxPrice: BigInt(String(row.max_price)),
+          price: row.price === null ? null : BigInt(String(row.price)),
+          state: StoredJob.shape.state.parse(row.state),
+          orderedAt: Number(row.ordered_at),
+          deliverBy: Number(row.deliver_by),
+        })),
+    listAcknowledged: (lane, upTo) =>
+      read(
+        StoredJob,
+        'select value from jobs where lane_id = ? and acknowledged_jobs <= ? order by acknowledged_jobs',
+        lane,
+        upTo,
+      ),
     putJob(job) {
       const other = database.prepare('select id from jobs where quote_id = ?').get(job.quoteId)
       if (other && other.id !== job.orderHash) throw new QuoteUsedError(job.quoteId)
+      const { orderHash, quoteId, orderedAt, order, price, state, acknowledgement } = job
       write(
-        'insert into jobs (id, quote_id, ordered_at, value) values (?, ?, ?, ?) on conflict (id) do update set value = excluded.value',
-        job.orderHash,
-        job.quoteId,
-        job.orderedAt,
+        `insert into jobs (id, quote_id, ordered_at, value, max_price, price, state, deliver_by, lane_id, acknowledged_jobs)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         on conflict (id) do update set value = excluded.value, price = excluded.price, state = excluded.state, acknowledged_jobs = excluded.acknowledged_jobs`,
+        orderHash,
+        quoteId,
+        orderedAt,
         encode(StoredJob, job),
+        order.maxPrice.toString(),
+        price === null ? null : price.toString(),
+        state,
+        order.deliverBy,
+        laneId(order),
+        acknowledgement?.voucher.jobs ?? null,
       )
     },
-    findLane(laneId) {
-      const row = database.prepare('select * from lanes where id = ?').get(laneId)
+    findLane(id) {
+      const row = database.prepare('select * from lanes where id = ?').get(id)
       if (!row) return undefined
       return {
         jobs: Number(row.jobs),
@@ -81,10 +113,10 @@ export function sqliteStore(directory: string): ClientStore {
         recordsHash: String(row.records_hash) as Bytes32,
       }
     },
-    putLane: (laneId, lane) =>
+    putLane: (id, lane) =>
       write(
         'insert into lanes (id, jobs, cumulative_amount, records_hash) values (?, ?, ?, ?) on conflict (id) do update set jobs = excluded.jobs, cumulative_amount = excluded.cumulative_amount, records_hash = excluded.records_hash',
-        laneId,
+        id,
         lane.jobs,
         lane.cumulativeAmount.toString(),
         lane.recordsHash,
