@@ -65,7 +65,7 @@ export function createChainClient(options: {
   const { chain, privateKey, timeoutMilliseconds = 10_000 } = options
   // A manager of its own: viem's is one per process, keyed by chain id, and two local chains share theirs.
   const nonceManager = createNonceManager({ source: jsonRpc() })
-  const account: Account | undefined = privateKey ? privateKeyToAccount(privateKey, { nonceManager }) : undefined
+  const account: Account | undefined = privateKey ? privateKeyToAccount(privateKey) : undefined
   return createClient({
     chain,
     account,

@@ -10,6 +10,24 @@ export type ContractCall = {
   readonly args: readonly unknown[]
 }
 
+/** The newest send of each account. */
+const sending = new Map<string, Promise<unknown>>()
+
+/**
+ * Lets the sends of one account wait for each other, so that each is counted by the chain before the next asks for its
+ * number. A counter kept here would be wrong for good once the chain has lost a transaction: every later one would wait
+ * for the number that is missing.
+ */
+async function inTurn<T>(account: string, send: () => Promise<T>): Promise<T> {
+  const turn = (sending.get(account) ?? Promise.resolve()).then(send, send)
+  sending.set(account, turn)
+  try {
+    return await turn
+  } finally {
+    if (sending.get(account) === turn) sending.delete(account)
+  }
+}
+
 /**
  * Simulates a call, then sends it.
  * @returns the transaction's hash
@@ -20,7 +38,9 @@ export async function sendCall(client: ChainClient, call: ContractCall): Promise
   if (!account) throw new TypeError('the client has no account to send from')
   return translateChainErrors(call.functionName, async () => {
     const { request } = await client.simulateContract({ ...call, account })
-    return client.writeContract(request as Parameters<ChainClient['writeContract']>[0])
+    return inTurn(`${client.chain.id} ${account.address}`, () =>
+      client.writeContract(request as Parameters<ChainClient['writeContract']>[0]),
+    )
   })
 }
 
