@@ -13,7 +13,6 @@ import {
   walletActions,
 } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
-import { createNonceManager, jsonRpc } from 'viem/nonce'
 import type { Network } from './network.ts'
 
 /** A chain that carries our contracts, so that no address is passed by hand. */
@@ -63,8 +62,6 @@ export function createChainClient(options: {
   readonly timeoutMilliseconds?: number
 }): ChainClient {
   const { chain, privateKey, timeoutMilliseconds = 10_000 } = options
-  // A manager of its own: viem's is one per process, keyed by chain id, and two local chains share theirs.
-  const nonceManager = createNonceManager({ source: jsonRpc() })
   const account: Account | undefined = privateKey ? privateKeyToAccount(privateKey) : undefined
   return createClient({
     chain,
