@@ -1,4 +1,4 @@
-export { anvilBinary, developmentKey, startAnvil } from './local/anvil.ts'
+export { answersRpc, anvilBinary, developmentKey, startAnvil } from './local/anvil.ts'
 export { type Child, startChild } from './local/child-process.ts'
 export { findFreePort } from './local/free-port.ts'
 export { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from './local/local-network.ts'
