@@ -125,11 +125,6 @@ export const errorTexts = {
     charged: nothing,
     fix: 'Read `details`. For a job, read its state; for a folder, stop the other process or name another folder.',
   },
-  NAME_TAKEN: {
-    what: 'A module of this name belongs to another author. (Reserved: today the registry refuses with CONTRACT_REVERTED.)',
-    charged: nothing,
-    fix: 'Choose another name.',
-  },
   QUOTE_EXPIRED: {
     what: 'The quote is too old to order from. Quotes live for minutes.',
     charged: nothingSigned,

@@ -4,7 +4,9 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import {
   Bytes32,
+  type InputPropertySchema,
   type JobState,
+  isFinal,
   LilypadError,
   ModuleListing,
   parseWire,
@@ -22,6 +24,7 @@ import {
 import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
 import { Command, Option } from 'commander'
 import { z } from 'zod'
+import { showEarnings, withdrawEarnings } from './commands/provider-earnings.ts'
 import { runModule, writeJobFiles } from './commands/run-module.ts'
 import { up } from './commands/up.ts'
 import { verifyFiles } from './commands/verify-files.ts'
@@ -75,6 +78,13 @@ async function withClient(
 const price = (listing: ModuleListing) => {
   const [cheapest] = listing.offers.toSorted((a, b) => (a.pricePerJob < b.pricePerJob ? -1 : 1))
   return cheapest ? `from ${formatTokenAmount(cheapest.pricePerJob)} LILY` : 'no provider now'
+}
+
+const describeInput = (schema: InputPropertySchema): string => {
+  if (schema.type === 'object') return `file, ${schema.mediaTypes.join(', ')}`
+  if (schema.type === 'string' && schema.enum)
+    return `one of ${schema.enum.map((value) => plainText(value, 40)).join(', ')}`
+  return schema.type
 }
 
 const jobLine = ({
@@ -165,13 +175,15 @@ shared(
     const { manifest } = listing
     const inputs = Object.entries(manifest.inputs.properties).map(
       ([input, schema]) =>
-        `    ${input}${manifest.inputs.required.includes(input) ? '' : ' (optional)'}: ${schema.type === 'object' ? `file, ${schema.mediaTypes.join(', ')}` : schema.type}  ${plainText(schema.description ?? schema.title ?? '', 100)}`,
+        `    ${input}${manifest.inputs.required.includes(input) ? '' : ' (optional)'}: ${describeInput(schema)}  ${plainText(schema.description ?? schema.title ?? '', 100)}`,
     )
     const example = manifest.examples[0]
     const asOption = Object.entries(example?.inputs ?? {}).map(
       ([input, value]) => `--input ${input}=${JSON.stringify(value)}`,
     )
-    const asFile = Object.entries(example?.files ?? {}).map(([input, path]) => `--file ${input}=${path}`)
+    const asFile = Object.entries(example?.files ?? {}).map(
+      ([input, path]) => `--file ${input}=<your ${path.split('.').at(-1)} file>`,
+    )
     printer.result(z.encode(ModuleListing, listing), [
       `  ${manifest.name} ${manifest.version}: ${plainText(manifest.title)} (${price(listing)})`,
       `  ${plainText(manifest.summary, 280)}`,
@@ -288,6 +300,9 @@ function parseJsonObject(text: string): Record<string, unknown> {
 const jobs = program.command('jobs').description('jobs ordered from here')
 shared(jobs.command('list', { isDefault: true }).description('list jobs, newest first')).action((options: Shared) =>
   withClient(options, async (lilypad, { printer }) => {
+    // States kept here may be old; what still moves is asked for, and the list does not wait for a solver that is away.
+    const moving = (await lilypad.listJobs()).filter((job) => !isFinal(job.state)).slice(0, 20)
+    await Promise.allSettled(moving.map((job) => lilypad.getJob(job.orderHash)))
     const all = await lilypad.listJobs()
     printer.result(z.encode(z.array(StoredJob), [...all]), all.length === 0 ? ['  no jobs yet'] : all.map(jobLine))
   }),
@@ -393,6 +408,18 @@ shared(provider.command('start').description('connect to the solver of the netwo
     process.argv = [process.argv[0] ?? 'node', fileURLToPath(import.meta.resolve('@lilypad-agents/provider/main'))]
     await import('@lilypad-agents/provider/main')
   })
+for (const [name, description, act] of [
+  ['status', 'jobs run and earnings, also while it runs', showEarnings],
+  ['withdraw', 'pay the earned credit out to the provider', withdrawEarnings],
+] as const) {
+  shared(provider.command(name).description(description))
+    .option('--key <file>', 'key of the provider; default: the provider of the state folder')
+    .action((options: Shared & { key?: string }) => {
+      const { state, networkFile, printer } = open(options)
+      const keyFile = options.key ?? state.keyFile('provider')
+      return act({ stateDirectory: state.path, networkFile, keyFile }, printer)
+    })
+}
 
 /** Runs the command line of this process. */
 async function main(): Promise<void> {
@@ -404,7 +431,7 @@ async function main(): Promise<void> {
     const isJson = process.argv.includes('--json')
     if (isJson) process.stdout.write(`${JSON.stringify(error.toBody())}\n`)
     process.stderr.write(
-      `\nlilypad: ${plainText(error.shortMessage, 400)}\n${error.details.map((detail) => `  ${plainText(detail, 400)}\n`).join('')}  Code: ${error.code}   Charged: ${error.charged}\n${error.hint ? `  Hint: ${plainText(error.hint, 400)}\n` : ''}`,
+      `\nlilypad: ${plainText(error.shortMessage, 400)}\n${error.details.map((detail) => `  ${plainText(detail, 400)}\n`).join('')}  Code: ${error.code}   Charged: ${error.charged}   Docs: ${error.docsPath}\n${error.hint ? `  Hint: ${plainText(error.hint, 400)}\n` : ''}`,
     )
     if (error.code === 'INTERNAL' && process.env.LILYPAD_DEBUG)
       process.stderr.write(`${String(error.cause instanceof Error ? error.cause.stack : error.cause)}\n`)

@@ -95,7 +95,10 @@ export async function runModule(options: {
       })
     files[option.slice(0, at)] = await readGivenFile(option.slice(at + 1))
   }
-  const { quote } = await lilypad.quote({ module, inputs, files, ...(maxPrice === undefined ? {} : { maxPrice }) })
+  const { quote } = await quoteWhenOffered(
+    () => lilypad.quote({ module, inputs, files, ...(maxPrice === undefined ? {} : { maxPrice }) }),
+    printer,
+  )
   printer.step(
     'quote',
     `${manifest.name} ${manifest.version} for at most ${formatTokenAmount(quote.maxPrice)} LILY, from provider ${quote.ask.ask.provider}`,
@@ -120,6 +123,21 @@ export async function runModule(options: {
   const bundleFile = await writeJobFiles(lilypad, placed.orderHash, directory)
   printer.step('outputs', directory)
   return { job, verification, outputs, directory, bundleFile }
+}
+
+/** A provider takes some seconds to install a module it has not seen: waits that long for the first offer. */
+async function quoteWhenOffered<T>(request: () => Promise<T>, printer: Printer): Promise<T> {
+  const until = Date.now() + 15_000
+  for (;;) {
+    try {
+      return await request()
+    } catch (error) {
+      const isEarly = LilypadError.is(error) && error.code === 'NO_PROVIDER_AVAILABLE' && Date.now() < until
+      if (!isEarly) throw error
+      printer.progress('waiting for a provider that offers the module')
+      await new Promise((resolve) => setTimeout(resolve, 500))
+    }
+  }
 }
 
 async function showProgress(

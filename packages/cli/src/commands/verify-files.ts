@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { lstat, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { type Hex, isSafePath, JobBundle, LilypadError, parseWire } from '@lilypad-agents/protocol'
+import { type Hex, isSafePath, JobBundle, LilypadError, parseWire, toLilypadError } from '@lilypad-agents/protocol'
 import {
   createChainClient,
   type FoundOutput,
@@ -50,6 +50,11 @@ export async function verifyFiles(options: {
   const offline = await verifyBundle(bundle, { findOutput: (path) => findFile(outputDirectory, path) })
   if (!networkFile) return offline
   const client = createChainClient({ chain: toLilypadChain(readNetworkFile(networkFile)) })
-  const onChain = await verifySettlement(client, bundle)
-  return toVerification([...offline.checks, ...onChain.checks])
+  try {
+    const onChain = await verifySettlement(client, bundle)
+    return toVerification([...offline.checks, ...onChain.checks])
+  } catch (error) {
+    const { code, shortMessage } = toLilypadError(error)
+    return toVerification([...offline.checks, { name: 'chain', ok: false, evidence: `${shortMessage} (${code})` }])
+  }
 }

@@ -83,7 +83,10 @@ const { resolve } = createRequire(import.meta.url)
 const mainOf = (name: string) => resolve(`@lilypad-agents/${name}/main`)
 
 /** Children run from the same sources or builds as this process. */
-const conditions = process.execArgv.filter((argument) => argument.startsWith('--conditions'))
+const conditions = process.execArgv.flatMap((argument, index, all) => {
+  if (argument.startsWith('--conditions=')) return [argument]
+  return argument === '--conditions' || argument === '-C' ? [`--conditions=${all[index + 1]}`] : []
+})
 
 /**
  * Starts a whole network on this machine: a chain with kept state, the contracts, a solver, a provider and an MCP
@@ -255,7 +258,7 @@ async function openContracts(
 }
 
 async function fundAccounts(state: StateDirectory, deployer: ChainClient, network: Network): Promise<void> {
-  for (const role of ['provider', 'author', 'solver'] as const) {
+  for (const role of ['provider', 'author', 'solver', 'requester'] as const) {
     const { address } = createSigner(state.key(role))
     if ((await deployer.getBalance({ address })) > parseEther('1')) continue
     const { account } = deployer
@@ -263,7 +266,7 @@ async function fundAccounts(state: StateDirectory, deployer: ChainClient, networ
     const hash = await deployer.sendTransaction({ account, to: address, value: parseEther('10') })
     await deployer.waitForTransactionReceipt({ hash })
   }
-  // The requester holds LILY and no ether at all: its deposit is signed and somebody else sends it.
+  // The requester's ether is for withdrawals alone: its deposit is signed and somebody else sends it, and jobs cost it no gas.
   const requester = privateKeyToAccount(state.key('requester'))
   const payer = createSigner(state.key('requester')).address
   const token = network.contracts.lilyToken

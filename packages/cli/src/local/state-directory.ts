@@ -33,10 +33,9 @@ const isAlive = (pid: number): boolean => {
   }
 }
 
-/** Opens a state folder, making it when it is not there. */
+/** Names what is in a state folder. The folder is made when something is first written into it. */
 export function openStateDirectory(path: string): StateDirectory {
   const root = resolve(path)
-  mkdirSync(root, { recursive: true, mode: 0o700 })
   const lockFile = join(root, 'up.pid')
   const keyFile = (role: LocalRole) => join(root, 'keys', `${role}.key`)
   return {
@@ -54,6 +53,7 @@ export function openStateDirectory(path: string): StateDirectory {
       return directory
     },
     lock() {
+      mkdirSync(root, { recursive: true, mode: 0o700 })
       const holder = existsSync(lockFile) ? Number(readFileSync(lockFile, 'utf8')) : undefined
       if (holder && holder !== process.pid && isAlive(holder)) {
         throw new LilypadError('STATE_CONFLICT', 'A local network already runs on this folder.', {

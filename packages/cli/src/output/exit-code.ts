@@ -20,6 +20,7 @@ const byCode: { readonly [code in ErrorCode]?: number } = {
   SOLVER_UNREACHABLE: exitCodes.unavailable,
   RPC_UNREACHABLE: exitCodes.unavailable,
   TIMED_OUT: exitCodes.unavailable,
+  EXECUTOR_UNAVAILABLE: exitCodes.unavailable,
 }
 
 /** Exit code for an error. */

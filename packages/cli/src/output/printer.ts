@@ -12,13 +12,12 @@ export type Printer = {
   note(text: string): void
 }
 
+// Control, format and private characters, line and paragraph separators: what a terminal obeys or hides.
+const invisible = /[\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}]+/gu
+
 /** Makes text of others safe for a terminal: no control sequences, no line breaks, cut. */
 export function plainText(text: string, length = 200): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
-  const plain = stripVTControlCharacters(text).replace(
-    /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]+/g,
-    ' ',
-  )
+  const plain = stripVTControlCharacters(text).replace(invisible, ' ')
   return plain.length > length ? `${plain.slice(0, length - 1)}…` : plain
 }
 

@@ -47,7 +47,6 @@ export const errorTable = {
   NONCE_USED: caller(409),
   ACKNOWLEDGEMENT_OUT_OF_ORDER: { ...caller(409), retryable: true },
   STATE_CONFLICT: caller(409),
-  NAME_TAKEN: caller(409),
   QUOTE_EXPIRED: caller(410),
   ORDER_EXPIRED: caller(410),
   MODULE_DEPRECATED: caller(410),
