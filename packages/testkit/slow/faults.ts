@@ -43,6 +43,9 @@ const scripts = {
   link: { script: 'ln -s /etc/passwd /out/echo.txt', status: 3, outcome: 'refused-output' },
 } as const
 
+/** Outcomes whose kind alone does not tell what went wrong. */
+const saysWhy: ReadonlySet<string> = new Set(['trapped', 'refused-output'])
+
 installNativeCrypto()
 const startedAt = Date.now()
 const folder = mkdtempSync(join(tmpdir(), 'lilypad-faults-'))
@@ -127,6 +130,12 @@ async function fail(fault: Fault): Promise<void> {
     : String(error)
   const checks: readonly (readonly [what: string, holds: boolean])[] = [
     ['error', LilypadError.is(error) && error.code === 'JOB_FAILED' && error.charged === 'none'],
+    [
+      'a readable reason',
+      !(saysWhy.has(outcome) || module === 'lane-nothing') ||
+        !LilypadError.is(error) ||
+        error.details.some((fact) => fact.startsWith('Reason given: ')),
+    ],
     ['state', job.state === 'failed'],
     [
       'receipt is signed by the provider',

@@ -509,6 +509,7 @@ export function createLilypad(options: LilypadOptions) {
       throw new JobFailedError({
         orderHash,
         outcome: outcome.kind === 'exited' ? `exited with code ${outcome.code}` : outcome.kind,
+        reason: outcome.reason,
         charged: 'none',
       })
     }

@@ -50,9 +50,19 @@ export class JobUnknownError extends LilypadError {
 /** The program failed, and the provider signed that it did. Nothing is charged. */
 export class JobFailedError extends LilypadError {
   override readonly name = 'JobFailedError'
-  constructor(options: { readonly orderHash: string; readonly outcome: string; readonly charged: Charged }) {
+  constructor(options: {
+    readonly orderHash: string
+    readonly outcome: string
+    /** What the provider's executor says about it. */
+    readonly reason?: string | undefined
+    readonly charged: Charged
+  }) {
+    const { reason } = options
     super('JOB_FAILED', 'The program did not finish successfully.', {
-      details: [`Job: ${options.orderHash}   Outcome: ${options.outcome}`],
+      details: [
+        `Job: ${options.orderHash}   Outcome: ${options.outcome}`,
+        ...(reason === undefined ? [] : [`Reason given: ${JSON.stringify(reason.slice(0, 300))}`]),
+      ],
       charged: options.charged,
       hint: 'read the logs of the job, correct the inputs, and order again',
     })
