@@ -1,11 +1,15 @@
+import { jobVaultAbi, lilyTokenAbi, moduleRegistryAbi } from '@lilypad-agents/abi'
 import { LilypadError } from '@lilypad-agents/protocol'
 import {
+  type Abi,
   BaseError,
   ContractFunctionRevertedError,
   ContractFunctionZeroDataError,
+  decodeErrorResult,
   HttpRequestError,
   InsufficientFundsError,
   InternalRpcError,
+  parseAbi,
   TimeoutError,
   WaitForTransactionReceiptTimeoutError,
 } from 'viem'
@@ -87,6 +91,26 @@ export class InsufficientGasError extends LilypadError {
   }
 }
 
+/** Errors that pass through a contract of ours from a token or a library: of any of our contracts, and of solady's transfers. */
+const passedErrors: Abi = [
+  ...[...jobVaultAbi, ...moduleRegistryAbi, ...lilyTokenAbi].filter(({ type }) => type === 'error'),
+  ...parseAbi(['error TransferFailed()', 'error TransferFromFailed()', 'error ApproveFailed()', 'error Reentrancy()']),
+]
+
+function nameRevert(reverted: ContractFunctionRevertedError): {
+  readonly errorName: string
+  readonly args: readonly unknown[]
+} {
+  const { data, raw, signature } = reverted
+  if (data) return { errorName: data.errorName, args: data.args ?? [] }
+  try {
+    const { errorName, args } = decodeErrorResult({ abi: passedErrors, data: raw ?? '0x' })
+    return { errorName, args: args ?? [] }
+  } catch {
+    return { errorName: signature ?? 'reverted without a reason', args: [] }
+  }
+}
+
 /** Runs a chain call and turns viem's errors into ours. */
 export async function translateChainErrors<T>(functionName: string, call: () => Promise<T>): Promise<T> {
   try {
@@ -102,8 +126,8 @@ export async function translateChainErrors<T>(functionName: string, call: () => 
       error.walk((cause) => cause instanceof InternalRpcError) !== null
     if (isNodeFault) throw new RpcUnreachableError(error)
     if (reverted instanceof ContractFunctionRevertedError) {
-      const errorName = reverted.data?.errorName ?? reverted.signature ?? 'reverted without a reason'
-      throw new ContractRevertedError({ errorName, args: reverted.data?.args ?? [], functionName, cause: error })
+      const { errorName, args } = nameRevert(reverted)
+      throw new ContractRevertedError({ errorName, args, functionName, cause: error })
     }
     if (error.walk((cause) => cause instanceof ContractFunctionZeroDataError))
       throw new ContractMissingError(functionName, error)

@@ -61,5 +61,3 @@ export async function sendCallSync(client: ChainClient, call: ContractCall): Pro
     })
   return receipt
 }
-
-export type { RpcUnreachableError }

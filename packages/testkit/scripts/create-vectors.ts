@@ -5,9 +5,9 @@ import {
   encodeAbiParameters,
   encodePacked,
   getContractAddress,
-  hashDomain,
   hashStruct,
   hashTypedData,
+  type Hex,
   keccak256,
   parseSignature,
   sha256,
@@ -26,8 +26,12 @@ const contracts = {
 }
 const domain = { name: 'Lilypad', version: '1', chainId: 31_337, verifyingContract: contracts.vault }
 
+type Field = { readonly name: string; readonly type: string }
+type Value = Hex | bigint
+type Values = Readonly<Record<string, Value>>
+
 /** Members as the design lists them. */
-const types = {
+const types: Readonly<Record<string, string>> = {
   Ask: 'address provider,address solver,bytes32 moduleVersion,address token,uint128 pricePerJob,uint128 pricePerSecond,uint128 pricePerInputUnit,uint128 pricePerOutputUnit,uint32 slots,uint64 validUntil,bytes32 salt',
   SessionGrant:
     'address payer,address key,address token,uint128 perJob,uint128 perDay,uint128 total,uint64 validUntil,bytes32 providersRoot,bytes32 modulesRoot,uint256 nonce',
@@ -42,16 +46,19 @@ const types = {
   Verdict: 'bytes32 orderHash,bytes32 receiptHash,bytes32 comparator,uint8 outcome,bytes32 evidenceDigest',
   Access: 'bytes32 subject,uint64 validUntil',
 }
-const fieldsOf = (members) =>
+const fieldsOf = (members: string): Field[] =>
   members.split(',').map((member) => {
-    const [type, name] = member.split(' ')
+    const [type = '', name = ''] = member.split(' ')
     return { name, type }
   })
 
-const bitsOf = (type) => (type === 'address' ? 160 : type === 'bytes32' ? 256 : Number(type.slice(4)))
+const bitsOf = (type: string): number => (type === 'address' ? 160 : type === 'bytes32' ? 256 : Number(type.slice(4)))
+
+const kinds = ['zero', 'one', 'max', 'top', 'drawn', 'low'] as const
+type Kind = (typeof kinds)[number]
 
 /** A value of a type for a case: the bounds, one, one bit set at the top, or bytes drawn from the hash of its name. */
-function drawValue(kind, object, { name, type }) {
+function drawValue(kind: Kind, object: string, { name, type }: Field): Value {
   const bits = BigInt(bitsOf(type))
   const drawn = BigInt(keccak256(stringToHex(`${kind} ${object} ${name}`)))
   const value = {
@@ -65,12 +72,14 @@ function drawValue(kind, object, { name, type }) {
   return type === 'address' || type === 'bytes32' ? toHex(value, { size: Number(bits) / 8 }) : value
 }
 
-const toText = (values) => Object.fromEntries(Object.entries(values).map(([key, value]) => [key, String(value)]))
+const toText = (values: Values): Record<string, string> =>
+  Object.fromEntries(Object.entries(values).map(([key, value]) => [key, String(value)]))
 
-async function createObject(primaryType) {
-  const fields = fieldsOf(types[primaryType])
+async function createObject(primaryType: string) {
+  const members = types[primaryType] ?? ''
+  const fields = fieldsOf(members)
   const cases = []
-  for (const kind of ['zero', 'one', 'max', 'top', 'drawn', 'low']) {
+  for (const kind of kinds) {
     const message = Object.fromEntries(fields.map((field) => [field.name, drawValue(kind, primaryType, field)]))
     const typed = { domain, types: { [primaryType]: fields }, primaryType, message }
     const signature = await account.signTypedData(typed)
@@ -90,21 +99,22 @@ async function createObject(primaryType) {
       v: Number(v),
     })
   }
-  return { encodeType: `${primaryType}(${types[primaryType]})`, names: cases.map(({ name }) => name), cases }
+  return { encodeType: `${primaryType}(${members})`, names: cases.map(({ name }) => name), cases }
 }
 
 const laneMembers = fieldsOf('address payer,address key,address provider,address solver,address token,uint64 lane')
 const recordMembers = fieldsOf('bytes32 orderHash,bytes32 receiptHash,bytes32 moduleVersion,uint128 price,uint64 nonce')
-const encode = (members, values) =>
+const encode = (members: readonly Field[], values: Values): Hex =>
   encodeAbiParameters(
     members,
     members.map(({ name }) => values[name]),
   )
 
-const byName = (entries) => Object.fromEntries(entries.map(({ name, ...entry }) => [name, entry]))
+const byName = <T extends { readonly name: string }>(entries: readonly T[]) =>
+  Object.fromEntries(entries.map(({ name, ...entry }) => [name, entry]))
 
 function createLanes() {
-  const lanes = ['zero', 'one', 'max', 'drawn'].map((kind) => {
+  const lanes = (['zero', 'one', 'max', 'drawn'] as const).map((kind) => {
     const lane = Object.fromEntries(laneMembers.map((member) => [member.name, drawValue(kind, 'Lane', member)]))
     const encoded = encode(laneMembers, lane)
     return { name: kind, message: toText(lane), encoded, laneId: keccak256(encoded) }
@@ -115,22 +125,32 @@ function createLanes() {
 /** A lane of records of two modules, its running hash after each, and the signed settlement of all of them. */
 async function createLaneRecords() {
   const moduleVersions = ['tts', 'ocr'].map((name) => keccak256(stringToHex(`version of ${name}`)))
-  const prices = [1_000_000_000_000_000n, 0n, (1n << 88n) - 1n, 7n, 1n]
-  const nonces = [0n, 1n, 2n, 300n, 5n]
+  const jobs = [
+    { price: 1_000_000_000_000_000n, nonce: 0n, module: 0 },
+    { price: 0n, nonce: 1n, module: 1 },
+    { price: (1n << 88n) - 1n, nonce: 2n, module: 0 },
+    { price: 7n, nonce: 300n, module: 1 },
+    { price: 1n, nonce: 5n, module: 0 },
+  ]
   let recordsHash = toHex(0n, { size: 32 })
   let cumulativeAmount = 0n
-  const records = prices.map((price, index) => {
+  const records = jobs.map(({ price, nonce, module }, index) => {
     const record = {
       orderHash: keccak256(stringToHex(`order ${index}`)),
       receiptHash: keccak256(stringToHex(`receipt ${index}`)),
-      moduleVersion: moduleVersions[index % 2],
+      moduleVersion: moduleVersions[module] ?? '0x',
       price,
-      nonce: nonces[index],
+      nonce,
     }
     const recordHash = keccak256(encode(recordMembers, record))
     recordsHash = keccak256(encodeAbiParameters(fieldsOf('bytes32 before,bytes32 record'), [recordsHash, recordHash]))
     cumulativeAmount += price
-    return { message: toText(record), recordHash, recordsHash, cumulativeAmount: String(cumulativeAmount) }
+    const { orderHash, receiptHash } = record
+    const packed = encodePacked(
+      ['bytes32', 'bytes32', 'uint128', 'uint64', 'uint8'],
+      [orderHash, receiptHash, price, nonce, module],
+    )
+    return { message: toText(record), packed, recordHash, recordsHash, cumulativeAmount: String(cumulativeAmount) }
   })
   const voucher = {
     payer: account.address,
@@ -143,24 +163,11 @@ async function createLaneRecords() {
     jobs: BigInt(records.length),
     recordsHash,
   }
-  const fields = fieldsOf(types.Voucher)
+  const fields = fieldsOf(types.Voucher ?? '')
   return {
     moduleVersions,
     records,
-    packedRecords: concatHex(
-      records.map(({ message }) =>
-        encodePacked(
-          ['bytes32', 'bytes32', 'uint128', 'uint64', 'uint8'],
-          [
-            message.orderHash,
-            message.receiptHash,
-            BigInt(message.price),
-            BigInt(message.nonce),
-            moduleVersions.indexOf(message.moduleVersion),
-          ],
-        ),
-      ),
-    ),
+    packedRecords: concatHex(records.map(({ packed }) => packed)),
     voucher: toText(voucher),
     encodedVoucher: encode(fields, voucher),
     signature: await account.signTypedData({
@@ -187,16 +194,23 @@ function createModules() {
 }
 
 /** All vectors as one JSON value. */
-export async function createVectors() {
-  const objects = {}
+export async function createVectors(): Promise<object> {
+  const objects: Record<string, unknown> = {}
   for (const primaryType of Object.keys(types)) objects[primaryType] = await createObject(primaryType)
-  const domainFields = fieldsOf('string name,string version,uint256 chainId,address verifyingContract')
   return {
-    about: 'Written by packages/testkit/scripts/write-vectors.mjs with viem; read by forge and vitest.',
+    about: 'Written by packages/testkit/scripts/write-vectors.ts with viem; read by forge and vitest.',
     deployer,
     contracts,
     domain,
-    domainSeparator: hashDomain({ domain, types: { EIP712Domain: domainFields } }),
+    domainSeparator: keccak256(
+      encodeAbiParameters(fieldsOf('bytes32 type,bytes32 name,bytes32 version,uint256 chainId,address vault'), [
+        keccak256(stringToHex('EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)')),
+        keccak256(stringToHex(domain.name)),
+        keccak256(stringToHex(domain.version)),
+        BigInt(domain.chainId),
+        domain.verifyingContract,
+      ]),
+    ),
     privateKey,
     address: account.address,
     objects,

@@ -1,0 +1,278 @@
+import {
+  appendRecord,
+  createSigner,
+  type JobRecord,
+  keccak256,
+  laneId,
+  sessionGrantType,
+  sha256,
+  voucherType,
+  zeroBytes32,
+} from '@lilypad-agents/protocol'
+import {
+  approveCall,
+  assertChain,
+  auditVault,
+  cancelWithdrawCall,
+  type ContractCall,
+  depositCall,
+  depositWithAuthorizationCall,
+  depositWithPermitCall,
+  deprecateVersionCall,
+  finalizeWithdrawCall,
+  findSettlement,
+  getAccount,
+  getCredit,
+  getGrant,
+  getLane,
+  getModule,
+  getTokenBalance,
+  getVersion,
+  type LaneSettlement,
+  type LilypadChain,
+  listPublished,
+  publishVersionCall,
+  registerGrantCall,
+  requestWithdrawCall,
+  revokeGrantCall,
+  sendCallSync,
+  settleCall,
+  settleLaneCall,
+  signDepositAuthorization,
+  signingDomain,
+  toLilypadChain,
+  transferCall,
+  withdrawCreditCall,
+} from '@lilypad-agents/sdk'
+import { getAddress } from 'viem'
+import { privateKeyToAccount } from 'viem/accounts'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Actor, startTestChain, type TestChain } from '../src/index.ts'
+
+const lily = 10n ** 18n
+/** A name, not a selector. */
+const named = expect.stringMatching(/^[A-Z]\w+$/)
+let testChain: TestChain
+let chain: LilypadChain
+let token: `0x${string}`
+let payer: Actor
+let provider: Actor
+let author: Actor
+let solver: Actor
+let relay: Actor
+
+beforeAll(async () => {
+  testChain = await startTestChain()
+  chain = toLilypadChain(testChain.network)
+  token = testChain.network.contracts.lilyToken
+  payer = await testChain.createActor()
+  provider = await testChain.createActor()
+  author = await testChain.createActor()
+  solver = await testChain.createActor()
+  relay = await testChain.createActor()
+  await sendCallSync(testChain.deployer, transferCall({ token, to: payer.signer.address, amount: 1000n * lily }))
+}, 120_000)
+afterAll(() => testChain?.close())
+
+const account = () => getAccount(relay.client, { payer: payer.signer.address, token })
+const expectRevert = (actor: Actor, call: ContractCall, errorName: string) =>
+  expect(sendCallSync(actor.client, call)).rejects.toMatchObject({ code: 'CONTRACT_REVERTED', errorName })
+const now = async () => new Date(Number((await relay.client.getBlock()).timestamp) * 1000)
+
+describe('deposits', () => {
+  test('by approval', async () => {
+    await sendCallSync(
+      payer.client,
+      approveCall({ token, spender: chain.contracts.jobVault.address, amount: 10n * lily }),
+    )
+    const deposit = { token, amount: 10n * lily, beneficiary: payer.signer.address }
+    await sendCallSync(payer.client, depositCall(chain, deposit))
+    expect(await account()).toEqual({ balance: 10n * lily, pendingWithdrawal: 0n, withdrawableAt: 0 })
+    await expect(sendCallSync(payer.client, depositCall(chain, deposit))).rejects.toMatchObject({
+      code: 'CONTRACT_REVERTED',
+      errorName: named,
+    })
+  })
+
+  test('by an authorisation that somebody else sends', async () => {
+    const authorization = await signDepositAuthorization(relay.client, {
+      chain,
+      account: privateKeyToAccount(payer.key),
+      token,
+      amount: 20n * lily,
+      now: await now(),
+    })
+    await sendCallSync(relay.client, depositWithAuthorizationCall(chain, authorization))
+    expect((await account()).balance).toBe(30n * lily)
+    await expect(sendCallSync(relay.client, depositWithAuthorizationCall(chain, authorization))).rejects.toMatchObject({
+      code: 'CONTRACT_REVERTED',
+      errorName: named,
+    })
+  })
+
+  test('by a permit', async () => {
+    const deadline = BigInt(Math.floor((await now()).getTime() / 1000) + 3600)
+    const signature = await privateKeyToAccount(payer.key).signTypedData({
+      domain: { name: 'Lilypad', version: '1', chainId: chain.id, verifyingContract: token },
+      types: {
+        Permit: [
+          { name: 'owner', type: 'address' },
+          { name: 'spender', type: 'address' },
+          { name: 'value', type: 'uint256' },
+          { name: 'nonce', type: 'uint256' },
+          { name: 'deadline', type: 'uint256' },
+        ],
+      },
+      primaryType: 'Permit',
+      message: {
+        owner: payer.signer.address,
+        spender: chain.contracts.jobVault.address,
+        value: 5n * lily,
+        nonce: 0n,
+        deadline,
+      },
+    })
+    const permit = { token, amount: 5n * lily, beneficiary: payer.signer.address, deadline, signature }
+    await sendCallSync(payer.client, depositWithPermitCall(chain, permit))
+    expect((await account()).balance).toBe(35n * lily)
+  })
+})
+
+describe('modules', () => {
+  const manifestDigest = sha256('manifest')
+  test('are published once, found, listed and withdrawn', async () => {
+    const version = { name: 'tts', manifestDigest, feeBips: 500, pricePerJob: lily, priceToken: token }
+    await sendCallSync(author.client, publishVersionCall(chain, version))
+    const module = await getModule(relay.client, { name: 'tts' })
+    const moduleVersion = module.latestVersion
+    expect(await getVersion(relay.client, { moduleVersion })).toMatchObject({ manifestDigest, isDeprecated: false })
+    expect(await listPublished(relay.client, { fromBlock: 0n })).toMatchObject([
+      { name: 'tts', moduleVersion, author: author.signer.address, feeBips: 500 },
+    ])
+    await expect(getModule(relay.client, { name: 'nobody' })).rejects.toMatchObject({ code: 'MODULE_UNKNOWN' })
+    await expect(getVersion(relay.client, { moduleVersion: sha256('x') })).rejects.toMatchObject({
+      code: 'MODULE_UNKNOWN',
+    })
+    await expectRevert(provider, deprecateVersionCall(chain, { moduleVersion }), 'ModuleAuthorMismatch')
+    await sendCallSync(author.client, deprecateVersionCall(chain, { moduleVersion }))
+    expect((await getVersion(relay.client, { moduleVersion })).isDeprecated).toBe(true)
+  })
+})
+
+/** The client's side of a lane, made with the protocol package alone. */
+function createLane(options: {
+  readonly signer: Actor['signer']
+  readonly number: number
+  readonly moduleVersion: `0x${string}`
+  readonly prices: readonly bigint[]
+}): LaneSettlement & { readonly id: `0x${string}` } {
+  const { signer, number, moduleVersion, prices } = options
+  const parties = {
+    payer: payer.signer.address,
+    key: signer.address,
+    provider: provider.signer.address,
+    solver: solver.signer.address,
+    token,
+    lane: number,
+  }
+  const records: JobRecord[] = prices.map((price, nonce) => ({
+    orderHash: keccak256(`order ${number} ${nonce}`),
+    receiptHash: keccak256(`receipt ${number} ${nonce}`),
+    moduleVersion,
+    price,
+    nonce,
+  }))
+  const voucher = {
+    ...parties,
+    cumulativeAmount: prices.reduce((sum, price) => sum + price, 0n),
+    jobs: records.length,
+    recordsHash: records.reduce(appendRecord, zeroBytes32),
+  }
+  return {
+    id: laneId(parties),
+    acknowledgement: { voucher, signature: voucherType.sign(signingDomain(chain), voucher, signer) },
+    previousRecordsHash: zeroBytes32,
+    records,
+  }
+}
+
+describe('settlement', () => {
+  test('of a lane of three jobs: everybody is credited, the rest is found and adds up', async () => {
+    const { latestVersion: moduleVersion } = await getModule(relay.client, { name: 'tts' })
+    const before = (await account()).balance
+    const lane = createLane({ signer: payer.signer, number: 1, moduleVersion, prices: [lily, 2n * lily, 0n] })
+    await sendCallSync(provider.client, settleLaneCall(chain, { lane }))
+    expect(before - (await account()).balance).toBe(3n * lily)
+    expect(await getLane(relay.client, { laneId: lane.id })).toEqual({
+      settledAmount: 3n * lily,
+      settledJobs: 3n,
+      nextNonce: 3n,
+    })
+    for (const record of lane.records) {
+      expect(await findSettlement(relay.client, { orderHash: record.orderHash })).toMatchObject({
+        receiptHash: record.receiptHash,
+        moduleVersion,
+        price: record.price,
+        payer: payer.signer.address,
+        provider: provider.signer.address,
+      })
+    }
+    expect(await findSettlement(relay.client, { orderHash: keccak256('nobody') })).toBeUndefined()
+    expect(await getCredit(relay.client, { account: author.signer.address, token })).toBe((3n * lily * 5n) / 100n)
+
+    const credit = await getCredit(relay.client, { account: provider.signer.address, token })
+    expect(credit).toBeGreaterThan(2n * lily)
+    await sendCallSync(provider.client, withdrawCreditCall(chain, { token }))
+    expect(await getTokenBalance(relay.client, { token, account: provider.signer.address })).toBe(credit)
+    expect(await getCredit(relay.client, { account: provider.signer.address, token })).toBe(0n)
+
+    const audit = await auditVault(relay.client, { token })
+    expect(audit).toMatchObject({ difference: 0n, balances: (await account()).balance })
+    expect(audit.uncollectedFees).toBeGreaterThan(0n)
+    expect((await auditVault(relay.client, { token: getAddress(token) })).difference).toBe(0n)
+
+    const again = sendCallSync(provider.client, settleLaneCall(chain, { lane }))
+    await expect(again).rejects.toMatchObject({ code: 'CONTRACT_REVERTED', errorName: named })
+    await sendCallSync(provider.client, settleCall(chain, { lanes: [lane] }))
+    expect((await getLane(relay.client, { laneId: lane.id })).settledJobs).toBe(3n)
+  })
+
+  test('of a granted key: only with the grant, which anyone registers and the payer revokes', async () => {
+    const key = createSigner(keccak256('session key'))
+    const moduleVersion = sha256('unregistered')
+    const lane = createLane({ signer: key, number: 2, moduleVersion, prices: [lily] })
+    const early = sendCallSync(provider.client, settleLaneCall(chain, { lane }))
+    await expect(early).rejects.toMatchObject({ code: 'CONTRACT_REVERTED', errorName: named })
+    const grant = {
+      payer: payer.signer.address,
+      key: key.address,
+      token,
+      perJob: lily,
+      perDay: 2n * lily,
+      total: 3n * lily,
+      validUntil: Math.floor((await now()).getTime() / 1000) + 86_400,
+      providersRoot: zeroBytes32,
+      modulesRoot: zeroBytes32,
+      nonce: 1n,
+    }
+    const signature = sessionGrantType.sign(signingDomain(chain), grant, payer.signer)
+    await sendCallSync(relay.client, registerGrantCall(chain, { grant, signature }))
+    expect(await getGrant(relay.client, grant)).toMatchObject({ isKnown: true, perJob: lily, remaining: 3n * lily })
+    await sendCallSync(provider.client, settleLaneCall(chain, { lane }))
+    expect(await getGrant(relay.client, grant)).toMatchObject({ remaining: 2n * lily, spentToday: lily })
+    await sendCallSync(payer.client, revokeGrantCall(chain, { key: key.address, token, upToNonce: 5n }))
+    expect((await getGrant(relay.client, grant)).nonce).toBe(5n)
+    expect((await auditVault(relay.client, { token })).difference).toBe(0n)
+  })
+})
+
+test('a withdrawal waits, can be taken back, and tells by name why it cannot be paid out yet', async () => {
+  await sendCallSync(payer.client, requestWithdrawCall(chain, { token, amount: lily }))
+  expect((await account()).pendingWithdrawal).toBe(lily)
+  await expect(
+    sendCallSync(payer.client, finalizeWithdrawCall(chain, { token, receiver: payer.signer.address })),
+  ).rejects.toMatchObject({ code: 'CONTRACT_REVERTED', errorName: named })
+  await sendCallSync(payer.client, cancelWithdrawCall(chain, { token }))
+  expect((await account()).pendingWithdrawal).toBe(0n)
+  await assertChain(payer.client)
+})
