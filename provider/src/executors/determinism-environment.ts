@@ -12,10 +12,17 @@ export const containerEnvironment: Readonly<Record<string, string>> = {
 }
 
 /** Environment of every WASM job. */
-export const wasmEnvironment: Readonly<Record<string, string>> = { SOURCE_DATE_EPOCH: '1', TZ: 'UTC', LC_ALL: 'C.UTF-8' }
+export const wasmEnvironment: Readonly<Record<string, string>> = {
+  SOURCE_DATE_EPOCH: '1',
+  TZ: 'UTC',
+  LC_ALL: 'C.UTF-8',
+}
 
 /** `NAME=value` lines of a fixed environment and the module's own, which wins, sorted by name. */
-export function environmentLines(fixed: Readonly<Record<string, string>>, own: Readonly<Record<string, string>>): readonly string[] {
+export function environmentLines(
+  fixed: Readonly<Record<string, string>>,
+  own: Readonly<Record<string, string>>,
+): readonly string[] {
   return Object.entries({ ...fixed, ...own })
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, value]) => `${name}=${value}`)

@@ -13,7 +13,10 @@ export class ExecutorUnavailableError extends LilypadError {
   override readonly name = 'ExecutorUnavailableError'
   readonly reason: string
   constructor(executor: string, reason: string, cause?: unknown) {
-    super('EXECUTOR_UNAVAILABLE', 'The executor cannot run this program here.', { details: [`Executor: ${executor}`, `Reason: ${reason}`], cause })
+    super('EXECUTOR_UNAVAILABLE', 'The executor cannot run this program here.', {
+      details: [`Executor: ${executor}`, `Reason: ${reason}`],
+      cause,
+    })
     this.reason = reason
   }
 }
@@ -46,6 +49,8 @@ export class ImageMissingError extends LilypadError {
 export class InputChangedError extends LilypadError {
   override readonly name = 'InputChangedError'
   constructor() {
-    super('EXECUTOR_UNAVAILABLE', 'An input file changed while the job was started.', { hint: 'inputs come from the content store, which never changes a file; check who writes to it' })
+    super('EXECUTOR_UNAVAILABLE', 'An input file changed while the job was started.', {
+      hint: 'inputs come from the content store, which never changes a file; check who writes to it',
+    })
   }
 }

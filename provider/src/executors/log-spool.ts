@@ -18,10 +18,18 @@ export class LogSpool {
   readonly #options: RunOptions
   readonly #readProgress: ((bytes: Uint8Array) => readonly Progress[]) | undefined
 
-  private constructor(paths: { stdout: string; stderr: string }, handles: { stdout: FileHandle; stderr: FileHandle }, logBytes: number, options: RunOptions) {
+  private constructor(
+    paths: { stdout: string; stderr: string },
+    handles: { stdout: FileHandle; stderr: FileHandle },
+    logBytes: number,
+    options: RunOptions,
+  ) {
     this.stdoutPath = paths.stdout
     this.stderrPath = paths.stderr
-    this.#streams = { stdout: new SpooledStream(handles.stdout, logBytes), stderr: new SpooledStream(handles.stderr, logBytes) }
+    this.#streams = {
+      stdout: new SpooledStream(handles.stdout, logBytes),
+      stderr: new SpooledStream(handles.stderr, logBytes),
+    }
     this.#options = options
     this.#readProgress = options.onProgress ? progressReader() : undefined
   }
@@ -40,7 +48,8 @@ export class LogSpool {
     const kept = target.push(bytes)
     if (kept.length > 0) {
       this.#options.onLog?.(stream, kept)
-      if (stream === 'stderr' && this.#readProgress) for (const progress of this.#readProgress(kept)) this.#options.onProgress?.(progress)
+      if (stream === 'stderr' && this.#readProgress)
+        for (const progress of this.#readProgress(kept)) this.#options.onProgress?.(progress)
     }
     return !target.isFlooded
   }
@@ -76,9 +85,11 @@ class SpooledStream {
     if (kept.length === 0) return kept
     this.#kept += kept.length
     this.#hash.update(kept)
-    this.#writing = this.#writing.then(() => this.#handle.write(kept)).catch((error: unknown) => {
-      this.#failure ??= error
-    })
+    this.#writing = this.#writing
+      .then(() => this.#handle.write(kept))
+      .catch((error: unknown) => {
+        this.#failure ??= error
+      })
     return kept
   }
 

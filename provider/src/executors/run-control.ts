@@ -17,7 +17,10 @@ export class RunControl {
     const timer = setTimeout(() => this.stop({ kind: 'timed-out' }), milliseconds)
     const cancel = () => this.stop({ kind: 'cancelled' })
     signal?.addEventListener('abort', cancel, { once: true })
-    this.#release.push(() => clearTimeout(timer), () => signal?.removeEventListener('abort', cancel))
+    this.#release.push(
+      () => clearTimeout(timer),
+      () => signal?.removeEventListener('abort', cancel),
+    )
     if (signal?.aborted) cancel()
   }
 

@@ -63,7 +63,11 @@ type Found = { readonly path: string; readonly bytes: number; readonly device: n
  * at before anything is copied, sizes are compared with the limits before bytes are read (a sparse terabyte is
  * refused, not read), and files are opened relative to their folder without following links.
  */
-export async function collectOutputs(options: { readonly source: string; readonly destination: string; readonly limits: OutputLimits }): Promise<Collected> {
+export async function collectOutputs(options: {
+  readonly source: string
+  readonly destination: string
+  readonly limits: OutputLimits
+}): Promise<Collected> {
   const { source, destination, limits } = options
   const budget = { bytes: limits.outputBytes, files: limits.outputFiles, folders: maxOutputFolders(limits) }
   try {
@@ -75,7 +79,9 @@ export async function collectOutputs(options: { readonly source: string; readonl
   } catch (error) {
     if (!(error instanceof Refusal || error instanceof TooMuch)) throw error
     await emptyFolder(destination)
-    return error instanceof TooMuch ? { kind: 'output-limit' } : { kind: 'refused-output', reason: error.reason, path: quotePath(error.path) }
+    return error instanceof TooMuch
+      ? { kind: 'output-limit' }
+      : { kind: 'refused-output', reason: error.reason, path: quotePath(error.path) }
   }
 }
 
@@ -86,10 +92,17 @@ export async function emptyFolder(folder: string): Promise<void> {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-async function walk(folder: string, prefix: string, budget: { bytes: number; files: number; folders: number }, found: Found[]): Promise<void> {
-  const entries = await readdir(folder, { encoding: 'buffer', withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
-    throw error.code === 'EACCES' ? new Refusal('a folder cannot be read', prefix) : error
-  })
+async function walk(
+  folder: string,
+  prefix: string,
+  budget: { bytes: number; files: number; folders: number },
+  found: Found[],
+): Promise<void> {
+  const entries = await readdir(folder, { encoding: 'buffer', withFileTypes: true }).catch(
+    (error: NodeJS.ErrnoException) => {
+      throw error.code === 'EACCES' ? new Refusal('a folder cannot be read', prefix) : error
+    },
+  )
   if (entries.length > budget.files + budget.folders) throw new TooMuch()
   for (const entry of entries) {
     const path = prefix + decodeName(entry.name, prefix)
@@ -126,13 +139,25 @@ async function copyFound(source: string, destination: string, file: Found): Prom
   const from = await openBeneath(source, file)
   try {
     const stat = await from.stat()
-    if (!stat.isFile() || stat.nlink !== 1 || stat.ino !== file.inode || stat.dev !== file.device || stat.size !== file.bytes) {
+    if (
+      !stat.isFile() ||
+      stat.nlink !== 1 ||
+      stat.ino !== file.inode ||
+      stat.dev !== file.device ||
+      stat.size !== file.bytes
+    ) {
       throw new Refusal('the file changed while it was collected', file.path)
     }
     const target = join(destination, file.path)
     await mkdir(dirname(target), { recursive: true })
-    const to = await open(target, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o644).catch((error: NodeJS.ErrnoException) => {
-      throw error.code === 'EEXIST' ? new Refusal('two outputs have the same name on this file system', file.path) : error
+    const to = await open(
+      target,
+      constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
+      0o644,
+    ).catch((error: NodeJS.ErrnoException) => {
+      throw error.code === 'EEXIST'
+        ? new Refusal('two outputs have the same name on this file system', file.path)
+        : error
     })
     try {
       return { path: file.path, bytes: file.bytes, sha256: await copyAndHash(from, to, file) }
@@ -163,7 +188,9 @@ async function openBeneath(root: string, file: Found): Promise<FileHandle> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
   const refuse = (error: NodeJS.ErrnoException): never => {
     if (error.code === 'EACCES') throw new Refusal('the file cannot be read', file.path)
-    throw error.code === 'ELOOP' || error.code === 'ENOTDIR' ? new Refusal('a link stands in the way', file.path) : error
+    throw error.code === 'ELOOP' || error.code === 'ENOTDIR'
+      ? new Refusal('a link stands in the way', file.path)
+      : error
   }
   if (process.platform !== 'linux') return open(join(root, file.path), flags).catch(refuse)
   const parts = file.path.split('/')
@@ -171,7 +198,10 @@ async function openBeneath(root: string, file: Found): Promise<FileHandle> {
   let folder = await open(root, constants.O_RDONLY | constants.O_DIRECTORY)
   try {
     for (const part of parts) {
-      const next = await open(`/proc/self/fd/${folder.fd}/${part}`, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW).catch(refuse)
+      const next = await open(
+        `/proc/self/fd/${folder.fd}/${part}`,
+        constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW,
+      ).catch(refuse)
       await folder.close()
       folder = next
     }

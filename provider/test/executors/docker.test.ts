@@ -42,7 +42,13 @@ const shell = {
 } satisfies { [name in SuiteProgramName]: string }
 const names = Object.keys(shell) as SuiteProgramName[]
 const shellArguments = (script: string) => ['/bin/sh', '-c', script, 'sh']
-const runtimeOf = (digest: string): ModuleRuntime => ({ kind: 'container', image: { digest, reference: 'lilypad-test/busybox' }, args: [], stdin: 'none', env: {} })
+const runtimeOf = (digest: string): ModuleRuntime => ({
+  kind: 'container',
+  image: { digest, reference: 'lilypad-test/busybox' },
+  args: [],
+  stdin: 'none',
+  env: {},
+})
 
 describeExecutor({
   name: 'docker',
@@ -75,8 +81,20 @@ describe.skipIf(skipIf)('docker executor', () => {
   async function sh(script: string, limits: Partial<ModuleLimits> = {}, runtime = runtimeOf(digest)) {
     const outputDirectory = join(folder, `run-${++runs}`)
     await mkdir(outputDirectory)
-    const execution = await executor.run({ id: '0x01', runtime, args: shellArguments(script), env: {}, inputs: [], limits: { ...suiteLimits, ...limits }, outputDirectory })
-    return { ...execution, stdout: await readFile(execution.stdoutPath, 'utf8'), stderr: await readFile(execution.stderrPath, 'utf8') }
+    const execution = await executor.run({
+      id: '0x01',
+      runtime,
+      args: shellArguments(script),
+      env: {},
+      inputs: [],
+      limits: { ...suiteLimits, ...limits },
+      outputDirectory,
+    })
+    return {
+      ...execution,
+      stdout: await readFile(execution.stdoutPath, 'utf8'),
+      stderr: await readFile(execution.stderrPath, 'utf8'),
+    }
   }
 
   test.each<[what: string, script: string, message: RegExp, limits?: Partial<ModuleLimits>]>([
@@ -86,8 +104,18 @@ describe.skipIf(skipIf)('docker executor', () => {
     ['mount', 'mount -t tmpfs none /tmp', /permi/i],
     ['make a namespace', 'unshare -U id', /not permitted/],
     ['write to the root file system', 'echo x > /bin/pwn', /Read-only file system/],
-    ['run a program from /tmp', 'cp /bin/busybox /tmp/x && /tmp/x id', /Permission denied/, { scratchBytes: 4 * 1024 ** 2 }],
-    ['run a program from /out', 'cp /bin/busybox /out/x; /out/x id', /Permission denied/, { outputBytes: 4 * 1024 ** 2 }],
+    [
+      'run a program from /tmp',
+      'cp /bin/busybox /tmp/x && /tmp/x id',
+      /Permission denied/,
+      { scratchBytes: 4 * 1024 ** 2 },
+    ],
+    [
+      'run a program from /out',
+      'cp /bin/busybox /out/x; /out/x id',
+      /Permission denied/,
+      { outputBytes: 4 * 1024 ** 2 },
+    ],
     ['write to a kernel setting', 'echo 1 > /proc/sys/kernel/panic', /Read-only|denied/],
     ['set the clock', 'date -s 2000-01-01; exit 1', /not permitted/],
   ])('cannot %s', async (_what, script, message, limits: Partial<ModuleLimits> = {}) => {
@@ -98,7 +126,19 @@ describe.skipIf(skipIf)('docker executor', () => {
 
   test('runs as nobody, without capabilities, with a filter, with no new privileges', async () => {
     const { stdout } = await sh('id -u; id -g; grep -E "CapEff|CapBnd|NoNewPrivs|Seccomp:" /proc/self/status')
-    expect(stdout.trim().split('\n').map((line) => line.replace(/\s+/, ' '))).toEqual(['65534', '65534', `CapEff: ${'0'.repeat(16)}`, `CapBnd: ${'0'.repeat(16)}`, 'NoNewPrivs: 1', 'Seccomp: 2'])
+    expect(
+      stdout
+        .trim()
+        .split('\n')
+        .map((line) => line.replace(/\s+/, ' ')),
+    ).toEqual([
+      '65534',
+      '65534',
+      `CapEff: ${'0'.repeat(16)}`,
+      `CapBnd: ${'0'.repeat(16)}`,
+      'NoNewPrivs: 1',
+      'Seccomp: 2',
+    ])
   })
 
   test.skipIf(!hasCompiler)('lets through the system calls of a batch program and no others', async () => {
@@ -109,7 +149,14 @@ describe.skipIf(skipIf)('docker executor', () => {
     const { stdout } = await sh('/probe', {}, runtimeOf(image))
     const eperm = 1
     const enosys = 38
-    expect(Object.fromEntries(stdout.trim().split('\n').map((line) => [line.split(' ')[0], Number(line.split(' ')[1])]))).toEqual({
+    expect(
+      Object.fromEntries(
+        stdout
+          .trim()
+          .split('\n')
+          .map((line) => [line.split(' ')[0], Number(line.split(' ')[1])]),
+      ),
+    ).toEqual({
       io_uring_setup: eperm,
       socket_vsock: eperm,
       socket_netlink: eperm,
@@ -141,16 +188,25 @@ describe.skipIf(skipIf)('docker executor', () => {
     expect(network.trim()).toBe('lo')
     const own = ['GLIBC_TUNABLES', 'LC_ALL', 'OMP_NUM_THREADS', 'OMP_THREAD_LIMIT', 'SOURCE_DATE_EPOCH', 'TZ']
     const fromEngineAndShell = ['HOME', 'HOSTNAME', 'PATH', 'PWD', 'SHLVL']
-    expect(environment.trim().split(' ').filter((name) => !fromEngineAndShell.includes(name))).toEqual(own)
+    expect(
+      environment
+        .trim()
+        .split(' ')
+        .filter((name) => !fromEngineAndShell.includes(name)),
+    ).toEqual(own)
   })
 
   test('bounds a sparse file by its size', async () => {
-    expect((await sh('truncate -s 1T /out/huge; truncate -s 900k /out/hole')).outcome).toMatchObject({ kind: expect.stringMatching(/exited|output-limit/) })
+    expect((await sh('truncate -s 1T /out/huge; truncate -s 900k /out/hole')).outcome).toMatchObject({
+      kind: expect.stringMatching(/exited|output-limit/),
+    })
     expect((await sh('truncate -s 2000k /out/hole; exit 0')).outputs).toEqual([])
   })
 
   test('large outputs get a file system on disk, so that they do not count as memory', async () => {
-    const { outcome, outputs, isolation } = await sh('head -c 40m /dev/zero > /out/large', { outputBytes: 48 * 1024 ** 2 })
+    const { outcome, outputs, isolation } = await sh('head -c 40m /dev/zero > /out/large', {
+      outputBytes: 48 * 1024 ** 2,
+    })
     expect(isolation['outputs']).toBe(process.getuid?.() === 0 ? 'ext4' : 'watched')
     expect(outcome).toEqual({ kind: 'exited', code: 0 })
     expect(outputs).toMatchObject([{ path: 'large', bytes: 40 * 1024 ** 2 }])
@@ -163,7 +219,12 @@ describe.skipIf(skipIf)('docker executor', () => {
     vi.spyOn(process, 'getgid').mockReturnValue(1000)
     try {
       const fine = await sh('id -u > /out/user')
-      expect([fine.outcome, fine.outputs.length, fine.isolation['outputs'], fine.isolation['user']]).toEqual([{ kind: 'exited', code: 0 }, 1, 'watched', 1000])
+      expect([fine.outcome, fine.outputs.length, fine.isolation['outputs'], fine.isolation['user']]).toEqual([
+        { kind: 'exited', code: 0 },
+        1,
+        'watched',
+        1000,
+      ])
       const slow = 'i=0; while true; do i=$((i+1)); head -c 400k /dev/zero > /out/$i; sleep 0.1; done'
       expect((await sh(slow)).outcome).toEqual({ kind: 'output-limit' })
     } finally {
@@ -172,7 +233,9 @@ describe.skipIf(skipIf)('docker executor', () => {
   })
 
   test('an image that is not here is named, one that moved under its tag is not run', async () => {
-    await expect(sh('true', {}, runtimeOf(`sha256:${'1'.repeat(64)}`))).rejects.toMatchObject({ name: 'ImageMissingError' })
+    await expect(sh('true', {}, runtimeOf(`sha256:${'1'.repeat(64)}`))).rejects.toMatchObject({
+      name: 'ImageMissingError',
+    })
     const other = await buildBusyboxImage(['LABEL other=1'], 'lilypad-test/busybox:moved')
     expect(other).not.toBe(digest)
     expect((await sh('true')).outcome).toEqual({ kind: 'exited', code: 0 })
@@ -180,13 +243,24 @@ describe.skipIf(skipIf)('docker executor', () => {
 
   test('an image that declares volumes is refused, because they have no limit', async () => {
     const withVolume = await buildBusyboxImage(['VOLUME /data'], 'lilypad-test/busybox:volume')
-    await expect(sh('true', {}, runtimeOf(withVolume))).rejects.toMatchObject({ name: 'ExecutorUnavailableError', reason: 'the image declares volumes' })
+    await expect(sh('true', {}, runtimeOf(withVolume))).rejects.toMatchObject({
+      name: 'ExecutorUnavailableError',
+      reason: 'the image declares volumes',
+    })
   })
 
   test('a command that is not in the image fails the job, not the provider', async () => {
     const outputDirectory = join(folder, 'run-missing')
     await mkdir(outputDirectory)
-    const { outcome } = await executor.run({ id: '0x', runtime: runtimeOf(digest), args: ['/nothing/here'], env: {}, inputs: [], limits: suiteLimits, outputDirectory })
+    const { outcome } = await executor.run({
+      id: '0x',
+      runtime: runtimeOf(digest),
+      args: ['/nothing/here'],
+      env: {},
+      inputs: [],
+      limits: suiteLimits,
+      outputDirectory,
+    })
     expect(outcome).toEqual({ kind: 'trapped', reason: 'the container could not start its program' })
   })
 
@@ -198,7 +272,11 @@ describe.skipIf(skipIf)('docker executor', () => {
   })
 
   test('an engine that is not there is said to be unavailable', async () => {
-    const elsewhere = new DockerExecutor({ stateDirectory: join(folder, 'elsewhere'), nodeId: 'x', socketPath: join(folder, 'no.sock') })
+    const elsewhere = new DockerExecutor({
+      stateDirectory: join(folder, 'elsewhere'),
+      nodeId: 'x',
+      socketPath: join(folder, 'no.sock'),
+    })
     expect(await elsewhere.probe()).toEqual({ available: false, reason: 'the engine refused or does not answer' })
   })
 

@@ -5,7 +5,16 @@ import type { ModuleLimits } from '@lilypad-agents/protocol'
 import { DockerExecutor } from '../../src/executors/docker/docker-executor.ts'
 
 const [stateDirectory = '', digest = '', folder = ''] = process.argv.slice(2)
-const limits: ModuleLimits = { timeoutSeconds: 60, memoryBytes: 64 * 1024 ** 2, cpuMillis: 100, outputBytes: 1, outputFiles: 1, logBytes: 1, scratchBytes: 0, pids: 8 }
+const limits: ModuleLimits = {
+  timeoutSeconds: 60,
+  memoryBytes: 64 * 1024 ** 2,
+  cpuMillis: 100,
+  outputBytes: 1,
+  outputFiles: 1,
+  logBytes: 1,
+  scratchBytes: 0,
+  pids: 8,
+}
 const outputDirectory = join(folder, 'killed-out')
 mkdirSync(outputDirectory)
 await new DockerExecutor({ stateDirectory, nodeId: 'killed' }).run({

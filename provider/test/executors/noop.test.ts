@@ -1,4 +1,8 @@
-import { describeExecutor, type SuiteProgram, type SuiteProgramName } from '../../../packages/testkit/src/suites/executor.ts'
+import {
+  describeExecutor,
+  type SuiteProgram,
+  type SuiteProgramName,
+} from '../../../packages/testkit/src/suites/executor.ts'
 import { type CannedRun, NoopExecutor } from '../../src/executors/noop/noop-executor.ts'
 
 const canned: Partial<Record<SuiteProgramName, CannedRun>> = {
@@ -20,7 +24,16 @@ describeExecutor({
     Object.fromEntries(
       names.map((name): [string, SuiteProgram] => [
         name,
-        { runtime: { kind: 'container', image: { digest: `sha256:${'0'.repeat(64)}`, reference: 'noop' }, args: [], stdin: 'none', env: {} }, args: [name] },
+        {
+          runtime: {
+            kind: 'container',
+            image: { digest: `sha256:${'0'.repeat(64)}`, reference: 'noop' },
+            args: [],
+            stdin: 'none',
+            env: {},
+          },
+          args: [name],
+        },
       ]),
     ),
   has: names,

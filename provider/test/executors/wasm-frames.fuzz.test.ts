@@ -3,7 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { encodeFrameHeader, FrameError, frameReader, frameTypes, maxFrameBytes } from '../../src/executors/wasm/frames.ts'
+import {
+  encodeFrameHeader,
+  FrameError,
+  frameReader,
+  frameTypes,
+  maxFrameBytes,
+} from '../../src/executors/wasm/frames.ts'
 import { OutputReceiver } from '../../src/executors/wasm/output-receiver.ts'
 import { progressReader } from '../../src/executors/progress-reader.ts'
 
@@ -12,12 +18,15 @@ const frame = fc.record({ type: fc.constantFrom(...frameTypes), payload: fc.uint
 test('frames come out as they went in, however the stream is cut', () => {
   fc.assert(
     fc.property(fc.array(frame), fc.array(fc.integer({ min: 1, max: 50 })), (frames, cuts) => {
-      const stream = Buffer.concat(frames.flatMap(({ type, payload }) => [encodeFrameHeader(type, payload.length), payload]))
+      const stream = Buffer.concat(
+        frames.flatMap(({ type, payload }) => [encodeFrameHeader(type, payload.length), payload]),
+      )
       const read = frameReader()
       const found: { type: string; payload: Buffer }[] = []
       for (let offset = 0, turn = 0; offset < stream.length; turn++) {
         const length = cuts[turn % (cuts.length || 1)] ?? stream.length
-        for (const { type, payload } of read(stream.subarray(offset, offset + length))) found.push({ type, payload: Buffer.from(payload) })
+        for (const { type, payload } of read(stream.subarray(offset, offset + length)))
+          found.push({ type, payload: Buffer.from(payload) })
         offset += length
       }
       expect(found).toEqual(frames.map(({ type, payload }) => ({ type, payload: Buffer.from(payload) })))
@@ -42,12 +51,20 @@ test('noise is refused by the reader or read as frames, and never held without b
 
 test('a runner that was taken over can place nothing outside the folder', async () => {
   const root = await mkdtemp(join(tmpdir(), 'lilypad-receiver-'))
-  const path = fc.oneof(fc.constantFrom('../x', '/etc/x', 'a/../../x', 'a', 'a/b', '.', '', 'a\u0000b', 'a//b', 'C:\\x'), fc.string({ maxLength: 20 }))
+  const path = fc.oneof(
+    fc.constantFrom('../x', '/etc/x', 'a/../../x', 'a', 'a/b', '.', '', 'a\u0000b', 'a//b', 'C:\\x'),
+    fc.string({ maxLength: 20 }),
+  )
   const header = fc.oneof(
-    fc.record({ path, bytes: fc.oneof(fc.integer({ min: -1, max: 20 }), fc.constant(1e300)) }).map((value) => Buffer.from(JSON.stringify(value))),
+    fc
+      .record({ path, bytes: fc.oneof(fc.integer({ min: -1, max: 20 }), fc.constant(1e300)) })
+      .map((value) => Buffer.from(JSON.stringify(value))),
     fc.uint8Array({ maxLength: 40 }),
   )
-  const step = fc.oneof(header.map((payload) => ({ isHeader: true, payload })), fc.uint8Array({ maxLength: 20 }).map((payload) => ({ isHeader: false, payload })))
+  const step = fc.oneof(
+    header.map((payload) => ({ isHeader: true, payload })),
+    fc.uint8Array({ maxLength: 20 }).map((payload) => ({ isHeader: false, payload })),
+  )
   let run = 0
   try {
     await fc.assert(
@@ -72,6 +89,12 @@ test('a runner that was taken over can place nothing outside the folder', async 
 
 test('progress text is cut and cleaned, and over-long lines are passed over', () => {
   const read = progressReader()
-  expect(read(Buffer.from(`lilypad-progress 0.25 a\u001b[2Jb\u202e\nlilypad-progress 1 ${'x'.repeat(600)}\nlilypad-progress 2 no\nlilypad-prog`))).toEqual([{ fraction: 0.25, text: 'a [2Jb ' }])
+  expect(
+    read(
+      Buffer.from(
+        `lilypad-progress 0.25 a\u001b[2Jb\u202e\nlilypad-progress 1 ${'x'.repeat(600)}\nlilypad-progress 2 no\nlilypad-prog`,
+      ),
+    ),
+  ).toEqual([{ fraction: 0.25, text: 'a [2Jb ' }])
   expect(read(Buffer.from('ress 1.0\n'))).toEqual([{ fraction: 1, text: '' }])
 })

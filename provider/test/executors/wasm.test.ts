@@ -14,7 +14,22 @@ describeExecutor({
   name: 'wasm',
   create: ({ stateDirectory }) => new WasmExecutor({ stateDirectory }),
   programs: buildWasmPrograms,
-  has: ['copyInput', 'printArguments', 'printStdin', 'printEnvironment', 'progress', 'exitSeven', 'hang', 'flood', 'fillDisk', 'manyFiles', 'hostileName', 'writeInput', 'escape', 'eatMemory'],
+  has: [
+    'copyInput',
+    'printArguments',
+    'printStdin',
+    'printEnvironment',
+    'progress',
+    'exitSeven',
+    'hang',
+    'flood',
+    'fillDisk',
+    'manyFiles',
+    'hostileName',
+    'writeInput',
+    'escape',
+    'eatMemory',
+  ],
 })
 
 describe('wasm executor', () => {
@@ -39,7 +54,11 @@ describe('wasm executor', () => {
   }
 
   test('the same order sees the same clock and randomness, another order does not', async () => {
-    const [first, again, other] = [await run('worldView', '0x01'), await run('worldView', '0x01'), await run('worldView', '0x02')]
+    const [first, again, other] = [
+      await run('worldView', '0x01'),
+      await run('worldView', '0x01'),
+      await run('worldView', '0x02'),
+    ]
     expect(first.outputs).toHaveLength(1)
     expect(again.outputs).toEqual(first.outputs)
     expect(other.outputs).not.toEqual(first.outputs)
@@ -72,7 +91,10 @@ describe('wasm executor', () => {
   test('does not run a program that is not the one named', async () => {
     const { runtime } = programs.trap
     const { programPath } = programs.exitSeven
-    await expect(executor.prepare(runtime, programPath)).rejects.toMatchObject({ name: 'ProgramMismatchError', code: 'DIGEST_MISMATCH' })
+    await expect(executor.prepare(runtime, programPath)).rejects.toMatchObject({
+      name: 'ProgramMismatchError',
+      code: 'DIGEST_MISMATCH',
+    })
   })
 
   test('noise instead of a program is trapped', async () => {
@@ -81,8 +103,23 @@ describe('wasm executor', () => {
     const sha256 = `0x${createHash('sha256').update('noise').digest('hex')}` as const
     const outputDirectory = join(folder, 'run-noise')
     await mkdir(outputDirectory)
-    const runtime = { kind: 'wasm', program: { sha256, bytes: 5, mediaType: 'application/wasm' }, args: [], stdin: 'none', env: {} } as const
-    const { outcome } = await executor.run({ id: '0x', runtime: { ...runtime, args: [] }, programPath, args: [], env: {}, inputs: [], limits: suiteLimits, outputDirectory })
+    const runtime = {
+      kind: 'wasm',
+      program: { sha256, bytes: 5, mediaType: 'application/wasm' },
+      args: [],
+      stdin: 'none',
+      env: {},
+    } as const
+    const { outcome } = await executor.run({
+      id: '0x',
+      runtime: { ...runtime, args: [] },
+      programPath,
+      args: [],
+      env: {},
+      inputs: [],
+      limits: suiteLimits,
+      outputDirectory,
+    })
     expect(outcome).toEqual({ kind: 'trapped', reason: 'the program is not a valid WebAssembly module' })
   })
 
@@ -93,27 +130,55 @@ describe('wasm executor', () => {
     expect(records.length).toBeLessThanOrEqual(1)
   })
 
-  test.skipIf(process.platform !== 'linux')('the process of a run has no environment and may read its code and program only', async () => {
-    const stateDirectory = join(folder, 'state-looked-at')
-    const watched = new WasmExecutor({ stateDirectory })
-    const outputDirectory = join(folder, 'run-looked-at')
-    await mkdir(outputDirectory)
-    const running = watched.run({ id: '0x', ...programs.hang, args: [], env: {}, inputs: [], limits: suiteLimits, outputDirectory })
-    await expect.poll(async () => (await readdir(join(stateDirectory, 'wasm')).catch(() => [])).length).toBe(1)
-    const pid = Number((await readdir(join(stateDirectory, 'wasm')))[0]?.split('-')[0])
-    const [environment, commandLine] = await Promise.all([readFile(`/proc/${pid}/environ`, 'utf8'), readFile(`/proc/${pid}/cmdline`, 'utf8')])
-    await watched.close()
-    expect((await running).outcome).toEqual({ kind: 'cancelled' })
-    expect(environment).toBe('')
-    const flags = commandLine.split('\0').filter((argument) => argument.startsWith('--'))
-    expect(flags).toContain('--permission')
-    expect(flags.filter((flag) => flag.startsWith('--allow')).map((flag) => flag.replace(/^(--allow-fs-read=).*\//, '$1'))).toEqual(['--allow-fs-read=*', '--allow-fs-read=*', '--allow-fs-read=hang.wasm'])
-  })
+  test.skipIf(process.platform !== 'linux')(
+    'the process of a run has no environment and may read its code and program only',
+    async () => {
+      const stateDirectory = join(folder, 'state-looked-at')
+      const watched = new WasmExecutor({ stateDirectory })
+      const outputDirectory = join(folder, 'run-looked-at')
+      await mkdir(outputDirectory)
+      const running = watched.run({
+        id: '0x',
+        ...programs.hang,
+        args: [],
+        env: {},
+        inputs: [],
+        limits: suiteLimits,
+        outputDirectory,
+      })
+      await expect.poll(async () => (await readdir(join(stateDirectory, 'wasm')).catch(() => [])).length).toBe(1)
+      const pid = Number((await readdir(join(stateDirectory, 'wasm')))[0]?.split('-')[0])
+      const [environment, commandLine] = await Promise.all([
+        readFile(`/proc/${pid}/environ`, 'utf8'),
+        readFile(`/proc/${pid}/cmdline`, 'utf8'),
+      ])
+      await watched.close()
+      expect((await running).outcome).toEqual({ kind: 'cancelled' })
+      expect(environment).toBe('')
+      const flags = commandLine.split('\0').filter((argument) => argument.startsWith('--'))
+      expect(flags).toContain('--permission')
+      expect(
+        flags.filter((flag) => flag.startsWith('--allow')).map((flag) => flag.replace(/^(--allow-fs-read=).*\//, '$1')),
+      ).toEqual(['--allow-fs-read=*', '--allow-fs-read=*', '--allow-fs-read=hang.wasm'])
+    },
+  )
 
   test.skipIf(process.platform !== 'linux')('sweep ends the program of a provider that was killed', async () => {
     const stateDirectory = join(folder, 'state-of-the-killed')
     const script = join(fileURLToPath(new URL('.', import.meta.url)), 'killed-provider.ts')
-    const provider = spawn(process.execPath, ['--conditions=source', '--no-warnings', script, stateDirectory, programs.hang.programPath, JSON.stringify(programs.hang.runtime), folder], { stdio: ['ignore', 'inherit', 'inherit'] })
+    const provider = spawn(
+      process.execPath,
+      [
+        '--conditions=source',
+        '--no-warnings',
+        script,
+        stateDirectory,
+        programs.hang.programPath,
+        JSON.stringify(programs.hang.runtime),
+        folder,
+      ],
+      { stdio: ['ignore', 'inherit', 'inherit'] },
+    )
     const recordFolder = join(stateDirectory, 'wasm')
     await expect.poll(async () => (await readdir(recordFolder).catch(() => [])).length, { timeout: 15_000 }).toBe(1)
     // Time for the program to be inside its loop, where it cannot notice that standard input closed.

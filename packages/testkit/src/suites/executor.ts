@@ -43,7 +43,11 @@ type ExecutorUnderTest = {
 }
 
 /** A program as the suite starts it. `args` come before those of the test. */
-export type SuiteProgram = { readonly runtime: ModuleRuntime; readonly programPath?: string; readonly args?: readonly string[] }
+export type SuiteProgram = {
+  readonly runtime: ModuleRuntime
+  readonly programPath?: string
+  readonly args?: readonly string[]
+}
 
 /** What programs do that the suite runs. One that an executor has no program for is skipped and named. */
 export const suitePrograms = {
@@ -171,18 +175,29 @@ export function describeExecutor(options: DescribeExecutorOptions): void {
       expect(results.map(({ execution }) => execution.outputs.length)).toEqual([1, 1, 1])
     })
 
-    withProgram('printArguments')('passes arguments as they are, also those that are not ASCII or look like shell', async () => {
-      const args = ['grüße 蛙', '$(id)', '"; true', '']
-      const { stdout } = await run('printArguments', { args })
-      expect(stdout.split('\n').slice(-5)).toEqual([...args, ''])
-    })
+    withProgram('printArguments')(
+      'passes arguments as they are, also those that are not ASCII or look like shell',
+      async () => {
+        const args = ['grüße 蛙', '$(id)', '"; true', '']
+        const { stdout } = await run('printArguments', { args })
+        expect(stdout.split('\n').slice(-5)).toEqual([...args, ''])
+      },
+    )
 
     withProgram('printStdin')('passes standard input and keeps the log with size and digest', async () => {
       const streamed: Uint8Array[] = []
-      const { execution, stdout } = await run('printStdin', { stdin: Buffer.from('{"a":1}') }, { onLog: (_stream, bytes) => void streamed.push(bytes.slice()) })
+      const { execution, stdout } = await run(
+        'printStdin',
+        { stdin: Buffer.from('{"a":1}') },
+        { onLog: (_stream, bytes) => void streamed.push(bytes.slice()) },
+      )
       expect(stdout).toBe('{"a":1}')
       expect(Buffer.concat(streamed).toString()).toBe('{"a":1}')
-      expect(execution.logs.stdout).toEqual({ bytes: 7, sha256: `0x${createHash('sha256').update('{"a":1}').digest('hex')}`, truncated: false })
+      expect(execution.logs.stdout).toEqual({
+        bytes: 7,
+        sha256: `0x${createHash('sha256').update('{"a":1}').digest('hex')}`,
+        truncated: false,
+      })
     })
 
     withProgram('printStdin')('ends standard input at once when there is none', async () => {
@@ -247,7 +262,11 @@ export function describeExecutor(options: DescribeExecutorOptions): void {
     for (const program of ['hostileName', 'symlink', 'hardLink', 'pipe'] as const) {
       withProgram(program)(`refuses the outputs of a program that ${suitePrograms[program]}`, async () => {
         const { task, execution } = await run(program)
-        expect(execution.outcome).toMatchObject({ kind: 'refused-output', reason: expect.any(String), path: expect.any(String) })
+        expect(execution.outcome).toMatchObject({
+          kind: 'refused-output',
+          reason: expect.any(String),
+          path: expect.any(String),
+        })
         expect(execution.outcome.path).toMatch(/^[^\n]*$/)
         expect([execution.outputs, await readdir(task.outputDirectory)]).toEqual([[], []])
       })
@@ -302,7 +321,9 @@ export function describeExecutor(options: DescribeExecutorOptions): void {
       await new Promise((resolve) => setTimeout(resolve, 300))
       await other.close()
       if (running) expect((await running).outcome).toEqual({ kind: 'cancelled' })
-      await expect(taskFor(first).then((task) => other.run(task))).rejects.toMatchObject({ name: 'ExecutorClosedError' })
+      await expect(taskFor(first).then((task) => other.run(task))).rejects.toMatchObject({
+        name: 'ExecutorClosedError',
+      })
     })
   })
 }

@@ -50,8 +50,20 @@ export function containerOptions(task: ExecutorTask, facts: ContainerFacts): Con
       ReadonlyRootfs: true,
       Tmpfs: { '/tmp': `size=${scratch},nr_inodes=${scratchInodes},noexec,nosuid,nodev,${owner}` },
       Mounts: [
-        { Type: 'bind', Source: facts.inputFolder, Target: '/in', ReadOnly: true, BindOptions: { Propagation: 'rprivate' } },
-        { Type: 'bind', Source: facts.outputFolder, Target: '/out', ReadOnly: false, BindOptions: { Propagation: 'rprivate' } },
+        {
+          Type: 'bind',
+          Source: facts.inputFolder,
+          Target: '/in',
+          ReadOnly: true,
+          BindOptions: { Propagation: 'rprivate' },
+        },
+        {
+          Type: 'bind',
+          Source: facts.outputFolder,
+          Target: '/out',
+          ReadOnly: false,
+          BindOptions: { Propagation: 'rprivate' },
+        },
       ],
       CapDrop: ['ALL'],
       SecurityOpt: ['no-new-privileges', `seccomp=${JSON.stringify(facts.seccomp)}`],

@@ -25,7 +25,11 @@ export type DockerExecutorOptions = {
   readonly socketPath?: string
 }
 
-type Engine = { readonly facts: Readonly<Record<string, string>>; readonly seccomp: SeccompProfile; readonly cpus: number }
+type Engine = {
+  readonly facts: Readonly<Record<string, string>>
+  readonly seccomp: SeccompProfile
+  readonly cpus: number
+}
 type Running = { readonly control: RunControl; readonly settled: Promise<unknown> }
 
 const nodeLabel = 'lilypad.node'
@@ -78,7 +82,8 @@ export class DockerExecutor implements Executor {
       })
     if (image.Id !== digest) throw new ImageMissingError(digest, reference)
     // A declared volume would be a writable folder of the host without any limit.
-    if (Object.keys(image.Config?.Volumes ?? {}).length > 0) throw new ExecutorUnavailableError(this.name, 'the image declares volumes')
+    if (Object.keys(image.Config?.Volumes ?? {}).length > 0)
+      throw new ExecutorUnavailableError(this.name, 'the image declares volumes')
     this.#images.add(digest)
   }
 
@@ -91,7 +96,12 @@ export class DockerExecutor implements Executor {
     const startedAt = Date.now()
     const container = this.#docker.getContainer(name)
     // Killing fails before the start and after the end; both moments are looked at again where they matter.
-    const control = new RunControl(task, options, startedAt, () => void container.kill({ signal: 'SIGKILL' }).catch(() => {}))
+    const control = new RunControl(
+      task,
+      options,
+      startedAt,
+      () => void container.kill({ signal: 'SIGKILL' }).catch(() => {}),
+    )
     const settled = this.#drive(task, options, engine, name, control, startedAt)
     this.#running.set(name, { control, settled })
     if (this.#isClosed) control.stop({ kind: 'cancelled' })
@@ -103,7 +113,14 @@ export class DockerExecutor implements Executor {
     }
   }
 
-  async #drive(task: ExecutorTask, options: RunOptions, engine: Engine, name: string, control: RunControl, startedAt: number): Promise<Execution> {
+  async #drive(
+    task: ExecutorTask,
+    options: RunOptions,
+    engine: Engine,
+    name: string,
+    control: RunControl,
+    startedAt: number,
+  ): Promise<Execution> {
     const jobFolder = join(this.#jobsFolder, name)
     await mkdir(jobFolder, { recursive: true, mode: 0o700 })
     const spool = await LogSpool.open(task.outputDirectory, task.limits.logBytes, options)
@@ -125,7 +142,9 @@ export class DockerExecutor implements Executor {
       }
     } catch (error) {
       await spool.finish().catch(() => {})
-      throw error instanceof ExecutorUnavailableError || statusOf(error) === undefined ? error : this.#unavailable(error)
+      throw error instanceof ExecutorUnavailableError || statusOf(error) === undefined
+        ? error
+        : this.#unavailable(error)
     } finally {
       await volume?.release()
       await removeTree(jobFolder)
@@ -143,15 +162,35 @@ export class DockerExecutor implements Executor {
     const { name, inputFolder, volume } = place
     const imageId = task.runtime.kind === 'container' ? task.runtime.image.digest : ''
     const labels = { [nodeLabel]: this.#nodeId, [jobLabel]: task.id }
-    const created = containerOptions(task, { name, imageId, inputFolder, outputFolder: volume.directory, labels, seccomp: engine.seccomp, cpus: engine.cpus, user: jobUser() })
+    const created = containerOptions(task, {
+      name,
+      imageId,
+      inputFolder,
+      outputFolder: volume.directory,
+      labels,
+      seccomp: engine.seccomp,
+      cpus: engine.cpus,
+      user: jobUser(),
+    })
     const container = await this.#docker.createContainer(created)
     const watch = volume.bound === 'watched' ? watchUsage(volume, task, control) : undefined
     try {
       const { Image } = await container.inspect()
       if (Image !== imageId) throw new ImageMissingError(imageId, Image)
       const hasStdin = task.stdin !== undefined
-      const stream = (await container.attach({ stream: true, stdin: hasStdin, stdout: true, stderr: true, hijack: true })) as Duplex
-      const attachEnded = new Promise<void>((resolve) => stream.once('close', resolve).once('end', resolve).once('error', () => resolve()))
+      const stream = (await container.attach({
+        stream: true,
+        stdin: hasStdin,
+        stdout: true,
+        stderr: true,
+        hijack: true,
+      })) as Duplex
+      const attachEnded = new Promise<void>((resolve) =>
+        stream
+          .once('close', resolve)
+          .once('end', resolve)
+          .once('error', () => resolve()),
+      )
       const demultiplex = logDemultiplexer((name, bytes) => {
         if (!spool.push(name, bytes)) control.stop({ kind: 'log-limit' })
       })
@@ -164,7 +203,8 @@ export class DockerExecutor implements Executor {
       } catch (error) {
         stream.destroy()
         // The image's own fault, for instance a command that is not there: a failed job, not a failed provider.
-        if (statusOf(error) === 400 || statusOf(error) === 404) return { kind: 'trapped', reason: 'the container could not start its program' }
+        if (statusOf(error) === 400 || statusOf(error) === 404)
+          return { kind: 'trapped', reason: 'the container could not start its program' }
         throw error
       }
       if (control.stopped !== undefined) await container.kill({ signal: 'SIGKILL' }).catch(() => {})
@@ -187,15 +227,20 @@ export class DockerExecutor implements Executor {
 
   /** Removes containers, mounts and folders of this node that no living provider owns. */
   async sweep(): Promise<void> {
-    const containers = await this.#docker.listContainers({ all: true, filters: { label: [`${nodeLabel}=${this.#nodeId}`] } }).catch((error: unknown) => {
-      throw this.#unavailable(error)
-    })
+    const containers = await this.#docker
+      .listContainers({ all: true, filters: { label: [`${nodeLabel}=${this.#nodeId}`] } })
+      .catch((error: unknown) => {
+        throw this.#unavailable(error)
+      })
     for (const { Id, Names } of containers) {
       const name = (Names[0] ?? '').slice(1)
       if (await isOwned(name)) continue
-      await this.#docker.getContainer(Id).remove({ force: true, v: true }).catch((error: unknown) => {
-        if (statusOf(error) !== 404 && statusOf(error) !== 409) throw this.#unavailable(error)
-      })
+      await this.#docker
+        .getContainer(Id)
+        .remove({ force: true, v: true })
+        .catch((error: unknown) => {
+          if (statusOf(error) !== 404 && statusOf(error) !== 409) throw this.#unavailable(error)
+        })
     }
     for (const name of await readdir(this.#jobsFolder).catch(() => [])) {
       if (await isOwned(name)) continue
@@ -234,10 +279,12 @@ export class DockerExecutor implements Executor {
     const refuse = (reason: string) => new ExecutorUnavailableError(this.name, reason)
     const options = info.SecurityOptions ?? []
     if (info.OSType !== 'linux') throw refuse('the engine does not run Linux containers')
-    if (!(info.MemoryLimit && info.CpuCfsQuota && info.PidsLimit)) throw refuse('the engine cannot limit memory, CPU or processes')
+    if (!(info.MemoryLimit && info.CpuCfsQuota && info.PidsLimit))
+      throw refuse('the engine cannot limit memory, CPU or processes')
     if (!options.some((option) => option.startsWith('name=seccomp'))) throw refuse('the engine has no seccomp')
     // Rootless engines ignore every limit on version 1 of control groups.
-    if (options.includes('name=rootless') && info.CgroupVersion === '1') throw refuse('a rootless engine needs version 2 of control groups')
+    if (options.includes('name=rootless') && info.CgroupVersion === '1')
+      throw refuse('a rootless engine needs version 2 of control groups')
     const seccomp = seccompProfile(info.Architecture)
     if (seccomp === undefined) throw refuse(`there is no system call profile for ${info.Architecture}`)
     const facts = {
@@ -271,7 +318,11 @@ type EngineInfo = {
 
 async function isOwned(name: string): Promise<boolean> {
   const match = /^lilypad-(\d+)-(\d+)-[0-9a-f]{16}$/.exec(name)
-  return match?.[1] !== undefined && match[2] !== undefined && (await isAlive({ pid: Number(match[1]), startTime: match[2] }))
+  return (
+    match?.[1] !== undefined &&
+    match[2] !== undefined &&
+    (await isAlive({ pid: Number(match[1]), startTime: match[2] }))
+  )
 }
 
 /** Links inputs into a folder of the job, or copies those that a link would not make readable. */
@@ -284,16 +335,31 @@ async function placeInputs(jobFolder: string, task: ExecutorTask): Promise<strin
     const { mode } = await stat(source)
     // A link shares its mode with the store, so only what everyone may read and nobody write is linked.
     const canLink = (mode & 0o777) === 0o444
-    if (canLink && (await link(source, target).then(() => true, () => false))) continue
+    if (
+      canLink &&
+      (await link(source, target).then(
+        () => true,
+        () => false,
+      ))
+    )
+      continue
     await copyFile(source, target)
     await chmod(target, 0o444)
   }
   return folder
 }
 
-async function conclude(task: ExecutorTask, outcome: Outcome, volume: OutputVolume): Promise<{ readonly outcome: Outcome; readonly outputs: readonly OutputFile[] }> {
+async function conclude(
+  task: ExecutorTask,
+  outcome: Outcome,
+  volume: OutputVolume,
+): Promise<{ readonly outcome: Outcome; readonly outputs: readonly OutputFile[] }> {
   if (outcome.kind !== 'exited') return { outcome, outputs: [] }
-  const collected = await collectOutputs({ source: volume.directory, destination: task.outputDirectory, limits: task.limits })
+  const collected = await collectOutputs({
+    source: volume.directory,
+    destination: task.outputDirectory,
+    limits: task.limits,
+  })
   return collected.kind === 'collected' ? { outcome, outputs: collected.outputs } : { outcome: collected, outputs: [] }
 }
 
@@ -301,7 +367,8 @@ function watchUsage(volume: OutputVolume, task: ExecutorTask, control: RunContro
   const { limits } = task
   const look = async () => {
     const { bytes, entries } = await volume.usage()
-    if (bytes > limits.outputBytes || entries > limits.outputFiles + maxOutputFolders(limits)) control.stop({ kind: 'output-limit' })
+    if (bytes > limits.outputBytes || entries > limits.outputFiles + maxOutputFolders(limits))
+      control.stop({ kind: 'output-limit' })
   }
   return setInterval(() => void look(), watchMilliseconds)
 }

@@ -5,7 +5,9 @@ const streams = { 1: 'stdout', 2: 'stderr' } as const
  * Splits the engine's attach stream: an 8-byte header (stream, three zeros, length big endian) before each piece.
  * Passes bytes on as they come and holds at most a header.
  */
-export function logDemultiplexer(take: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => void): (chunk: Buffer) => void {
+export function logDemultiplexer(
+  take: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => void,
+): (chunk: Buffer) => void {
   let header = Buffer.alloc(0)
   let left = 0
   let stream: 'stdout' | 'stderr' | undefined

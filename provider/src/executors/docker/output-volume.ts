@@ -85,7 +85,8 @@ async function mountTmpfs(directory: string, limits: ModuleLimits): Promise<void
 
 async function mountExt4(image: string, directory: string, limits: ModuleLimits): Promise<void> {
   const inodes = inodesFor(limits) + 16
-  const size = Math.ceil(limits.outputBytes * 1.02) + inodes * 512 + Math.min(limits.outputFiles, 4096) * pageBytes + 8 * 1024 ** 2
+  const size =
+    Math.ceil(limits.outputBytes * 1.02) + inodes * 512 + Math.min(limits.outputFiles, 4096) * pageBytes + 8 * 1024 ** 2
   const file = await open(image, 'wx', 0o600)
   await file.truncate(size)
   await file.close()
@@ -112,7 +113,13 @@ async function unmount(directory: string): Promise<void> {
 /** Mount points below a folder, innermost first. */
 export async function listMounts(folder: string): Promise<readonly string[]> {
   const table = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
-  const points = table.split('\n').map((line) => (line.split(' ')[4] ?? '').replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))))
+  const points = table
+    .split('\n')
+    .map((line) =>
+      (line.split(' ')[4] ?? '').replace(/\\(\d{3})/g, (_, octal: string) =>
+        String.fromCharCode(Number.parseInt(octal, 8)),
+      ),
+    )
   return points.filter((point) => point.startsWith(`${folder}/`)).sort((a, b) => b.length - a.length)
 }
 

@@ -1,8 +1,22 @@
-type SeccompArgument = { readonly index: number; readonly value: number; readonly valueTwo?: number; readonly op: 'SCMP_CMP_EQ' | 'SCMP_CMP_MASKED_EQ' }
-type SeccompRule = { readonly names: readonly string[]; readonly action: 'SCMP_ACT_ALLOW' | 'SCMP_ACT_ERRNO'; readonly errnoRet?: number; readonly args?: readonly SeccompArgument[] }
+type SeccompArgument = {
+  readonly index: number
+  readonly value: number
+  readonly valueTwo?: number
+  readonly op: 'SCMP_CMP_EQ' | 'SCMP_CMP_MASKED_EQ'
+}
+type SeccompRule = {
+  readonly names: readonly string[]
+  readonly action: 'SCMP_ACT_ALLOW' | 'SCMP_ACT_ERRNO'
+  readonly errnoRet?: number
+  readonly args?: readonly SeccompArgument[]
+}
 
 /** A seccomp profile in the form that the engine takes. */
-export type SeccompProfile = { readonly defaultAction: 'SCMP_ACT_ERRNO'; readonly architectures: readonly string[]; readonly syscalls: readonly SeccompRule[] }
+export type SeccompProfile = {
+  readonly defaultAction: 'SCMP_ACT_ERRNO'
+  readonly architectures: readonly string[]
+  readonly syscalls: readonly SeccompRule[]
+}
 
 // What a batch program needs: files, memory, threads, signals, time, pipes. What is missing answers EPERM. Left out on
 // purpose: ptrace and process_vm_*, mounts and chroot, namespaces, keys, bpf, perf, userfaultfd, io_uring, kernel
@@ -56,7 +70,12 @@ export function seccompProfile(architecture: string): SeccompProfile | undefined
   const name = architectures[architecture]
   if (name === undefined) return undefined
   const equals = (index: number, value: number): SeccompArgument => ({ index, value, op: 'SCMP_CMP_EQ' })
-  const masked = (index: number, mask: number, value: number): SeccompArgument => ({ index, value: mask, valueTwo: value, op: 'SCMP_CMP_MASKED_EQ' })
+  const masked = (index: number, mask: number, value: number): SeccompArgument => ({
+    index,
+    value: mask,
+    valueTwo: value,
+    op: 'SCMP_CMP_MASKED_EQ',
+  })
   return {
     defaultAction: 'SCMP_ACT_ERRNO',
     architectures: [name],
@@ -67,7 +86,9 @@ export function seccompProfile(architecture: string): SeccompProfile | undefined
       { names: ['clone'], action: 'SCMP_ACT_ALLOW', args: [masked(0, namespaceFlags, 0)] },
       // glibc falls back to clone when clone3 does not exist; its flags are behind a pointer, where seccomp cannot look.
       { names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: enosys },
-      ...[0x0, 0x8, 0x20000, 0x20008, 0xffffffff].map((persona): SeccompRule => ({ names: ['personality'], action: 'SCMP_ACT_ALLOW', args: [equals(0, persona)] })),
+      ...[0x0, 0x8, 0x20000, 0x20008, 0xffffffff].map(
+        (persona): SeccompRule => ({ names: ['personality'], action: 'SCMP_ACT_ALLOW', args: [equals(0, persona)] }),
+      ),
     ],
   }
 }

@@ -54,7 +54,13 @@ export class NoopExecutor implements Executor {
     }
   }
 
-  async #pretend(task: ExecutorTask, options: RunOptions, control: RunControl, signal: AbortSignal, startedAt: number): Promise<Execution> {
+  async #pretend(
+    task: ExecutorTask,
+    options: RunOptions,
+    control: RunControl,
+    signal: AbortSignal,
+    startedAt: number,
+  ): Promise<Execution> {
     const canned = this.#answer(task)
     const spool = await LogSpool.open(task.outputDirectory, task.limits.logBytes, options)
     for (const stream of ['stdout', 'stderr'] as const) {
@@ -62,7 +68,9 @@ export class NoopExecutor implements Executor {
     }
     if (canned.milliseconds !== undefined) await sleep(canned.milliseconds, undefined, { signal }).catch(() => {})
     const written = control.stopped === undefined ? await writeOutputs(task, canned.outputs ?? {}) : []
-    const outcome: Outcome = control.stopped ?? (Array.isArray(written) ? { kind: 'exited', code: canned.exitCode ?? 0 } : (written as Outcome))
+    const outcome: Outcome =
+      control.stopped ??
+      (Array.isArray(written) ? { kind: 'exited', code: canned.exitCode ?? 0 } : (written as Outcome))
     if (outcome.kind !== 'exited') await emptyFolder(task.outputDirectory)
     return {
       outcome,
@@ -85,7 +93,10 @@ export class NoopExecutor implements Executor {
   }
 }
 
-async function writeOutputs(task: ExecutorTask, outputs: Readonly<Record<string, string | Uint8Array>>): Promise<OutputFile[] | Outcome> {
+async function writeOutputs(
+  task: ExecutorTask,
+  outputs: Readonly<Record<string, string | Uint8Array>>,
+): Promise<OutputFile[] | Outcome> {
   const written: OutputFile[] = []
   let total = 0
   for (const [path, content] of Object.entries(outputs)) {

@@ -32,7 +32,8 @@ export class DeterministicWasi extends WASI {
 
   #overrides(): Functions {
     const inherited = { ...this.wasiImport }
-    const path = (pointer: number, length: number) => new TextDecoder().decode(new Uint8Array(this.inst.exports.memory.buffer, pointer, length).slice())
+    const path = (pointer: number, length: number) =>
+      new TextDecoder().decode(new Uint8Array(this.inst.exports.memory.buffer, pointer, length).slice())
     return {
       // The shim counts UTF-16 units where bytes are meant, which would let a non-ASCII argument overrun the program's buffer.
       args_sizes_get: (countPointer: number, sizePointer: number) => {
@@ -101,7 +102,11 @@ export class DeterministicWasi extends WASI {
       const pointer = subscriptions + index * subscriptionBytes
       const timeout = view.getBigUint64(pointer + 24, true)
       const isAbsolute = (view.getUint16(pointer + 40, true) & 1) === 1
-      return { userdata: view.getBigUint64(pointer, true), type: view.getUint8(pointer + 8), due: isAbsolute ? timeout : this.#now + timeout }
+      return {
+        userdata: view.getBigUint64(pointer, true),
+        type: view.getUint8(pointer + 8),
+        due: isAbsolute ? timeout : this.#now + timeout,
+      }
     })
     const descriptors = asked.filter(({ type }) => type !== wasi.EVENTTYPE_CLOCK)
     const earliest = asked.reduce((least, { due }) => (due < least ? due : least), asked[0]?.due ?? 0n)

@@ -120,7 +120,10 @@ export class OpenMemoryFile extends Fd {
   }
 
   override fd_fdstat_get() {
-    return { ret: wasi.ERRNO_SUCCESS, fdstat: new wasi.Fdstat(wasi.FILETYPE_REGULAR_FILE, this.#appends ? wasi.FDFLAGS_APPEND : 0) }
+    return {
+      ret: wasi.ERRNO_SUCCESS,
+      fdstat: new wasi.Fdstat(wasi.FILETYPE_REGULAR_FILE, this.#appends ? wasi.FDFLAGS_APPEND : 0),
+    }
   }
 
   override fd_filestat_get() {
@@ -176,7 +179,8 @@ export class OpenMemoryFile extends Fd {
       [wasi.WHENCE_END, BigInt(this.#file.size)],
     ])
     const base = bases.get(whence)
-    if (base === undefined || base + offset < 0n || base + offset > maxOffset) return { ret: wasi.ERRNO_INVAL, offset: 0n }
+    if (base === undefined || base + offset < 0n || base + offset > maxOffset)
+      return { ret: wasi.ERRNO_INVAL, offset: 0n }
     this.#position = base + offset
     return { ret: wasi.ERRNO_SUCCESS, offset: this.#position }
   }
@@ -304,7 +308,8 @@ export class OpenMemoryDirectory extends OpenDirectory {
 
 function holds(folder: MemoryDirectory, sought: MemoryDirectory): boolean {
   if (folder === sought) return true
-  for (const entry of folder.contents.values()) if (entry instanceof MemoryDirectory && holds(entry, sought)) return true
+  for (const entry of folder.contents.values())
+    if (entry instanceof MemoryDirectory && holds(entry, sought)) return true
   return false
 }
 
@@ -337,7 +342,10 @@ export function placeFile(root: MemoryDirectory, path: string, bytes: Uint8Array
 }
 
 /** Every file of a tree with its path, folders first to last in order of name. */
-export function* listFiles(folder: MemoryDirectory, prefix = ''): Generator<{ readonly path: string; readonly content: Uint8Array }> {
+export function* listFiles(
+  folder: MemoryDirectory,
+  prefix = '',
+): Generator<{ readonly path: string; readonly content: Uint8Array }> {
   const entries = [...folder.contents].sort(([a], [b]) => (a < b ? -1 : 1))
   for (const [name, entry] of entries) {
     if (entry instanceof MemoryFile) yield { path: prefix + name, content: entry.content }

@@ -3,10 +3,22 @@ import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { OutputFile } from '@lilypad-agents/protocol'
-import { findPathProblem, maxOutputFolders, type OutputLimits, quotePath, sortOutputs } from '../../outputs/collect-outputs.ts'
+import {
+  findPathProblem,
+  maxOutputFolders,
+  type OutputLimits,
+  quotePath,
+  sortOutputs,
+} from '../../outputs/collect-outputs.ts'
 import type { Outcome } from '../executor.ts'
 
-type Current = { readonly path: string; readonly bytes: number; readonly handle: FileHandle; readonly hash: Hash; received: number }
+type Current = {
+  readonly path: string
+  readonly bytes: number
+  readonly handle: FileHandle
+  readonly hash: Hash
+  received: number
+}
 
 /**
  * Writes the files that a runner sends into a folder. The runner is not trusted: names follow the rules of
@@ -28,18 +40,24 @@ export class OutputReceiver {
   /** Begins a file. Returns the outcome that ends the run when the file is not acceptable. */
   async begin(payload: Uint8Array): Promise<Outcome | undefined> {
     const header = parseHeader(payload)
-    if (header === undefined || this.#current !== undefined) return refuse('the runner sent something that is not a file', '')
+    if (header === undefined || this.#current !== undefined)
+      return refuse('the runner sent something that is not a file', '')
     const { path, bytes } = header
     const problem = findPathProblem(path)
     if (problem !== undefined) return refuse(problem, path)
     this.#bytes += bytes
     for (let folder = dirname(path); folder !== '.'; folder = dirname(folder)) this.#folders.add(folder)
-    if (this.#outputs.length + 1 > this.#limits.outputFiles || this.#bytes > this.#limits.outputBytes) return { kind: 'output-limit' }
+    if (this.#outputs.length + 1 > this.#limits.outputFiles || this.#bytes > this.#limits.outputBytes)
+      return { kind: 'output-limit' }
     if (this.#folders.size > maxOutputFolders(this.#limits)) return { kind: 'output-limit' }
     try {
       const target = join(this.#directory, path)
       await mkdir(dirname(target), { recursive: true })
-      const handle = await open(target, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o644)
+      const handle = await open(
+        target,
+        constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
+        0o644,
+      )
       this.#current = { path, bytes, handle, hash: createHash('sha256'), received: 0 }
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
@@ -52,7 +70,8 @@ export class OutputReceiver {
   /** Takes bytes of the file that was begun. */
   async append(payload: Uint8Array): Promise<Outcome | undefined> {
     const current = this.#current
-    if (current === undefined || current.received + payload.length > current.bytes) return refuse('the runner sent more than it announced', current?.path ?? '')
+    if (current === undefined || current.received + payload.length > current.bytes)
+      return refuse('the runner sent more than it announced', current?.path ?? '')
     current.received += payload.length
     current.hash.update(payload)
     await current.handle.writeFile(payload)
@@ -84,9 +103,14 @@ function refuse(reason: string, path: string): Outcome {
 
 function parseHeader(payload: Uint8Array): { path: string; bytes: number } | undefined {
   try {
-    const value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(payload)) as { path?: unknown; bytes?: unknown }
+    const value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(payload)) as {
+      path?: unknown
+      bytes?: unknown
+    }
     const { path, bytes } = value
-    return typeof path === 'string' && typeof bytes === 'number' && Number.isSafeInteger(bytes) && bytes >= 0 ? { path, bytes } : undefined
+    return typeof path === 'string' && typeof bytes === 'number' && Number.isSafeInteger(bytes) && bytes >= 0
+      ? { path, bytes }
+      : undefined
   } catch {
     return undefined
   }

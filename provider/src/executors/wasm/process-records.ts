@@ -28,7 +28,8 @@ export async function sweepProcesses(folder: string): Promise<void> {
 function parseRecord(text: string): ProcessRecord | undefined {
   try {
     const value = JSON.parse(text) as ProcessRecord
-    const isIdentity = (identity: ProcessIdentity) => Number.isSafeInteger(identity.pid) && identity.pid > 1 && typeof identity.startTime === 'string'
+    const isIdentity = (identity: ProcessIdentity) =>
+      Number.isSafeInteger(identity.pid) && identity.pid > 1 && typeof identity.startTime === 'string'
     return isIdentity(value.child) && isIdentity(value.parent) ? value : undefined
   } catch {
     return undefined

@@ -63,7 +63,12 @@ export class RunnerProcess {
   #diagnostics = ''
   #hasEnded = false
 
-  private constructor(child: ChildProcessByStdio<Writable, Readable, Readable>, pid: number, options: RunnerOptions, forget: Promise<() => Promise<void>>) {
+  private constructor(
+    child: ChildProcessByStdio<Writable, Readable, Readable>,
+    pid: number,
+    options: RunnerOptions,
+    forget: Promise<() => Promise<void>>,
+  ) {
     this.#child = child
     this.pid = pid
     this.compilation = options.compilation
@@ -83,12 +88,16 @@ export class RunnerProcess {
 
   static async start(options: RunnerOptions): Promise<RunnerProcess> {
     const programPath = await realpath(options.programPath)
-    const child = spawn(process.execPath, [...(await runnerFlags(options, programPath)), await realpath(runnerPath), programPath, options.compilation], {
-      cwd: '/',
-      env: {},
-      stdio: ['pipe', 'pipe', 'pipe'],
-      windowsHide: true,
-    })
+    const child = spawn(
+      process.execPath,
+      [...(await runnerFlags(options, programPath)), await realpath(runnerPath), programPath, options.compilation],
+      {
+        cwd: '/',
+        env: {},
+        stdio: ['pipe', 'pipe', 'pipe'],
+        windowsHide: true,
+      },
+    )
     await once(child, 'spawn')
     const { pid } = child
     if (pid === undefined) throw new Error('a spawned process has a number')

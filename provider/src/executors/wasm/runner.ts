@@ -5,7 +5,15 @@ import { setFlagsFromString } from 'node:v8'
 import { ConsoleStdout, WASIProcExit } from '@bjorn3/browser_wasi_shim'
 import { DeterministicWasi } from './deterministic-wasi.ts'
 import { encodeFrameHeader, type FrameType, maxFrameBytes, type RunnerEnd, type RunnerJob } from './frames.ts'
-import { listFiles, MemoryDirectory, MemoryFile, OpenMemoryFile, placeFile, PreopenMemoryDirectory, Quota } from './memory-file-system.ts'
+import {
+  listFiles,
+  MemoryDirectory,
+  MemoryFile,
+  OpenMemoryFile,
+  placeFile,
+  PreopenMemoryDirectory,
+  Quota,
+} from './memory-file-system.ts'
 import { type WasmInstance, type WasmModule, WebAssembly } from './web-assembly.ts'
 
 const utf8 = new TextEncoder()
@@ -52,12 +60,16 @@ function readJob(): { job: RunnerJob; stdin: Uint8Array; inputs: MemoryDirectory
 
 /** Why a run ended, in words of ours or of the engine, never of the program. */
 function describeFailure(error: unknown): RunnerEnd {
-  if (error instanceof UnknownImportError) return { kind: 'trapped', reason: 'the program imports something that is not WASI preview 1' }
+  if (error instanceof UnknownImportError)
+    return { kind: 'trapped', reason: 'the program imports something that is not WASI preview 1' }
   if (error instanceof RangeError && /out of memory|memory/i.test(error.message)) return { kind: 'out-of-memory' }
-  if (error instanceof RangeError && /call stack/i.test(error.message)) return { kind: 'trapped', reason: 'stack overflow' }
+  if (error instanceof RangeError && /call stack/i.test(error.message))
+    return { kind: 'trapped', reason: 'stack overflow' }
   if (error instanceof WebAssembly.RuntimeError) return { kind: 'trapped', reason: error.message.slice(0, 100) }
-  if (error instanceof WebAssembly.CompileError) return { kind: 'trapped', reason: 'the program is not a valid WebAssembly module' }
-  if (error instanceof WebAssembly.LinkError) return { kind: 'trapped', reason: 'the program does not fit WASI preview 1' }
+  if (error instanceof WebAssembly.CompileError)
+    return { kind: 'trapped', reason: 'the program is not a valid WebAssembly module' }
+  if (error instanceof WebAssembly.LinkError)
+    return { kind: 'trapped', reason: 'the program does not fit WASI preview 1' }
   return { kind: 'trapped', reason: 'invalid use of the system interface' }
 }
 
@@ -81,7 +93,10 @@ function runJob(module: WasmModule): void {
   )
   const end = execute(module, system)
   // A program that hit the limit and carried on has written less than it meant to, so its outputs count for nothing.
-  if (quota.isExceeded) return finish({ kind: 'output-limit' })
+  if (quota.isExceeded) {
+    finish({ kind: 'output-limit' })
+    return
+  }
   if (end.kind === 'exited') {
     for (const { path, content } of listFiles(outputs)) {
       send('file', utf8.encode(JSON.stringify({ path, bytes: content.length })))
@@ -96,7 +111,8 @@ function execute(module: WasmModule, system: DeterministicWasi): RunnerEnd {
   const end = ((): RunnerEnd => {
     try {
       const isKnown = WebAssembly.Module.imports(module).every(
-        ({ module: from, name, kind }) => from === 'wasi_snapshot_preview1' && kind === 'function' && name in system.wasiImport,
+        ({ module: from, name, kind }) =>
+          from === 'wasi_snapshot_preview1' && kind === 'function' && name in system.wasiImport,
       )
       if (!isKnown) throw new UnknownImportError()
       instance = new WebAssembly.Instance(module, { wasi_snapshot_preview1: system.wasiImport })
@@ -137,7 +153,8 @@ function main(programPath: string, compilation: string): void {
   try {
     module = new WebAssembly.Module(readFileSync(programPath))
   } catch (error) {
-    return finish(describeFailure(error))
+    finish(describeFailure(error))
+    return
   }
   send('ready', new Uint8Array())
   runJob(module)

@@ -22,7 +22,11 @@ export type WasmExecutorOptions = {
   readonly maxPrepared?: number
 }
 
-type Prepared = { readonly programPath: string; readonly limits: ModuleLimits; readonly slots: Promise<RunnerProcess>[] }
+type Prepared = {
+  readonly programPath: string
+  readonly limits: ModuleLimits
+  readonly slots: Promise<RunnerProcess>[]
+}
 
 const memoryWatchMilliseconds = 100
 // Node itself, compiled code, and the copies a pipe needs.
@@ -56,7 +60,11 @@ export class WasmExecutor implements Executor {
     return { available: true, facts: { node: process.versions.node, v8: process.versions.v8 } }
   }
 
-  async prepare(runtime: ModuleRuntime, programPath?: string, options: { readonly limits?: ModuleLimits } = {}): Promise<void> {
+  async prepare(
+    runtime: ModuleRuntime,
+    programPath?: string,
+    options: { readonly limits?: ModuleLimits } = {},
+  ): Promise<void> {
     this.#assertOpen()
     const path = await this.#checkProgram(runtime, programPath)
     const { limits } = options
@@ -73,7 +81,9 @@ export class WasmExecutor implements Executor {
   async run(task: ExecutorTask, options: RunOptions = {}): Promise<Execution> {
     this.#assertOpen()
     const programPath = await this.#checkProgram(task.runtime, task.programPath)
-    const inputs = await Promise.all(task.inputs.map(async ({ path, source }) => ({ path, source, bytes: (await stat(source)).size })))
+    const inputs = await Promise.all(
+      task.inputs.map(async ({ path, source }) => ({ path, source, bytes: (await stat(source)).size })),
+    )
     const prepared = this.#prepared.get(slotKey(task.runtime, task.limits))
     const startedAt = Date.now()
     const runner = (await this.#takeSlot(prepared)) ?? (await this.#start(programPath, task.limits, 'tiered'))
@@ -147,12 +157,22 @@ export class WasmExecutor implements Executor {
   }
 
   /** Second line behind V8's own page limit, which counts one memory of a module and not the compiler's. */
-  #watchMemory(task: ExecutorTask, runner: RunnerProcess, control: RunControl, inputs: readonly { readonly bytes: number }[]): NodeJS.Timeout {
+  #watchMemory(
+    task: ExecutorTask,
+    runner: RunnerProcess,
+    control: RunControl,
+    inputs: readonly { readonly bytes: number }[],
+  ): NodeJS.Timeout {
     const { limits, runtime } = task
     const programBytes = runtime.kind === 'wasm' ? runtime.program.bytes : 0
     const inputBytes = inputs.reduce((sum, { bytes }) => sum + bytes, task.stdin?.length ?? 0)
     // A file grows by doubling and is copied once while it does.
-    const allowed = limits.memoryBytes + 3 * (limits.outputBytes + limits.scratchBytes) + 2 * inputBytes + 10 * programBytes + engineBytes
+    const allowed =
+      limits.memoryBytes +
+      3 * (limits.outputBytes + limits.scratchBytes) +
+      2 * inputBytes +
+      10 * programBytes +
+      engineBytes
     const look = async () => {
       if (((await runner.residentBytes()) ?? 0) > allowed) control.stop({ kind: 'out-of-memory' })
     }
@@ -169,7 +189,10 @@ export class WasmExecutor implements Executor {
     this.#prepared.clear()
     const running = [...this.#running]
     for (const { control } of running) control.stop({ kind: 'cancelled' })
-    await Promise.allSettled([...slots.map(async (slot) => (await slot).kill()), ...running.map(({ settled }) => settled)])
+    await Promise.allSettled([
+      ...slots.map(async (slot) => (await slot).kill()),
+      ...running.map(({ settled }) => settled),
+    ])
   }
 
   #assertOpen(): void {
@@ -184,11 +207,20 @@ export class WasmExecutor implements Executor {
   }
 
   #start(programPath: string, limits: ModuleLimits, compilation: 'tiered' | 'optimised'): Promise<RunnerProcess> {
-    return RunnerProcess.start({ programPath, memoryBytes: limits.memoryBytes, compilation, recordFolder: this.#recordFolder })
+    return RunnerProcess.start({
+      programPath,
+      memoryBytes: limits.memoryBytes,
+      compilation,
+      recordFolder: this.#recordFolder,
+    })
   }
 
   #refill(prepared: Prepared): void {
-    while (prepared.slots.length < this.#warmSlots && !this.#isClosed && [...this.#prepared.values()].includes(prepared)) {
+    while (
+      prepared.slots.length < this.#warmSlots &&
+      !this.#isClosed &&
+      [...this.#prepared.values()].includes(prepared)
+    ) {
       const slot = this.#start(prepared.programPath, prepared.limits, 'optimised')
       // `takeSlot` sees the failure and starts a fresh process instead.
       slot.catch(() => {})
@@ -216,7 +248,11 @@ function slotKey(runtime: ModuleRuntime, limits: ModuleLimits): string {
   return runtime.kind === 'wasm' ? `${runtime.program.sha256}|${memoryPages(limits.memoryBytes)}` : ''
 }
 
-function toRunnerJob(task: ExecutorTask, stdin: Uint8Array, inputs: readonly { readonly path: string; readonly bytes: number }[]): RunnerJob {
+function toRunnerJob(
+  task: ExecutorTask,
+  stdin: Uint8Array,
+  inputs: readonly { readonly path: string; readonly bytes: number }[],
+): RunnerJob {
   const { limits } = task
   return {
     args: task.args,
@@ -232,7 +268,12 @@ function toRunnerJob(task: ExecutorTask, stdin: Uint8Array, inputs: readonly { r
 }
 
 /** Reads frames until the runner says how it ended, dies, or is stopped. */
-async function receive(runner: RunnerProcess, receiver: OutputReceiver, spool: LogSpool, control: RunControl): Promise<RunnerEnd | undefined> {
+async function receive(
+  runner: RunnerProcess,
+  receiver: OutputReceiver,
+  spool: LogSpool,
+  control: RunControl,
+): Promise<RunnerEnd | undefined> {
   const read = frameReader()
   try {
     for await (const chunk of runner.frames) {
@@ -260,7 +301,8 @@ async function receive(runner: RunnerProcess, receiver: OutputReceiver, spool: L
     }
   } catch (error) {
     // A killed process closes its pipe in the middle of a frame; that is no failure of ours.
-    if (!(error instanceof FrameError) && (error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error
+    if (!(error instanceof FrameError) && (error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE')
+      throw error
     await runner.kill()
   }
   return undefined
@@ -268,19 +310,34 @@ async function receive(runner: RunnerProcess, receiver: OutputReceiver, spool: L
 
 function parseEnd(payload: Uint8Array): RunnerEnd | undefined {
   try {
-    const { kind, code, reason } = JSON.parse(Buffer.from(payload).toString('utf8')) as { kind?: unknown; code?: unknown; reason?: unknown }
-    if (kind === 'exited' && typeof code === 'number' && Number.isInteger(code) && code >= 0 && code < 2 ** 32) return { kind, code }
+    const { kind, code, reason } = JSON.parse(Buffer.from(payload).toString('utf8')) as {
+      kind?: unknown
+      code?: unknown
+      reason?: unknown
+    }
+    if (kind === 'exited' && typeof code === 'number' && Number.isInteger(code) && code >= 0 && code < 2 ** 32)
+      return { kind, code }
     if (kind === 'output-limit' || kind === 'out-of-memory') return { kind }
-    if (kind === 'trapped' && typeof reason === 'string') return { kind, reason: reason.replace(/[^\x20-\x7e]/g, ' ').slice(0, 200) }
+    if (kind === 'trapped' && typeof reason === 'string')
+      return { kind, reason: reason.replace(/[^\x20-\x7e]/g, ' ').slice(0, 200) }
   } catch {
     // Falls through: an end that cannot be read is no end.
   }
   return undefined
 }
 
-function conclude(end: RunnerEnd | undefined, receiver: OutputReceiver, runner: RunnerProcess, signal: NodeJS.Signals | null): Outcome {
-  if (end === undefined) return runner.ranOutOfMemory ? { kind: 'out-of-memory' } : { kind: 'trapped', reason: `the engine stopped${signal ? ` by ${signal}` : ''}` }
-  if (end.kind === 'exited' && receiver.outputs === undefined) return { kind: 'refused-output', reason: 'the runner sent less than it announced', path: '' }
+function conclude(
+  end: RunnerEnd | undefined,
+  receiver: OutputReceiver,
+  runner: RunnerProcess,
+  signal: NodeJS.Signals | null,
+): Outcome {
+  if (end === undefined)
+    return runner.ranOutOfMemory
+      ? { kind: 'out-of-memory' }
+      : { kind: 'trapped', reason: `the engine stopped${signal ? ` by ${signal}` : ''}` }
+  if (end.kind === 'exited' && receiver.outputs === undefined)
+    return { kind: 'refused-output', reason: 'the runner sent less than it announced', path: '' }
   return end
 }
 

@@ -9,7 +9,10 @@ export type WasmModule = object
 export type WasmInstance = { readonly exports: Readonly<Record<string, unknown>> }
 
 type WebAssemblyApi = {
-  readonly Module: { new (bytes: Uint8Array): WasmModule; imports(module: WasmModule): readonly { readonly module: string; readonly name: string; readonly kind: string }[] }
+  readonly Module: {
+    new (bytes: Uint8Array): WasmModule
+    imports(module: WasmModule): readonly { readonly module: string; readonly name: string; readonly kind: string }[]
+  }
   readonly Instance: new (module: WasmModule, imports: Readonly<Record<string, object>>) => WasmInstance
   readonly Memory: new (descriptor: { readonly initial: number }) => WasmMemory
   readonly RuntimeError: new (message?: string) => Error
