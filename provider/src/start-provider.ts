@@ -166,6 +166,12 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     journal,
     shelf,
     payers: new PayerFactsReader({ chain, domain }),
+    prepareModule: async (moduleVersion) => {
+      if (shelf.find(moduleVersion)) return
+      // What an earlier life of this node has sold it still runs, whether or not it is offered now.
+      if (journal.findModule(moduleVersion)) await shelf.getForRun(moduleVersion, stop.signal)
+      else await refreshModules()
+    },
     refreshLanes: (of) => settlement.refreshLanes(of),
     hasRoom: () => runner.load < slotCount + maxQueued,
     send,

@@ -92,6 +92,20 @@ describe('kill -9', () => {
     expect(living.exitCode).toBe(0)
   })
 
+  test('with modules that take long to be ready again: an order that comes before them waits and is not declined', async () => {
+    const dying = start({ LILYPAD_FAULT: 'order-received' })
+    const died = once(dying, 'exit')
+    const orderHash = await market.order('pond', { text: 'frog in a hurry' })
+    await died
+    const living = start({ TEST_PREPARE_MILLISECONDS: '2500' })
+    const { job } = await market.lilypad.complete(orderHash, { timeoutSeconds: 30 })
+    expect(job.acknowledgement).not.toBeNull()
+    await eventually(() => market.findSettlement(orderHash))
+    settledOrders.push(orderHash)
+    await connected()
+    await end(living, 'SIGTERM')
+  })
+
   test('at any moment, under load: every job is settled, once', async () => {
     let living = start()
     const orders: Bytes32[] = []

@@ -1,9 +1,18 @@
 import { NoopExecutor } from '../src/executors/noop/noop-executor.ts'
 import { readConfig } from '../src/config.ts'
+import { pause } from '../src/connection/backoff.ts'
 import { killAt } from '../src/fault/fault-point.ts'
 import { createLogger } from '../src/log/logger.ts'
 import { startProvider } from '../src/start-provider.ts'
 import { cannedOutputs } from './canned-run.ts'
+
+/** Takes its time to make a module ready, as a big one does after a restart. */
+class SlowlyPreparedExecutor extends NoopExecutor {
+  override async prepare(...given: Parameters<NoopExecutor['prepare']>): Promise<void> {
+    await pause(Number(process.env.TEST_PREPARE_MILLISECONDS ?? 0))
+    return super.prepare(...given)
+  }
+}
 
 /** The provider as a process of its own, with canned runs: something that a test can kill. */
 const {
@@ -17,7 +26,7 @@ const {
 const provider = await startProvider({
   ...config,
   slots: slots ?? 2,
-  executors: [new NoopExecutor({ outputs: cannedOutputs, stdout: 'working\n', milliseconds: 150 })],
+  executors: [new SlowlyPreparedExecutor({ outputs: cannedOutputs, stdout: 'working\n', milliseconds: 150 })],
   log: createLogger(logLevel),
   reach: killAt(fault),
 })

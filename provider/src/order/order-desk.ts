@@ -25,6 +25,8 @@ export type OrderDeskOptions = {
   readonly acceptedTokens: readonly Address[]
   readonly journal: Journal
   readonly shelf: Pick<ModuleShelf, 'find'>
+  /** Makes a module ready that this node has sold and has not started again yet. Does nothing for one that is ready. */
+  readonly prepareModule: (moduleVersion: Bytes32) => Promise<void>
   readonly payers: PayerFactsReader
   /** Brings the journal's view of a payer's lanes up to date with the chain. */
   readonly refreshLanes: (of: { readonly payer: Address; readonly token: Address }) => Promise<void>
@@ -91,6 +93,7 @@ export class OrderDesk {
       return this.#decline(frame.orderHash, [
         { rule: 'queue', code: 'NO_PROVIDER_AVAILABLE', reason: 'the queue of the provider is full' },
       ])
+    await this.#prepareModule(frame.request)
     const violations = this.#settleIfFine(frame, solver, await this.#readPayer(frame.request, factsAgeMilliseconds))
     if (violations.length === 0) return
     // What was remembered may be out of date, such as the balance just before a deposit.
@@ -99,6 +102,22 @@ export class OrderDesk {
     await this.#options.refreshLanes(frame.request.order)
     const second = this.#settleIfFine(frame, solver, payer)
     if (second.length > 0) this.#decline(frame.orderHash, second)
+  }
+
+  /** Orders come as soon as the solver is reached, which after a restart is before the modules are ready again. */
+  async #prepareModule({ order }: OrderRequest): Promise<void> {
+    const { prepareModule, log } = this.#options
+    const preparing = retry(() => prepareModule(order.moduleVersion), {
+      signal: this.#stop.signal,
+      until: order.startBy * 1000,
+      maxMilliseconds: 2000,
+      isRetryable: (error) => LilypadError.is(error) && error.retryable,
+    })
+    await preparing.catch((error: unknown) => {
+      if (this.#stop.signal.aborted) throw error
+      // The order is judged without it, and declined for that.
+      log.warn({ event: 'module.not-ready', ...failureFacts(error) }, 'the module of an order cannot be made ready')
+    })
   }
 
   #readPayer(request: OrderRequest, maxAgeMilliseconds: number): Promise<PayerFacts> {
