@@ -61,7 +61,7 @@ function statusError(status: number): { readonly code: ErrorCode; readonly messa
 
 type CallOptions = {
   readonly method?: string
-  readonly body?: BodyInit
+  readonly body?: NonNullable<RequestInit['body']>
   readonly headers?: Record<string, string>
   readonly timeoutSeconds?: number
 }

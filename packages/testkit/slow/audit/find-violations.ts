@@ -36,7 +36,6 @@ export type AuditResult = {
   readonly violations: readonly string[]
   readonly jobs: number
   readonly settled: number
-  readonly unpaid: number
   /** Jobs that the provider began more than once. */
   readonly reruns: number
   /** Jobs whose requester names a transaction that a lost block took with it; they are settled in another. */
@@ -93,7 +92,9 @@ export async function findViolations(options: AuditOptions): Promise<AuditResult
         jobs.set(orderHash, job)
         const onChain = settled.get(orderHash)
         if (state !== 'settled') {
-          check(freeStates.includes(state), () => `lost: ${name}'s ${orderHash} is still ${state}`)
+          // Nothing in this lane gives a reason to decline a job or to let it fail.
+          const why = job.reason === null ? '' : `: ${job.reason.message}`
+          check(false, () => `lost: ${name}'s ${orderHash} is ${freeStates.includes(state) ? '' : 'still '}${state}${why}`)
           check((price ?? 0n) === 0n && !onChain, () => `paid for nothing: ${name}'s ${orderHash} is ${state}`)
           continue
         }
@@ -145,7 +146,6 @@ export async function findViolations(options: AuditOptions): Promise<AuditResult
     violations,
     jobs: jobs.size,
     settled: settled.size,
-    unpaid: jobs.size - settledJobs.length,
     reruns: settledJobs.filter(({ delivery }) => Number(delivery?.manifest.predicate.machine.attempts) > 1).length,
     staleTransactions: settledJobs.filter(
       ({ orderHash, settlement }) => settlement?.transaction !== transactions.get(orderHash),
