@@ -94,7 +94,10 @@ export async function findViolations(options: AuditOptions): Promise<AuditResult
         if (state !== 'settled') {
           // Nothing in this lane gives a reason to decline a job or to let it fail.
           const why = job.reason === null ? '' : `: ${job.reason.message}`
-          check(false, () => `lost: ${name}'s ${orderHash} is ${freeStates.includes(state) ? '' : 'still '}${state}${why}`)
+          check(
+            false,
+            () => `lost: ${name}'s ${orderHash} is ${freeStates.includes(state) ? '' : 'still '}${state}${why}`,
+          )
           check((price ?? 0n) === 0n && !onChain, () => `paid for nothing: ${name}'s ${orderHash} is ${state}`)
           continue
         }
