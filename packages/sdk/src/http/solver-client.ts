@@ -102,6 +102,8 @@ export function createSolverClient(options: {
       response = await send(`${base}${path}`, {
         method,
         headers,
+        // A relay must not make its caller ask, or send files to, another address.
+        redirect: 'error',
         signal: AbortSignal.timeout(timeoutSeconds * 1000),
         ...(body === undefined ? {} : { body }),
       })
@@ -234,6 +236,7 @@ export function createSolverClient(options: {
       let response: Response
       try {
         response = await send(`${base}/jobs/${orderHash}/events?after=${after}`, {
+          redirect: 'error',
           headers: { ...authorized(orderHash, signer), accept: 'text/event-stream' },
           ...(signal ? { signal } : {}),
         })

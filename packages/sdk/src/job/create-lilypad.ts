@@ -15,6 +15,7 @@ import {
   keccak256,
   laneId,
   LilypadError,
+  listInputFiles,
   type ModuleList,
   type ModuleListing,
   moduleManifestDigest,
@@ -137,10 +138,13 @@ export function createLilypad(options: LilypadOptions) {
     updateJob(orderHash, (job) => {
       // What the relay says never takes back what was accepted here.
       const delivery = job.verified === true ? job.delivery : (view.delivery ?? job.delivery)
+      // Nobody but this store signs the acknowledgement, so without one there is nothing to settle.
+      const isClaimed = !job.acknowledgement && (view.state === 'acknowledged' || view.state === 'settled')
+      const told = !isClaimed ? view.state : delivery ? 'delivered' : job.state
       return {
         ...job,
         // Answers overtake each other: one that was on its way when the next came tells an older state.
-        state: canComeTo(view.state, job.state) ? job.state : view.state,
+        state: canComeTo(told, job.state) ? job.state : told,
         reservation: view.reservation ?? job.reservation,
         delivery,
         settlement: view.settlement ?? job.settlement,
@@ -165,7 +169,8 @@ export function createLilypad(options: LilypadOptions) {
         )
       throw error
     }
-    for (const digest of view.missingInputs) {
+    const own = new Set(listInputFiles(inputs).map(({ file }) => file.sha256))
+    for (const digest of view.missingInputs.filter((missing) => own.has(missing))) {
       const bytes = await store.findBlob(digest)
       if (!bytes) throw new LilypadError('INTERNAL', 'An input file of the job is no longer in the store.')
       await solver.putInput(orderHash, digest, bytes, accessSigner)
@@ -197,8 +202,7 @@ export function createLilypad(options: LilypadOptions) {
     readonly provider?: Address
   }): Promise<StoredQuote> {
     const { maxPrice, provider, files = {} } = request
-    const listing = await solver.getModule(request.module)
-    assertGenuine(listing)
+    const listing = await getModule(request.module)
     const given: Record<string, unknown> = { ...request.inputs }
     for (const [input, { bytes, mediaType, name }] of Object.entries(files)) {
       const file: InputFile = { sha256: sha256(bytes), bytes: bytes.length, mediaType, name: name.slice(0, 255) }
@@ -215,7 +219,7 @@ export function createLilypad(options: LilypadOptions) {
       ...(maxPrice === undefined ? {} : { maxPrice }),
       ...(provider === undefined ? {} : { provider }),
     })
-    assertQuoteFits(answer, listing, inputs)
+    assertQuoteFits(answer, listing, inputs, provider)
     if (maxPrice !== undefined && answer.maxPrice > maxPrice)
       throw new PriceOverCapError({ cap: maxPrice, price: answer.maxPrice })
     const version = await getVersion(client, { moduleVersion: listing.moduleVersion })
@@ -226,8 +230,21 @@ export function createLilypad(options: LilypadOptions) {
         hint: 'use a newer version',
       })
     const stored: StoredQuote = { quote: answer, module: listing.manifest, inputs }
-    await store.transaction((transaction) => transaction.putQuote(stored))
+    await store.transaction((transaction) => {
+      // The first quote of an id is the one that is ordered: what is shown under it must not be another.
+      if (transaction.findQuote(answer.quoteId))
+        throw new LilypadError('VERIFICATION_FAILED', 'The solver gave two quotes the same id.')
+      transaction.putQuote(stored)
+    })
     return stored
+  }
+
+  async function getModule(module: string): Promise<ModuleListing> {
+    const listing = await solver.getModule(module)
+    const isAsked = listing.name === module || listing.moduleVersion === module.toLowerCase()
+    if (!isAsked) throw new LilypadError('VERIFICATION_FAILED', 'The solver sent another module than was asked for.')
+    assertGenuine(listing)
+    return listing
   }
 
   function assertGenuine(listing: ModuleListing): void {
@@ -243,10 +260,12 @@ export function createLilypad(options: LilypadOptions) {
       )
   }
 
-  function assertQuoteFits(answer: Quote, listing: ModuleListing, inputs: JobInputs): void {
+  function assertQuoteFits(answer: Quote, listing: ModuleListing, inputs: JobInputs, provider?: Address): void {
     const { ask, signature } = answer.ask
     const fits =
+      answer.module === listing.name &&
       answer.moduleVersion === listing.moduleVersion &&
+      (provider === undefined || ask.provider === provider) &&
       answer.manifestDigest === listing.manifestDigest &&
       answer.inputsDigest === inputsDigest(inputs) &&
       ask.moduleVersion === listing.moduleVersion &&
@@ -432,6 +451,7 @@ export function createLilypad(options: LilypadOptions) {
       const id = laneId(placed)
       const before = transaction.findLane(id) ?? { jobs: 0, cumulativeAmount: 0n, recordsHash: zeroBytes32 }
       const price = delivery.receipt.price
+      if (price > placed.maxPrice) throw new PriceOverCapError({ cap: placed.maxPrice, price })
       const after = {
         jobs: before.jobs + 1,
         cumulativeAmount: before.cumulativeAmount + price,
@@ -504,7 +524,9 @@ export function createLilypad(options: LilypadOptions) {
         receiptType.findSigner(domain, delivery.receipt, delivery.signature) === job.order.provider &&
         delivery.receipt.orderHash === orderHash
       if (isSigned && delivery.receipt.price === 0n)
-        await updateJob(orderHash, (current) => ({ ...current, price: 0n, verified: true }))
+        await updateJob(orderHash, (current) =>
+          current.verified === true ? current : { ...current, delivery, price: 0n, verified: true },
+        )
       const { outcome } = delivery.manifest.predicate
       throw new JobFailedError({
         orderHash,
@@ -516,10 +538,15 @@ export function createLilypad(options: LilypadOptions) {
     const outputs = await fetchOutputs(job)
     const verification = await verifyOffline(job)
     if (!verification.ok) {
-      await updateJob(orderHash, (current) => ({ ...current, verified: false }))
+      await updateJob(orderHash, (current) =>
+        current.verified === true ? current : { ...current, delivery, verified: false },
+      )
       throw new VerificationFailedError(orderHash, verification)
     }
-    await updateJob(orderHash, (current) => ({ ...current, verified: true }))
+    // What was checked is what is kept: the relay may have shown another delivery meanwhile.
+    await updateJob(orderHash, (current) =>
+      current.verified === true ? current : { ...current, delivery, reservation: job.reservation, verified: true },
+    )
     return { job: await acknowledge(orderHash), outputs, verification }
   }
 
@@ -547,11 +574,7 @@ export function createLilypad(options: LilypadOptions) {
     searchModules: (
       query: { readonly query?: string; readonly limit?: number; readonly cursor?: string } = {},
     ): Promise<ModuleList> => solver.listModules(query),
-    async getModule(module: string): Promise<ModuleListing> {
-      const listing = await solver.getModule(module)
-      assertGenuine(listing)
-      return listing
-    },
+    getModule,
     quote,
     order,
     getJob,
