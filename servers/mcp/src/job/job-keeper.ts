@@ -69,6 +69,8 @@ export function createJobKeeper(options: { readonly lilypad: Lilypad; readonly l
         if (closing.signal.aborted) return
         if (error instanceof StillRunningError) {
           problems.delete(orderHash)
+          // A relay that answers at once with a state without its delivery must not turn this into a busy loop.
+          await sleep(firstPauseMilliseconds, undefined, { signal: closing.signal }).catch(() => undefined)
           continue
         }
         const failure = toLilypadError(error)
