@@ -9,9 +9,13 @@ import { maxInlineBytes, resolveInputs } from './resolve-inputs.ts'
 const folder = mkdtempSync(join(tmpdir(), 'lilypad-mcp-inputs-'))
 const inside = join(folder, 'inside')
 mkdirSync(join(inside, 'sub'), { recursive: true })
+mkdirSync(join(inside, '.lilypad', 'keys'), { recursive: true })
 mkdirSync(`${inside}-next`)
 writeFileSync(join(inside, 'invoice.png'), 'picture')
 writeFileSync(join(inside, 'sub', 'notes.txt'), 'notes')
+writeFileSync(join(inside, '.lilypad', 'keys', 'session.key'), 'secret')
+writeFileSync(join(inside, '.env'), 'secret')
+symlinkSync('.env', join(inside, 'shown'))
 writeFileSync(join(folder, 'secret'), 'secret')
 writeFileSync(join(`${inside}-next`, 'secret'), 'secret')
 symlinkSync(join(folder, 'secret'), join(inside, 'link'))
@@ -60,6 +64,9 @@ test.each([
   '.',
   'pipe',
   'a\0b',
+  '.env',
+  'shown',
+  'sub/../.lilypad/keys/session.key',
 ])('the path %j is refused like one that is not there', async (path) =>
   expect(await refusal({ path })).toBe('PATH_NOT_ALLOWED inputs.image: no such file in the input folder'),
 )

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
 import { open, realpath } from 'node:fs/promises'
-import { basename, extname, isAbsolute, join, resolve, sep } from 'node:path'
+import { basename, extname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { LilypadError } from '@lilypad-agents/protocol'
 import type { GivenFile } from '@lilypad-agents/sdk'
 import { z } from 'zod'
@@ -112,6 +112,8 @@ function readInline(input: string, { base64, mediaType, name }: z.output<typeof 
   return { bytes, mediaType, name: basename(name) }
 }
 
+const isHidden = (name: string) => name.startsWith('.')
+
 async function readFromFolder(
   input: string,
   { path, mediaType }: z.output<typeof PathFile>,
@@ -139,6 +141,8 @@ async function readFromFolder(
   const refused = new InputFileError('PATH_NOT_ALLOWED', input, 'no such file in the input folder', hint)
   const real = await realpath(wanted).catch(() => undefined)
   if (!real?.startsWith(root.endsWith(sep) ? root : root + sep)) throw refused
+  // Keys, tokens and state lie in hidden files and folders (.env, .ssh, .lilypad); a job sends its inputs to strangers.
+  if (relative(root, real).split(sep).some(isHidden)) throw refused
   const file = await open(real, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(() => undefined)
   if (!file) throw refused
   try {
