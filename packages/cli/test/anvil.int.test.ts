@@ -33,3 +33,17 @@ test('a chain killed while it writes its state goes on from the last whole state
   await expect.poll(() => answersRpc(url).catch(() => false), { timeout: 20_000 }).toBe(true)
   expect(await call(url, 'eth_blockNumber')).toBe('0x3')
 })
+
+test('a web page cannot speak to the chain through the browser', async () => {
+  const port = await findFreePort()
+  const url = `http://127.0.0.1:${port}`
+  anvil = await startAnvil({ port, logFile: join(folder, 'anvil.log') })
+  const origin = 'http://page.example'
+  const asked = { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' }
+  const preflight = await fetch(url, { method: 'OPTIONS', headers: asked })
+  expect(preflight.headers.get('access-control-allow-origin')).toBeNull()
+  // The one content type of JSON that needs no preflight is not answered.
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'eth_chainId', params: [] })
+  const plain = await fetch(url, { method: 'POST', headers: { origin, 'content-type': 'text/plain' }, body })
+  expect(await plain.json()).not.toHaveProperty('result')
+})

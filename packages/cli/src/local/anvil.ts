@@ -57,6 +57,8 @@ export async function startAnvil(options: {
       '--chain-id',
       String(chainId),
       '--quiet',
+      // Without this any web page could move the money of this chain from the user's browser.
+      '--no-cors',
       ...(stateFile ? ['--state', stateFile, '--state-interval', '1'] : []),
     ],
     env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '' },
