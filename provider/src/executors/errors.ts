@@ -21,6 +21,17 @@ export class ExecutorUnavailableError extends LilypadError {
   }
 }
 
+/** Making the program ready costs more than any program is worth. Trying again would cost it again. */
+export class ProgramTooCostlyError extends LilypadError {
+  override readonly name = 'ProgramTooCostlyError'
+  constructor(executor: string, reason: string) {
+    super('EXECUTOR_UNAVAILABLE', 'The program is too costly to make ready.', {
+      retryable: false,
+      details: [`Executor: ${executor}`, `Reason: ${reason}`],
+    })
+  }
+}
+
 /** The program file is not the one the module names. */
 export class ProgramMismatchError extends LilypadError {
   override readonly name = 'ProgramMismatchError'

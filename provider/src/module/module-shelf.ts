@@ -1,5 +1,6 @@
 import { type Bytes32, LilypadError, type ModuleListing } from '@lilypad-agents/protocol'
 import type { SolverClient } from '@lilypad-agents/sdk'
+import { ProgramTooCostlyError } from '../executors/errors.ts'
 import type { Journal } from '../journal/journal.ts'
 import { failureFacts, type Logger } from '../log/logger.ts'
 import { type InstalledModule, type InstallOptions, installModule, installProgram } from './install-module.ts'
@@ -14,13 +15,15 @@ export type ModuleShelfOptions = InstallOptions & {
 
 /** A version whose installation failed is tried again after this long, unless the failure may pass by itself. */
 const retryFailedMilliseconds = 60_000
+/** One that was too costly to try waits longer, for the others wait for it meanwhile. */
+const retryCostlyMilliseconds = 86_400_000
 
 /** The module versions this provider has installed, and those of them it offers. */
 export class ModuleShelf {
   readonly #options: ModuleShelfOptions
   readonly #installed = new Map<Bytes32, InstalledModule>()
   readonly #installing = new Map<Bytes32, Promise<InstalledModule>>()
-  readonly #failedAt = new Map<Bytes32, number>()
+  readonly #retryAt = new Map<Bytes32, number>()
   #offered: ReadonlySet<Bytes32> = new Set()
 
   constructor(options: ModuleShelfOptions) {
@@ -90,24 +93,22 @@ export class ModuleShelf {
 
   async #tryInstall(listing: ModuleListing, signal: AbortSignal): Promise<void> {
     const { moduleVersion, name } = listing
-    const failedAt = this.#failedAt.get(moduleVersion)
-    if (
-      this.#installed.has(moduleVersion) ||
-      (failedAt !== undefined && Date.now() < failedAt + retryFailedMilliseconds)
-    )
-      return
+    if (this.#installed.has(moduleVersion) || Date.now() < (this.#retryAt.get(moduleVersion) ?? 0)) return
     const { log, journal } = this.#options
     try {
       const installed = await this.#installOnce(moduleVersion, () => installModule(this.#options, listing, signal))
       journal.saveModule(moduleVersion, installed.manifest)
-      this.#failedAt.delete(moduleVersion)
+      this.#retryAt.delete(moduleVersion)
       log.info(
         { event: 'module.installed', module: name, moduleVersion, executor: installed.executor.name },
         'module installed',
       )
     } catch (error) {
       if (signal.aborted) return
-      if (!(LilypadError.is(error) && error.retryable)) this.#failedAt.set(moduleVersion, Date.now())
+      if (!(LilypadError.is(error) && error.retryable)) {
+        const pause = error instanceof ProgramTooCostlyError ? retryCostlyMilliseconds : retryFailedMilliseconds
+        this.#retryAt.set(moduleVersion, Date.now() + pause)
+      }
       log.warn(
         { event: 'module.not-installed', module: name, moduleVersion, ...failureFacts(error) },
         'module not installed',

@@ -192,6 +192,16 @@ describe('wasm executor', () => {
     await expect.poll(() => isAlive(child.pid), { timeout: 5000 }).toBe(false)
     expect(await readdir(recordFolder)).toEqual([])
   })
+
+  test('a program that takes too long to compile is given up when it is installed, and leaves no process', async () => {
+    const stateDirectory = join(folder, 'bomb')
+    const impatient = new WasmExecutor({ stateDirectory, compileSeconds: 0 })
+    const { runtime, programPath } = programs.exitSeven
+    const prepared = impatient.prepare(runtime, programPath, { limits: suiteLimits })
+    await expect(prepared).rejects.toMatchObject({ code: 'EXECUTOR_UNAVAILABLE', retryable: false })
+    await expect.poll(() => readdir(join(stateDirectory, 'wasm')).catch(() => [])).toEqual([])
+    await impatient.close()
+  })
 })
 
 function isAlive(pid: number): boolean {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { ModuleLimits, ModuleRuntime } from '@lilypad-agents/protocol'
 import { emptyFolder, maxOutputFolders } from '../../outputs/collect-outputs.ts'
 import { environmentLines, wasmEnvironment } from '../determinism-environment.ts'
-import { ExecutorClosedError, ExecutorUnavailableError, InputChangedError } from '../errors.ts'
+import { ExecutorClosedError, ExecutorUnavailableError, InputChangedError, ProgramTooCostlyError } from '../errors.ts'
 import type { Availability, Execution, Executor, ExecutorTask, Isolation, Outcome, RunOptions } from '../executor.ts'
 import { LogSpool } from '../log-spool.ts'
 import { ProgramDigests } from '../program-digest.ts'
@@ -20,6 +20,8 @@ export type WasmExecutorOptions = {
   readonly warmSlots?: number
   /** Prepared programs that keep warm processes; the one prepared longest ago goes first. @default 8 */
   readonly maxPrepared?: number
+  /** Longest that a program may take to compile. @default 120 */
+  readonly compileSeconds?: number
 }
 
 type Prepared = {
@@ -31,6 +33,8 @@ type Prepared = {
 const memoryWatchMilliseconds = 100
 // Node itself, compiled code, and the copies a pipe needs.
 const engineBytes = 256 * 1024 ** 2
+// The optimising compiler works on many functions at once.
+const compilerBytes = 1024 ** 3
 
 /**
  * Runs WASI preview 1 programs in V8, one process per run, with a file system in memory and nothing of the machine.
@@ -44,6 +48,7 @@ export class WasmExecutor implements Executor {
   readonly #recordFolder: string
   readonly #warmSlots: number
   readonly #maxPrepared: number
+  readonly #compileSeconds: number
   readonly #digests = new ProgramDigests()
   readonly #prepared = new Map<string, Prepared>()
   readonly #running = new Set<{ readonly control: RunControl; readonly settled: Promise<unknown> }>()
@@ -53,6 +58,7 @@ export class WasmExecutor implements Executor {
     this.#recordFolder = join(options.stateDirectory, 'wasm')
     this.#warmSlots = options.warmSlots ?? 1
     this.#maxPrepared = options.maxPrepared ?? 8
+    this.#compileSeconds = options.compileSeconds ?? 120
   }
 
   async probe(): Promise<Availability> {
@@ -75,7 +81,29 @@ export class WasmExecutor implements Executor {
     this.#prepared.set(key, prepared)
     await this.#evict()
     this.#refill(prepared)
-    await Promise.all(prepared.slots.map(async (slot) => (await slot).ready()))
+    const programBytes = runtime.kind === 'wasm' ? runtime.program.bytes : 0
+    const problems = await Promise.all(
+      prepared.slots.map(async (slot) => this.#untilCompiled(await slot, compilerBytes + 20 * programBytes)),
+    )
+    const problem = problems.find((found) => found !== undefined)
+    if (problem === undefined) return
+    if (this.#prepared.get(key) === prepared) this.#prepared.delete(key)
+    throw new ProgramTooCostlyError(this.name, problem)
+  }
+
+  /** Anybody may publish a program whose compilation takes hours or all memory: it is given up. Returns why. */
+  async #untilCompiled(runner: RunnerProcess, allowedBytes: number): Promise<string | undefined> {
+    const until = performance.now() + this.#compileSeconds * 1000
+    let problem: string | undefined
+    const look = async () => {
+      const isLate = performance.now() > until
+      if (!isLate && ((await runner.residentBytes()) ?? 0) <= allowedBytes) return
+      problem ??= isLate ? 'it takes too long to compile' : 'it takes too much memory to compile'
+      await runner.kill()
+    }
+    const watch = setInterval(() => void look(), memoryWatchMilliseconds).unref()
+    await runner.ready().finally(() => clearInterval(watch))
+    return problem
   }
 
   async run(task: ExecutorTask, options: RunOptions = {}): Promise<Execution> {
