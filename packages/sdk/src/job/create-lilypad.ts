@@ -84,6 +84,8 @@ function canComeTo(from: JobState, to: JobState): boolean {
 
 const noSpending: SpendingPolicy = { perJob: 0n, perDay: 0n, total: 0n }
 const longPollSeconds = 20
+/** An order counts against the limits until its delivery time: no solver may hold a budget longer than any job takes. */
+const longestOrderSeconds = 2 * 86_400
 /** How long a solver that restarts is waited for, in milliseconds. */
 const longestAway = 30_000
 const pause = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds))
@@ -271,6 +273,7 @@ export function createLilypad(options: LilypadOptions) {
       ask.moduleVersion === listing.moduleVersion &&
       ask.token === token &&
       ask.validUntil >= answer.expiresAt &&
+      answer.deliverBy <= nowSeconds() + longestOrderSeconds &&
       askType.findSigner(domain, ask, signature) === ask.provider
     if (!fits)
       throw new LilypadError(

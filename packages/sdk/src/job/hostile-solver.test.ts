@@ -60,6 +60,7 @@ async function open(answer: Answer) {
     store,
     signer,
     grant: honest.grant,
+    now: () => new Date(1_799_999_900_000),
     fetch: async (url, request = {}) => answer(new URL(String(url)).pathname, request),
   })
   return { store, lilypad }
@@ -218,4 +219,9 @@ test('a quote that names another module, or comes from another provider than was
   const provider = sampleSigners.stranger.address
   await expect(lilypad.quote({ ...request, provider })).rejects.toMatchObject({ code: 'VERIFICATION_FAILED' })
   expect((await lilypad.quote({ ...request, provider: order.provider })).quote.module).toBe('sample')
+})
+
+test('a quote whose order would hold the budget for years is refused', async () => {
+  const { lilypad } = await openMarket(() => ({ deliverBy: 4_000_000_000 }))
+  await expect(lilypad.quote(request)).rejects.toMatchObject({ code: 'VERIFICATION_FAILED' })
 })
