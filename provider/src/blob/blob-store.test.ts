@@ -40,6 +40,14 @@ test.each([
   expect(await readdir(join(folder, 'incoming'))).toEqual([])
 })
 
+test('a blob that is there is not taken for one of another size', async () => {
+  const store = await BlobStore.open(folder)
+  await store.write({ sha256: digest('pond'), bytes: 4 }, chunks('pond'))
+  const small = { sha256: digest('pond'), bytes: 1 }
+  await expect(store.findExact(small)).rejects.toThrow(BlobMismatchError)
+  await expect(store.write(small, chunks('p'))).rejects.toThrow(BlobMismatchError)
+})
+
 test('prunes what is old and not kept', async () => {
   const store = await BlobStore.open(folder)
   const [old, kept, fresh] = [digest('old'), digest('kept'), digest('fresh')]

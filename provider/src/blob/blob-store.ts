@@ -45,6 +45,17 @@ export class BlobStore {
   }
 
   /**
+   * Path of a blob that is there, or undefined.
+   * @throws {@link BlobMismatchError} when it has another size than is said: prices are counted by it
+   */
+  async findExact(blob: { readonly sha256: Bytes32; readonly bytes: number }): Promise<string | undefined> {
+    const path = await this.find(blob.sha256)
+    const size = path === undefined ? blob.bytes : (await stat(path)).size
+    if (size !== blob.bytes) throw new BlobMismatchError({ expected: `${blob.bytes} bytes`, actual: `${size} bytes` })
+    return path
+  }
+
+  /**
    * Writes a blob from a stream.
    * @throws {@link BlobMismatchError} when size or digest differ; nothing is kept then
    */
@@ -52,7 +63,7 @@ export class BlobStore {
     blob: { readonly sha256: Bytes32; readonly bytes: number },
     source: AsyncIterable<Uint8Array>,
   ): Promise<string> {
-    const known = await this.find(blob.sha256)
+    const known = await this.findExact(blob)
     if (known !== undefined) return known
     const temporary = join(this.#folder, 'incoming', randomUUID())
     const handle = await open(temporary, 'wx', 0o600)

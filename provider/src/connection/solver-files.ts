@@ -58,7 +58,7 @@ export function createSolverFiles(options: {
     signal: AbortSignal,
     request: RequestInit,
   ): Promise<string> {
-    const known = await into.find(file.sha256)
+    const known = await into.findExact(file)
     if (known !== undefined) return known
     const response = await call(path, file, signal, request)
     try {
