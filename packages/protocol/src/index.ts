@@ -36,7 +36,7 @@ export { Receipt, receiptType, receiptStatuses, type ReceiptStatus } from './rec
 export { appendRecord, recordHash, type JobRecord } from './voucher/job-record.ts'
 export { laneId, Voucher, voucherType, type Lane } from './voucher/voucher.ts'
 export { verdictType, Verdict, verdictOutcomes } from './verdict/verdict.ts'
-export { Access, accessType } from './access/access.ts'
+export { Access, accessType, connectionSubject } from './access/access.ts'
 export { createAuthorization, findAuthorized, maxAccessSeconds } from './access/authorization.ts'
 export { FileInputSchema, InputName, InputPropertySchema, InputSchema } from './module/input-schema.ts'
 export { inputUnits } from './module/input-units.ts'

@@ -1,7 +1,14 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { accessType, createSigner, type ProviderFrame, sha256, type SolverFrame } from '@lilypad-agents/protocol'
+import {
+  accessType,
+  connectionSubject,
+  createSigner,
+  type ProviderFrame,
+  sha256,
+  type SolverFrame,
+} from '@lilypad-agents/protocol'
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
@@ -67,7 +74,11 @@ test('signs the challenge, and works once it is welcome', async () => {
   expect(hello).toMatchObject({ type: 'hello', provider: signer.address })
   if (hello?.type !== 'hello') return
   expect(
-    accessType.findSigner(domain, { subject: sha256('challenge'), validUntil: hello.validUntil }, hello.signature),
+    accessType.findSigner(
+      domain,
+      { subject: connectionSubject({ challenge: sha256('challenge'), solver }), validUntil: hello.validUntil },
+      hello.signature,
+    ),
   ).toBe(signer.address)
   say(expired('too early'))
   expect(connection.send({ type: 'accepted', orderHash: sha256('too early') })).toBe(false)

@@ -1,5 +1,6 @@
 import {
   accessType,
+  connectionSubject,
   type Address,
   type Bytes32,
   LilypadError,
@@ -220,7 +221,7 @@ export class SolverConnection {
     if (expectedSolver !== undefined && expectedSolver !== challenge.solver)
       throw new WrongSolverError({ expected: expectedSolver, actual: challenge.solver })
     const validUntil = Math.floor(Date.now() / 1000) + maxAccessSeconds / 2
-    const signature = accessType.sign(domain, { subject: challenge.challenge, validUntil }, signer)
+    const signature = accessType.sign(domain, { subject: connectionSubject(challenge), validUntil }, signer)
     const hello: ProviderFrame = { type: 'hello', provider: signer.address, validUntil, signature }
     socket.send(JSON.stringify(z.encode(ProviderFrame, hello)))
   }

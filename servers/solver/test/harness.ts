@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
   accessType,
+  connectionSubject,
   appendRecord,
   type Bytes32,
   createAuthorization,
@@ -153,9 +154,9 @@ export async function connectProvider(
         socket.terminate()
       }),
   }
-  const { challenge } = await provider.take('challenge')
+  const { challenge, solver } = await provider.take('challenge')
   const validUntil = fixtures.seconds() + 60
-  const signature = accessType.sign(domain, { subject: challenge, validUntil }, signer)
+  const signature = accessType.sign(domain, { subject: connectionSubject({ challenge, solver }), validUntil }, signer)
   provider.send({ type: 'hello', provider: signer.address, validUntil, signature })
   await provider.take('welcome')
   provider.send({ type: 'asks', asks: [...asks] })

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { and, asc, eq, inArray, isNotNull, isNull, lte, or } from 'drizzle-orm'
 import {
   accessType,
+  connectionSubject,
   type Address,
   type Bytes32,
   LilypadError,
@@ -230,7 +231,7 @@ function findHelloSigner(
   if (hello.validUntil < now || hello.validUntil > now + maxAccessSeconds) return undefined
   const signer = accessType.findSigner(
     context.domain,
-    { subject: challenge, validUntil: hello.validUntil },
+    { subject: connectionSubject({ challenge, solver: context.signer.address }), validUntil: hello.validUntil },
     hello.signature,
   )
   return signer === hello.provider ? signer : undefined

@@ -5,6 +5,7 @@ import type { SolverContext } from '../context.ts'
 import { jobFiles } from '../db/schema.ts'
 import { authorizeProvider, authorizeRequester, digestParameter } from '../http/authorize.ts'
 import { sendBlob } from '../http/send-blob.ts'
+import { Turns } from '../job/turns.ts'
 import type { JobRow } from '../job/job-row.ts'
 import { getOutputRoom, recordOutput } from '../job/provider-moves.ts'
 import { recordInput } from '../job/requester-moves.ts'
@@ -36,6 +37,8 @@ export function jobFileRoutes(context: SolverContext): Router {
     })
   }
 
+  const uploads = new Turns()
+
   router.put('/jobs/:orderHash/inputs/:sha256', async (request, response) => {
     const job = await authorizeRequester(context, request)
     const sha256 = digestParameter(request, 'sha256')
@@ -56,11 +59,14 @@ export function jobFileRoutes(context: SolverContext): Router {
   router.put('/jobs/:orderHash/outputs/:sha256', async (request, response) => {
     const job = await authorizeProvider(context, request)
     const sha256 = digestParameter(request, 'sha256')
-    const known = await findFile(job, 'output', sha256)
-    if (!known || !(await jobBlobs.has(sha256))) {
-      const bytes = await jobBlobs.put(sha256, request, { maxBytes: await getOutputRoom(context, job) })
-      await recordOutput(context, job.orderHash, { sha256, bytes })
-    } else request.resume()
+    // One at a time for a job: uploads side by side would each be given the whole room that is left.
+    await uploads.inTurn(job.orderHash, async () => {
+      const known = await findFile(job, 'output', sha256)
+      if (!known || !(await jobBlobs.has(sha256))) {
+        const bytes = await jobBlobs.put(sha256, request, { maxBytes: await getOutputRoom(context, job) })
+        await recordOutput(context, job.orderHash, { sha256, bytes })
+      } else request.resume()
+    })
     response.status(204).end()
   })
 
