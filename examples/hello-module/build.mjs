@@ -10,8 +10,20 @@ const folder = dirname(fileURLToPath(import.meta.url))
 const manifestPath = join(folder, '.build', 'module.json')
 const programPath = join(folder, '.build', 'hello.wasm')
 
+/** Ends with a sentence instead of a stack trace. */
+function fail(error) {
+  process.stderr.write(`hello-module: ${error.message}\n`)
+  process.exit(1)
+}
+
 const assembler = await wabt()
-const program = assembler.parseWat('hello.wat', await readFile(join(folder, 'hello.wat'), 'utf8')).toBinary({}).buffer
+const text = await readFile(join(folder, 'hello.wat'), 'utf8')
+let program
+try {
+  program = assembler.parseWat('hello.wat', text).toBinary({}).buffer
+} catch (error) {
+  fail(error)
+}
 const manifest = JSON.parse(await readFile(join(folder, 'module.json'), 'utf8'))
 manifest.runtime.program.sha256 = `0x${createHash('sha256').update(program).digest('hex')}`
 manifest.runtime.program.bytes = program.length

@@ -1,15 +1,13 @@
 #!/usr/bin/env node
 import { existsSync, realpathSync, statSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import {
-  Bytes32,
   type InputPropertySchema,
   type JobState,
   isFinal,
   LilypadError,
   ModuleListing,
-  parseWire,
   toLilypadError,
 } from '@lilypad-agents/protocol'
 import { installNativeCrypto } from '@lilypad-agents/protocol/node'
@@ -22,12 +20,14 @@ import {
   toLilypadChain,
 } from '@lilypad-agents/sdk'
 import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
-import { Command, Option } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
 import { showEarnings, withdrawEarnings } from './commands/provider-earnings.ts'
+import { findJobId } from './commands/find-job-id.ts'
+import { resumeJobs } from './commands/resume-jobs.ts'
 import { runModule, writeJobFiles } from './commands/run-module.ts'
 import { up } from './commands/up.ts'
-import { verifyFiles } from './commands/verify-files.ts'
+import { unaskedChain, verifyFiles } from './commands/verify-files.ts'
 import { moveWallet, showWallet } from './commands/wallet.ts'
 import { openClient } from './local/open-client.ts'
 import { openStateDirectory } from './local/state-directory.ts'
@@ -35,7 +35,25 @@ import { buildModule, publishModule } from './module/publish-module.ts'
 import { exitCodes, toExitCode } from './output/exit-code.ts'
 import { createPrinter, plainText } from './output/printer.ts'
 
+const defaultStateFolder = '.lilypad'
+
 type Shared = { readonly stateDir: string; readonly network?: string; readonly json?: boolean }
+
+/** Reads a whole number of an option. */
+const wholeNumber =
+  (least: number, most: number) =>
+  (text: string): number => {
+    const value = Number(text)
+    if (/^\d+$/.test(text) && value >= least && value <= most) return value
+    throw new InvalidArgumentError(`Expected a whole number from ${least} to ${most}.`)
+  }
+const seconds = wholeNumber(1, 86_400)
+
+const ports = (text: string): readonly number[] => {
+  const numbers = text.split(',').map(wholeNumber(0, 65_535))
+  if (numbers.length === 3) return numbers
+  throw new InvalidArgumentError('Expected three ports, separated by commas.')
+}
 
 const collect = (value: string, previous: readonly string[] = []) => [...previous, value]
 
@@ -45,7 +63,7 @@ function shared(command: Command): Command {
     .addOption(
       new Option('--state-dir <folder>', 'where keys, jobs and logs are kept')
         .env('LILYPAD_STATE_DIR')
-        .default('.lilypad'),
+        .default(defaultStateFolder),
     )
     .addOption(
       new Option('--network <file>', 'network file; default: the one in the state folder').env('LILYPAD_NETWORK_FILE'),
@@ -53,8 +71,17 @@ function shared(command: Command): Command {
     .option('--json', 'print the result as one line of JSON')
 }
 
+/** The default state folder is looked for here and above, so that commands work anywhere inside a clone. */
+function findStateFolder(wanted: string): string {
+  if (wanted !== defaultStateFolder) return wanted
+  for (let folder = process.cwd(); ; folder = dirname(folder)) {
+    if (existsSync(join(folder, wanted))) return join(folder, wanted)
+    if (dirname(folder) === folder) return wanted
+  }
+}
+
 const open = (options: Shared) => {
-  const state = openStateDirectory(options.stateDir)
+  const state = openStateDirectory(findStateFolder(options.stateDir))
   return {
     state,
     networkFile: options.network ?? state.networkFile,
@@ -105,16 +132,22 @@ const jobLine = ({
 const program = new Command('lilypad')
   .description('Find, pay for and verify compute that nobody has to trust.')
   .version('0.1.0')
-  .showHelpAfterError()
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? exitCodes.ok : exitCodes.usage))
+  .showHelpAfterError('(--help shows how it is used)')
+  .exitOverride((error) => {
+    if (error.exitCode !== 0 && process.argv.includes('--json')) {
+      const usage = new LilypadError('INVALID_REQUEST', error.message.replace(/^error: /, ''), { hint: 'see --help' })
+      process.stdout.write(`${JSON.stringify(usage.toBody())}\n`)
+    }
+    process.exit(error.exitCode === 0 ? exitCodes.ok : exitCodes.usage)
+  })
 
 shared(program.command('up').description('start a local network, run one job on it, and stay up'))
   .option('--modules <folder>', 'folder of module folders to publish', join('examples', 'modules'))
   .option('--module <name>', 'module to run first', 'tts')
   .option('--once', 'end after the first job')
   .option('--output <folder>', 'where outputs and receipts go', 'lilypad-jobs')
-  .option('--timeout <seconds>', 'longest wait for the job', '300')
-  .option('--ports <chain,solver,mcp>', 'ports wanted; 0 for any free one', '8545,8600,8601')
+  .option('--timeout <seconds>', 'longest wait for the job', seconds, 300)
+  .option('--ports <chain,solver,mcp>', 'ports wanted; 0 for any free one', ports, [8545, 8600, 8601])
   .action(
     async (
       options: Shared & {
@@ -122,21 +155,22 @@ shared(program.command('up').description('start a local network, run one job on 
         module: string
         once?: boolean
         output: string
-        timeout: string
-        ports: string
+        timeout: number
+        ports: readonly number[]
       },
     ) => {
       const { printer, state } = open(options)
       const stopping = new AbortController()
-      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stopping.abort())
-      const [chain = 0, solver = 0, mcp = 0] = options.ports.split(',').map(Number)
+      // Not `once`: a terminal and a parent may both send the signal, and the second must not cut the shutdown short.
+      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopping.abort())
+      const [chain = 0, solver = 0, mcp = 0] = options.ports
       process.exitCode = await up({
         stateDirectory: state.path,
         modulesDirectory: options.modules,
         module: options.module,
         once: options.once === true,
         outputDirectory: options.output,
-        timeoutSeconds: Number(options.timeout),
+        timeoutSeconds: options.timeout,
         ports: { chain, solver, mcp },
         printer,
         signal: stopping.signal,
@@ -146,11 +180,11 @@ shared(program.command('up').description('start a local network, run one job on 
 
 const modules = program.command('modules').description('find, show and publish modules')
 shared(modules.command('search').description('list published modules').argument('[query]', 'words to look for'))
-  .option('--limit <n>', 'most modules to list', '20')
-  .action((query: string | undefined, options: Shared & { limit: string }) =>
+  .option('--limit <n>', 'most modules to list', wholeNumber(1, 100), 20)
+  .action((query: string | undefined, options: Shared & { limit: number }) =>
     withClient(options, async (lilypad, { printer }) => {
       const { modules: found } = await lilypad.searchModules({
-        limit: Number(options.limit),
+        limit: options.limit,
         ...(query ? { query } : {}),
       })
       printer.result(
@@ -233,7 +267,7 @@ shared(
   .option('--inputs <json>', 'all inputs as one JSON object')
   .option('--max-price <lily>', 'most the job may cost')
   .option('--output <folder>', 'where outputs and the receipt go', 'lilypad-jobs')
-  .option('--timeout <seconds>', 'longest wait', '600')
+  .option('--timeout <seconds>', 'longest wait', seconds, 600)
   .action(
     (
       module: string,
@@ -243,12 +277,15 @@ shared(
         inputs?: string
         maxPrice?: string
         output: string
-        timeout: string
+        timeout: number
       },
     ) =>
       withClient(options, async (lilypad, { printer }) => {
         const stopping = new AbortController()
-        process.once('SIGINT', () => stopping.abort())
+        process.on('SIGINT', () => {
+          stopping.abort()
+          setTimeout(() => process.exit(130), 1000).unref()
+        })
         const run = await runModule({
           lilypad,
           printer,
@@ -258,7 +295,7 @@ shared(
           ...(options.inputs ? { givenInputs: parseJsonObject(options.inputs) } : {}),
           ...(options.maxPrice ? { maxPrice: parseTokenAmount(options.maxPrice) } : {}),
           outputDirectory: options.output,
-          timeoutSeconds: Number(options.timeout),
+          timeoutSeconds: options.timeout,
           signal: stopping.signal,
         })
         const { job, verification, outputs, directory, bundleFile } = run
@@ -311,7 +348,7 @@ shared(jobs.command('show').description('show one job, with its newest state').a
   .option('--output <folder>', 'write its outputs and receipt there')
   .action((id: string, options: Shared & { output?: string }) =>
     withClient(options, async (lilypad, { printer }) => {
-      const job = await lilypad.getJob(parseWire(Bytes32, id, 'job id'))
+      const job = await lilypad.getJob(await findJobId(lilypad, id))
       const written = options.output
         ? [`  ${await writeJobFiles(lilypad, job.orderHash, resolve(options.output))}`]
         : []
@@ -323,16 +360,11 @@ shared(jobs.command('show').description('show one job, with its newest state').a
       ])
     }),
   )
-shared(jobs.command('resume').description('finish what a crash left open')).action((options: Shared) =>
-  withClient(options, async (lilypad, { printer }) => {
-    const failures = await lilypad.resume({ timeoutSeconds: 60 })
-    const open = failures.map(({ orderHash, error }) => ({ job: orderHash, code: toLilypadError(error).code }))
-    printer.result(
-      { open },
-      open.length === 0 ? ['  nothing is open'] : open.map(({ job, code }) => `  ${job} ${code}`),
-    )
-  }),
-)
+shared(jobs.command('resume').description('finish what a crash, a timeout or Ctrl-C left open'))
+  .option('--output <folder>', 'where outputs and receipts go', 'lilypad-jobs')
+  .action((options: Shared & { output: string }) =>
+    withClient(options, (lilypad, { printer }) => resumeJobs(lilypad, options.output, printer)),
+  )
 
 shared(
   program
@@ -352,18 +384,26 @@ shared(
           ...(options.chain ? { networkFile } : {}),
         })
       : await verifyJob(what, options.chain === true)
-    printer.result(verification, [
+    const failed = verification.checks.filter((check) => !check.ok)
+    const isUnasked = failed.length > 0 && failed.every((check) => check.name === unaskedChain)
+    const verdict = verification.ok ? 'verified' : isUnasked ? 'unchecked' : 'not verified'
+    const words = {
+      verified: 'verified',
+      unchecked: 'holds offline; the chain could not be asked',
+      'not verified': 'NOT verified',
+    }
+    printer.result({ verdict, ...verification }, [
       ...verification.checks.map(
         ({ name, ok, evidence }) => `  ${ok ? '✔' : '✘'} ${name.padEnd(26)} ${plainText(evidence, 160)}`,
       ),
-      verification.ok ? '  verified' : '  NOT verified',
+      `  ${words[verdict]}`,
     ])
-    if (!verification.ok) process.exitCode = exitCodes.notVerified
+    if (verdict !== 'verified') process.exitCode = isUnasked ? exitCodes.unavailable : exitCodes.notVerified
 
     async function verifyJob(id: string, chain: boolean) {
       const lilypad = openClient(state, networkFile)
       try {
-        return await lilypad.verify(parseWire(Bytes32, id, 'job id'), { chain })
+        return await lilypad.verify(await findJobId(lilypad, id), { chain })
       } finally {
         await lilypad.close()
       }
@@ -424,6 +464,8 @@ for (const [name, description, act] of [
 /** Runs the command line of this process. */
 async function main(): Promise<void> {
   installNativeCrypto()
+  // A terminal that was closed cannot be written to; what runs here still has to be stopped in order.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   try {
     await program.parseAsync()
   } catch (thrown) {

@@ -6,6 +6,7 @@ import {
   type GivenFile,
   type Lilypad,
   type Output,
+  StillRunningError,
   type StoredJob,
   type Verification,
 } from '@lilypad-agents/sdk'
@@ -108,8 +109,15 @@ export async function runModule(options: {
 
   const watching = new AbortController()
   const watch = showProgress(lilypad, placed.orderHash, printer, watching.signal)
-  const done = await lilypad
-    .complete(placed.orderHash, { timeoutSeconds, ...(signal ? { signal } : {}) })
+  const interrupted = new Promise<never>((_, reject) => {
+    const stop = () => reject(new StillRunningError(placed.orderHash, 'interrupted'))
+    signal?.addEventListener('abort', stop, { once: true })
+  })
+  const completing = lilypad.complete(placed.orderHash, { timeoutSeconds, ...(signal ? { signal } : {}) })
+  const done = await Promise.race([completing, interrupted])
+    .catch((error: unknown) => {
+      throw toUnfinished(placed.orderHash, error)
+    })
     .finally(() => watching.abort())
   await watch
   const { job, verification, outputs } = done
@@ -123,6 +131,18 @@ export async function runModule(options: {
   const bundleFile = await writeJobFiles(lilypad, placed.orderHash, directory)
   printer.step('outputs', directory)
   return { job, verification, outputs, directory, bundleFile }
+}
+
+/** After the order is signed, what only interrupts the waiting leaves a job that goes on: says so, and how to get it. */
+function toUnfinished(orderHash: Bytes32, error: unknown): unknown {
+  const isOver = LilypadError.is(error) && (error.code === 'JOB_DECLINED' || error.code === 'JOB_EXPIRED')
+  if (!LilypadError.is(error) || !error.retryable || isOver) return error
+  return new LilypadError(error.code, error.shortMessage, {
+    details: [`Job: ${orderHash}`, ...error.details.filter((detail) => !detail.includes(orderHash))],
+    charged: 'reserved',
+    hint: 'the job goes on without this command: `lilypad jobs resume` waits for it, pays it when it verifies, and writes its outputs',
+    cause: error,
+  })
 }
 
 /** A provider takes some seconds to install a module it has not seen: waits that long for the first offer. */

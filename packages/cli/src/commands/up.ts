@@ -71,11 +71,12 @@ export async function up(options: UpOptions): Promise<number> {
     if (!result) return 130
     printer.result(result.json, result.lines)
     if (!once) {
+      const elsewhere = local.state.path === resolve('.lilypad') ? '' : ` --state-dir ${local.state.path}`
       printer.note(
-        `\nThe network stays up. Press Ctrl-C to stop.\n  Add it to Claude:   claude mcp add --transport http lilypad ${local.mcpUrl}\n  Run another job:    npx lilypad run tts --input text="Any sentence."\n  State and logs:     ${local.state.path}\n`,
+        `\nThe network stays up. Press Ctrl-C to stop.\n  Add it to Claude:   claude mcp add --transport http lilypad ${local.mcpUrl}\n  Run another job:    npx lilypad run tts --input text="Any sentence."${elsewhere}\n  State and logs:     ${local.state.path}\n`,
       )
       await aborted
-      printer.note('\nlilypad: stopping')
+      printer.note('\nlilypad: stopping (a few seconds)')
     }
     return result.ok ? 0 : 3
   } finally {

@@ -1,4 +1,4 @@
-import { createSigner } from '@lilypad-agents/protocol'
+import { createSigner, LilypadError } from '@lilypad-agents/protocol'
 import {
   approveCall,
   cancelWithdrawCall,
@@ -6,6 +6,7 @@ import {
   depositCall,
   finalizeWithdrawCall,
   formatTokenAmount,
+  getTokenBalance,
   type Lilypad,
   parseTokenAmount,
   requestWithdrawCall,
@@ -80,6 +81,15 @@ export async function moveWallet(
             upToNonce: 2n ** 63n,
           }),
         ]
+    }
+  }
+  if (move.kind === 'deposit') {
+    const held = await getTokenBalance(client, { token, account: payer })
+    if (held < parseTokenAmount(move.amount)) {
+      throw new LilypadError('INSUFFICIENT_BALANCE', 'The wallet holds less than the deposit.', {
+        details: [`Wanted: ${move.amount} LILY   In the wallet: ${formatTokenAmount(held)} LILY`],
+        hint: 'deposit what the wallet holds, or send LILY to it first',
+      })
     }
   }
   const transactions: string[] = []

@@ -194,6 +194,7 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
           LILYPAD_GRANT_FILE: state.grantFile,
           LILYPAD_PORT: String(mcpPort),
           LILYPAD_STATE_DIR: state.directory('mcp'),
+          LILYPAD_OUTPUT_DIR: state.directory('outputs'),
         },
         () => answers(`http://127.0.0.1:${mcpPort}/health`),
         ['http'],

@@ -89,7 +89,15 @@ async function runRecipe(recipe: string, folder: string): Promise<unknown> {
   } catch (error) {
     const stderr = typeof error === 'object' && error !== null && 'stderr' in error ? String(error.stderr) : ''
     throw new LilypadError('CONFIG_INVALID', 'The build recipe of the module failed.', {
-      details: [`Recipe: ${recipe}`, ...stderr.trim().split('\n').slice(-5)],
+      details: [
+        `Recipe: ${recipe}`,
+        ...stderr
+          .trim()
+          .slice(-4000)
+          .split('\n')
+          .slice(-5)
+          .map((line) => line.slice(0, 300)),
+      ],
       cause: error,
     })
   }
