@@ -6,11 +6,12 @@ install()
 build()
 const bin = (name) => join(root, 'node_modules', '.bin', name)
 const steps = [
-  ['format and lint', bin('biome'), ['ci', '.']],
+  ['format and lint', bin('biome'), ['ci', '--colors=off', '--diagnostic-level=warn', '.']],
   ['types of tests', bin('tsc'), ['-p', 'tsconfig.tests.json']],
   ['contracts format', node, ['tools/foundry.mjs', 'forge', 'fmt', '--check']],
   ['contracts lint', node, ['tools/foundry.mjs', 'forge', 'lint', '-D', 'warnings']],
   ['generated files', node, ['tools/generate.mjs', '--check']],
+  ['generated docs', node, ['tools/generate-docs.mjs', '--check']],
   ['unused code', bin('knip'), []],
   ['workspaces', bin('sherif'), []],
 ]

@@ -66,6 +66,8 @@ import {SignatureCheckerLib} from "solady/utils/SignatureCheckerLib.sol";
 /// The registry answers the same fee for a version for ever.
 ///
 /// KNOWN LIMITS
+/// - The withdraw delay does not bind a payer that pays itself: a voucher to an own address as provider settles at once, and its credit
+///   can be withdrawn, less the protocol's share. An acknowledgement is worth its money once it is settled, until solvers are bonded.
 /// - No claim without acknowledgement, no lock, no stake: a provider whose requester never acknowledges is not paid here.
 /// - Grants with allow-list roots are refused; the vault cannot check them yet.
 /// - A voucher that grows by more than the day's cap cannot be settled: a provider settles at least daily, or keeps older vouchers.

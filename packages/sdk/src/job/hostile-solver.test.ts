@@ -59,7 +59,7 @@ async function open(answer: Answer) {
     network,
     store,
     signer,
-    grant: honest.grant,
+    ...(honest.grant ? { grant: honest.grant } : {}),
     now: () => new Date(1_799_999_900_000),
     fetch: async (url, request = {}) => answer(new URL(String(url)).pathname, request),
   })
@@ -122,7 +122,7 @@ test('a relay gets no file that is not among the inputs of the job', async () =>
 })
 
 test('a relay cannot send its caller to another address', async () => {
-  const asked: (RequestRedirect | undefined)[] = []
+  const asked: RequestInit['redirect'][] = []
   const { lilypad } = await open((_path, { redirect }) => {
     asked.push(redirect)
     return view({})

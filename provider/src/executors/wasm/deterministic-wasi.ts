@@ -109,7 +109,8 @@ export class DeterministicWasi extends WASI {
       }
     })
     const descriptors = asked.filter(({ type }) => type !== wasi.EVENTTYPE_CLOCK)
-    const earliest = asked.reduce((least, { due }) => (due < least ? due : least), asked[0]?.due ?? 0n)
+    let earliest = asked[0]?.due ?? 0n
+    for (const { due } of asked) if (due < earliest) earliest = due
     const ready = descriptors.length > 0 ? descriptors : asked.filter(({ due }) => due === earliest)
     if (descriptors.length === 0 && earliest > this.#now) this.#now = earliest
     for (const [index, { userdata, type }] of ready.entries()) {
