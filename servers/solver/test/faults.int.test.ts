@@ -27,6 +27,7 @@ import {
   deliver,
   type Harness,
   putOutput,
+  createStateDir,
   startHarness,
   testConfig,
   until,
@@ -80,7 +81,7 @@ describe('a restart', () => {
   })
 
   test('is refused on another chain', async () => {
-    const stateDir = await mkdtemp(join(tmpdir(), 'lilypad-solver-'))
+    const stateDir = await createStateDir()
     expect(await codeOf(startSolver(testConfig(stateDir), { chain: createMemoryChain({ chainId: 1 }) }))).toBe(
       'WRONG_CHAIN',
     )

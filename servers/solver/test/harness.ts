@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import {
   accessType,
   connectionSubject,
@@ -24,6 +24,7 @@ import { z } from 'zod'
 import { createMemoryChain, type MemoryChain } from '../src/chain/memory-chain.ts'
 import type { SolverConfig } from '../src/config.ts'
 import { type RunningSolver, startSolver } from '../src/start-solver.ts'
+import postgres from 'postgres'
 import * as fixtures from './fixtures.ts'
 import { actors, contracts, domain } from './fixtures.ts'
 
@@ -38,7 +39,31 @@ export type Harness = {
   close(): Promise<void>
 }
 
+/** With `DATABASE_URL` each state folder has a database of its own on that server. */
+function findDatabaseUrl(stateDir: string): string | undefined {
+  const { DATABASE_URL: server } = process.env
+  if (server === undefined) return undefined
+  const url = new URL(server)
+  url.pathname = `/${basename(stateDir)
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]/g, '_')}`
+  return url.href
+}
+
+/** A new temporary folder, with its database on the server that `DATABASE_URL` names, if it names one. */
+export async function createStateDir(): Promise<string> {
+  const stateDir = await mkdtemp(join(tmpdir(), 'lilypad-solver-'))
+  const { DATABASE_URL: server } = process.env
+  const url = findDatabaseUrl(stateDir)
+  if (server === undefined || url === undefined) return stateDir
+  const client = postgres(server, { max: 1, onnotice: () => {} })
+  await client.unsafe(`create database ${new URL(url).pathname.slice(1)}`)
+  await client.end()
+  return stateDir
+}
+
 export function testConfig(stateDir: string, change: Partial<SolverConfig> = {}): SolverConfig {
+  const databaseUrl = findDatabaseUrl(stateDir)
   return {
     network: { chainId: domain.chainId, rpcUrl: 'http://127.0.0.1:1', contracts },
     privateKey: fixtures.solverKey,
@@ -47,13 +72,13 @@ export function testConfig(stateDir: string, change: Partial<SolverConfig> = {})
     logLevel: 'silent',
     pollMilliseconds: 50,
     requestsPerSecond: 100_000,
-    ...(process.env.DATABASE_URL === undefined ? {} : { databaseUrl: process.env.DATABASE_URL }),
+    ...(databaseUrl === undefined ? {} : { databaseUrl }),
     ...change,
   }
 }
 
 export async function startHarness(change: Partial<SolverConfig> = {}): Promise<Harness> {
-  const stateDir = await mkdtemp(join(tmpdir(), 'lilypad-solver-'))
+  const stateDir = await createStateDir()
   const chain = createMemoryChain({ chainId: domain.chainId })
   chain.publish(fixtures.moduleVersion, {
     manifestDigest: fixtures.manifestDigest,

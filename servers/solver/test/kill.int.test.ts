@@ -1,18 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { reservationType } from '@lilypad-agents/protocol'
 import { createSolverClient } from '@lilypad-agents/sdk'
 import { describe, expect, test } from 'vitest'
 import { createOrder, domain } from './fixtures.ts'
-import { connectProvider, until } from './harness.ts'
+import { connectProvider, createStateDir, until } from './harness.ts'
 
 describe('kill -9', () => {
   test('at any moment loses no order that was answered and breaks no chain of reservations', async () => {
-    const stateDir = await mkdtemp(join(tmpdir(), 'lilypad-solver-'))
+    const stateDir = await createStateDir()
     const children: ChildProcess[] = []
     const start = async () => {
       const child = spawn(
