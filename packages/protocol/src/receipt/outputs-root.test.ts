@@ -48,6 +48,7 @@ describe('isSafePath', () => {
     ['an escape sequence', '\u001b[2Ja'],
     ['a C1 control', 'a\u009bb'],
     ['text that turns around', 'gpj\u202eexe.a'],
+    ['text that hides', 'speech\u200b.wav'],
     ['an isolate', 'a\u2066b'],
     ['a lone surrogate', 'a\ud800'],
     ['a part of 256', 'a'.repeat(256)],

@@ -20,8 +20,8 @@ export type OutputFile = z.output<typeof OutputFile>
 
 /** Whether a path stays inside its folder on every operating system. */
 export function isSafePath(path: string): boolean {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
-  if (/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\\:]/.test(path)) return false
+  // Control and format characters, line separators: what hides in a name or turns it around.
+  if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\\:]/u.test(path)) return false
   if (!path.isWellFormed()) return false
   return path.split('/').every(isSafeName)
 }
