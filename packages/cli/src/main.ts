@@ -8,6 +8,7 @@ import {
   isFinal,
   LilypadError,
   ModuleListing,
+  Quote,
   toLilypadError,
 } from '@lilypad-agents/protocol'
 import { installNativeCrypto } from '@lilypad-agents/protocol/node'
@@ -25,7 +26,7 @@ import { z } from 'zod'
 import { showEarnings, withdrawEarnings } from './commands/provider-earnings.ts'
 import { findJobId } from './commands/find-job-id.ts'
 import { resumeJobs } from './commands/resume-jobs.ts'
-import { runModule, writeJobFiles } from './commands/run-module.ts'
+import { quoteModule, runModule, writeJobFiles } from './commands/run-module.ts'
 import { up } from './commands/up.ts'
 import { unaskedChain, verifyFiles } from './commands/verify-files.ts'
 import { moveWallet, showWallet } from './commands/wallet.ts'
@@ -321,6 +322,32 @@ shared(
           ],
         )
       }),
+  )
+
+shared(
+  program
+    .command('quote')
+    .description('ask what a run would cost; nothing is ordered')
+    .argument('<module>', 'name, or id of a version'),
+)
+  .option('--input <name=value>', 'an input; repeat for more', collect)
+  .option('--file <name=path>', 'a file input; repeat for more', collect)
+  .option('--inputs <json>', 'all inputs as one JSON object')
+  .action((module: string, options: Shared & { input?: string[]; file?: string[]; inputs?: string }) =>
+    withClient(options, async (lilypad, { printer }) => {
+      const { quote } = await quoteModule({
+        lilypad,
+        printer,
+        module,
+        inputs: options.input ?? [],
+        files: options.file ?? [],
+        ...(options.inputs ? { givenInputs: parseJsonObject(options.inputs) } : {}),
+      })
+      const lily = (amount: bigint) => `${formatTokenAmount(amount)} LILY`
+      printer.result(z.encode(Quote, quote), [
+        `  at most ${lily(quote.maxPrice)}, expected ${lily(quote.expectedPrice)}, in about ${Math.ceil(quote.expectedSeconds)} s`,
+      ])
+    }),
   )
 
 function parseJsonObject(text: string): Record<string, unknown> {

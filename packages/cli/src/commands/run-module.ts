@@ -8,6 +8,7 @@ import {
   type Output,
   StillRunningError,
   type StoredJob,
+  type StoredQuote,
   type Verification,
 } from '@lilypad-agents/sdk'
 import { z } from 'zod'
@@ -68,8 +69,8 @@ export type FinishedRun = {
   readonly bundleFile: string
 }
 
-/** Quotes, orders, waits, verifies, writes the outputs and the receipt into a folder, and tells each step. */
-export async function runModule(options: {
+/** What a person asks for at the terminal. */
+export type ModuleRequest = {
   readonly lilypad: Lilypad
   readonly printer: Printer
   readonly module: string
@@ -77,18 +78,18 @@ export async function runModule(options: {
   readonly files: readonly string[]
   readonly givenInputs?: Readonly<Record<string, unknown>>
   readonly maxPrice?: bigint
-  readonly outputDirectory: string
-  readonly timeoutSeconds: number
-  readonly signal?: AbortSignal
-}): Promise<FinishedRun> {
-  const { lilypad, printer, module, maxPrice, timeoutSeconds, signal } = options
+}
+
+/** Reads inputs and files as the module's schema names them, and gets a price for exactly them. */
+export async function quoteModule(request: ModuleRequest): Promise<StoredQuote> {
+  const { lilypad, printer, module, maxPrice } = request
   const { manifest } = await lilypad.getModule(module)
   const inputs = {
-    ...options.givenInputs,
-    ...Object.fromEntries(options.inputs.map((option) => parseInputOption(option, manifest.inputs))),
+    ...request.givenInputs,
+    ...Object.fromEntries(request.inputs.map((option) => parseInputOption(option, manifest.inputs))),
   }
   const files: Record<string, GivenFile> = {}
-  for (const option of options.files) {
+  for (const option of request.files) {
     const at = option.indexOf('=')
     if (at < 1)
       throw new LilypadError('INVALID_REQUEST', 'A file is written as name=path.', {
@@ -96,14 +97,28 @@ export async function runModule(options: {
       })
     files[option.slice(0, at)] = await readGivenFile(option.slice(at + 1))
   }
-  const { quote } = await quoteWhenOffered(
+  const stored = await quoteWhenOffered(
     () => lilypad.quote({ module, inputs, files, ...(maxPrice === undefined ? {} : { maxPrice }) }),
     printer,
   )
+  const { quote } = stored
   printer.step(
     'quote',
     `${manifest.name} ${manifest.version} for at most ${formatTokenAmount(quote.maxPrice)} LILY, from provider ${quote.ask.ask.provider}`,
   )
+  return stored
+}
+
+/** Quotes, orders, waits, verifies, writes the outputs and the receipt into a folder, and tells each step. */
+export async function runModule(
+  options: ModuleRequest & {
+    readonly outputDirectory: string
+    readonly timeoutSeconds: number
+    readonly signal?: AbortSignal
+  },
+): Promise<FinishedRun> {
+  const { lilypad, printer, timeoutSeconds, signal } = options
+  const { quote } = await quoteModule(options)
   const placed = await lilypad.order(quote.quoteId)
   printer.step('order', `${placed.orderHash} signed and reserved`)
 

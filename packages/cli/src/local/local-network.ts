@@ -171,7 +171,9 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
     const skipped: { folder: string; reason: string }[] = []
     for (const folder of modules) {
       try {
-        published.push(await publishModule({ built: await buildModule(folder), client: author, network }))
+        published.push(
+          await publishModule({ built: await buildModule(folder), client: author, network, allowSameVersion: true }),
+        )
       } catch (error) {
         if (!LilypadError.is(error) || error.code !== 'CONFIG_INVALID') throw error
         skipped.push({ folder, reason: error.details.at(-1) ?? error.shortMessage })

@@ -18,6 +18,7 @@ import {
   getVersion,
   type Network,
   publishVersionCall,
+  type SolverClient,
   sendCallSync,
   signingDomain,
   toLilypadChain,
@@ -116,8 +117,10 @@ export async function publishModule(options: {
   readonly built: BuiltModule
   readonly client: ChainClient
   readonly network: Network
+  /** Publishes another build under the same version number too. @default false */
+  readonly allowSameVersion?: boolean
 }): Promise<PublishedModule> {
-  const { built, client, network } = options
+  const { built, client, network, allowSameVersion = false } = options
   const { manifest, programPath } = built
   const chain = toLilypadChain(network)
   const manifestDigest = moduleManifestDigest(manifest)
@@ -129,6 +132,8 @@ export async function publishModule(options: {
       throw error
     },
   )
+  const solver = createSolverClient({ url: network.solverUrl, domain: signingDomain(chain) })
+  if (!isPublished && !allowSameVersion) await assertNewVersion(solver, manifest)
   let transaction: string | null = null
   if (!isPublished) {
     const receipt = await sendCallSync(
@@ -143,9 +148,21 @@ export async function publishModule(options: {
     )
     transaction = receipt.transactionHash
   }
-  const solver = createSolverClient({ url: network.solverUrl, domain: signingDomain(chain) })
   await solver.publishModule(manifest)
   if (programPath && manifest.runtime.kind === 'wasm')
     await solver.uploadArtifact(manifest.runtime.program.sha256, await readFile(programPath))
   return { name: manifest.name, version: manifest.version, moduleVersion, transaction }
+}
+
+/** Two builds under one version number would be told apart by nobody. */
+async function assertNewVersion(solver: SolverClient, manifest: ModuleManifest): Promise<void> {
+  const current = await solver.getModule(manifest.name).catch((error: unknown) => {
+    if (LilypadError.is(error) && error.code === 'MODULE_UNKNOWN') return undefined
+    throw error
+  })
+  if (current?.manifest.version !== manifest.version) return
+  throw new LilypadError('STATE_CONFLICT', 'This version is published already, with another program or manifest.', {
+    details: [`Module: ${manifest.name}   Version: ${manifest.version}`],
+    hint: 'count `version` up in module.json; the newest publication is what a name stands for',
+  })
 }
