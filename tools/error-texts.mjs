@@ -21,7 +21,7 @@ export const errorTexts = {
     fix: 'Sign for the chain id and the vault of the network file. If another party signed it, ask for a new quote.',
   },
   WRONG_CHAIN: {
-    what: 'The RPC endpoint or the solver serves another chain or another vault than the network file says.',
+    what: 'The RPC endpoint or the solver serves another chain or another vault than the network file says, or the contracts are not at their addresses.',
     charged: nothing,
     fix: 'Use the endpoints that belong to the network file.',
   },

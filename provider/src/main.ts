@@ -23,11 +23,11 @@ async function main(): Promise<void> {
     log,
     reach: killAt(fault),
   })
-  log.info(
-    { event: 'listening', address: provider.address, solverUrl: new URL(config.network.solverUrl).origin },
-    'listening',
-  )
+  let isStopping = false
   const stop = (signal: NodeJS.Signals) => {
+    // A terminal and a parent may both send the signal: the second must not cut the first one's shutdown short.
+    if (isStopping) return
+    isStopping = true
     log.info({ event: 'provider.stopping', signal }, 'stopping')
     // What is not closed by then is closed by the journal's next start.
     setTimeout(() => process.exit(0), closeMilliseconds).unref()
@@ -39,8 +39,11 @@ async function main(): Promise<void> {
       },
     )
   }
-  process.once('SIGINT', stop)
-  process.once('SIGTERM', stop)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
+  log.info(
+    { event: 'listening', address: provider.address, solverUrl: new URL(config.network.solverUrl).origin },
+    'listening',
+  )
 }
 
 main().catch((error: unknown) => {

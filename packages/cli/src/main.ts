@@ -257,29 +257,34 @@ shared(
     ])
   })
 
-shared(
-  program
-    .command('run')
-    .description('run a module: quote, order, wait, verify, pay')
-    .argument('<module>', 'name, or id of a version'),
-)
-  .option('--input <name=value>', 'an input; repeat for more', collect)
-  .option('--file <name=path>', 'a file input; repeat for more', collect)
-  .option('--inputs <json>', 'all inputs as one JSON object')
+type Inputs = { readonly input?: string[]; readonly file?: string[]; readonly inputs?: string }
+
+/** Adds the argument and options that name a module and its inputs. */
+const withInputs = (command: Command): Command =>
+  shared(command.argument('<module>', 'name, or id of a version'))
+    .option('--input <name=value>', 'an input; repeat for more', collect)
+    .option('--file <name=path>', 'a file input; repeat for more', collect)
+    .option('--inputs <json>', 'all inputs as one JSON object')
+
+const toGiven = ({ input = [], file = [], inputs }: Inputs) => ({
+  inputs: input,
+  files: file,
+  ...(inputs ? { givenInputs: parseJsonObject(inputs) } : {}),
+})
+
+withInputs(program.command('run').description('run a module: quote, order, wait, verify, pay'))
   .option('--max-price <lily>', 'most the job may cost')
   .option('--output <folder>', 'where outputs and the receipt go', 'lilypad-jobs')
   .option('--timeout <seconds>', 'longest wait', seconds, 600)
   .action(
     (
       module: string,
-      options: Shared & {
-        input?: string[]
-        file?: string[]
-        inputs?: string
-        maxPrice?: string
-        output: string
-        timeout: number
-      },
+      options: Shared &
+        Inputs & {
+          maxPrice?: string
+          output: string
+          timeout: number
+        },
     ) =>
       withClient(options, async (lilypad, { printer }) => {
         const stopping = new AbortController()
@@ -291,9 +296,7 @@ shared(
           lilypad,
           printer,
           module,
-          inputs: options.input ?? [],
-          files: options.file ?? [],
-          ...(options.inputs ? { givenInputs: parseJsonObject(options.inputs) } : {}),
+          ...toGiven(options),
           ...(options.maxPrice ? { maxPrice: parseTokenAmount(options.maxPrice) } : {}),
           outputDirectory: options.output,
           timeoutSeconds: options.timeout,
@@ -324,31 +327,21 @@ shared(
       }),
   )
 
-shared(
-  program
-    .command('quote')
-    .description('ask what a run would cost; nothing is ordered')
-    .argument('<module>', 'name, or id of a version'),
-)
-  .option('--input <name=value>', 'an input; repeat for more', collect)
-  .option('--file <name=path>', 'a file input; repeat for more', collect)
-  .option('--inputs <json>', 'all inputs as one JSON object')
-  .action((module: string, options: Shared & { input?: string[]; file?: string[]; inputs?: string }) =>
+withInputs(program.command('quote').description('ask what a run would cost; nothing is ordered')).action(
+  (module: string, options: Shared & Inputs) =>
     withClient(options, async (lilypad, { printer }) => {
       const { quote } = await quoteModule({
         lilypad,
         printer,
         module,
-        inputs: options.input ?? [],
-        files: options.file ?? [],
-        ...(options.inputs ? { givenInputs: parseJsonObject(options.inputs) } : {}),
+        ...toGiven(options),
       })
       const lily = (amount: bigint) => `${formatTokenAmount(amount)} LILY`
       printer.result(z.encode(Quote, quote), [
         `  at most ${lily(quote.maxPrice)}, expected ${lily(quote.expectedPrice)}, in about ${Math.ceil(quote.expectedSeconds)} s`,
       ])
     }),
-  )
+)
 
 function parseJsonObject(text: string): Record<string, unknown> {
   try {

@@ -35,8 +35,7 @@ async function main(): Promise<void> {
       },
     )
   }
-  process.once('SIGINT', end)
-  process.once('SIGTERM', end)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end)
   if (name === 'stdio') process.stdin.once('end', end).once('close', end)
   logger.info(
     { url: running.url, chainId: config.network.chainId, mode: config.signer ? 'spending' : 'read-only' },

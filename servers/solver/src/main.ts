@@ -4,21 +4,22 @@ import { toLilypadError } from '@lilypad-agents/protocol'
 import { readConfig } from './config.ts'
 import { startSolver } from './start-solver.ts'
 
-try {
-  const solver = await startSolver(readConfig(process.argv.slice(2), process.env))
-  let isClosing = false
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+// Before the start, so that a signal that comes during it closes what was opened.
+const stopping = new Promise<void>((resolve) => {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      if (isClosing) return
-      isClosing = true
       // Everything is on disk already, so a close that hangs is cut off.
       setTimeout(() => process.exit(0), 5000).unref()
-      solver.close().then(
-        () => process.exit(0),
-        () => process.exit(1),
-      )
+      resolve()
     })
   }
+})
+
+try {
+  const solver = await startSolver(readConfig(process.argv.slice(2), process.env))
+  await stopping
+  await solver.close().catch(() => process.exit(1))
+  process.exit(0)
 } catch (error) {
   const { code, message } = toLilypadError(error)
   process.stderr.write(`${JSON.stringify({ level: 'fatal', code, msg: message })}\n`)
