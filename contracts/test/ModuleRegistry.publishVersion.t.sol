@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {ModuleRegistry} from "../src/ModuleRegistry.sol";
 import {IModuleRegistry} from "../src/interfaces/IModuleRegistry.sol";
-import {Test} from "forge-std/Test.sol";
+import {ModuleKind} from "../src/types/ModuleKind.sol";
+import {RegistryFixture} from "./fixtures/RegistryFixture.sol";
 
 // publishVersion
 // ├── when the name is malformed: reverts
 // ├── when the name belongs to another author: reverts
 // ├── when the digest is zero: reverts
+// ├── when no comparator is named: reverts
 // ├── when the fee is above the bound: reverts
 // ├── when the royalty is above the bound, or set without a parent: reverts
 // ├── when the parent is unknown: reverts
@@ -18,17 +19,9 @@ import {Test} from "forge-std/Test.sol";
 //     ├── registers the name on first use
 //     ├── stores the version and makes it the latest
 //     └── emits everything an indexer needs
-contract ModuleRegistryPublishVersionTest is Test {
-    ModuleRegistry private registry;
-    address private author = makeAddr("author");
-
-    function setUp() public {
-        vm.warp(1_800_000_000);
-        registry = new ModuleRegistry();
-    }
-
+contract ModuleRegistryPublishVersionTest is RegistryFixture {
     function test_PublishesAndEmits() public {
-        IModuleRegistry.PublishOptions memory options = _options("tts");
+        IModuleRegistry.PublishOptions memory options = createOptions("tts");
         bytes32 moduleId = keccak256("tts");
         bytes32 versionId = keccak256(abi.encode(moduleId, options.manifestDigest));
         vm.expectEmit(address(registry));
@@ -39,14 +32,15 @@ contract ModuleRegistryPublishVersionTest is Test {
             moduleId,
             author,
             "tts",
+            ModuleKind.Model,
             options.manifestDigest,
-            options.priceToken,
-            options.pricePerJob,
-            options.feeBips,
-            0,
-            0,
-            options.uri
+            options.contentDigest,
+            options.uri,
+            options.comparator,
+            options.comparatorParams
         );
+        vm.expectEmit(address(registry));
+        emit IModuleRegistry.VersionPriced(versionId, moduleId, 0, options.priceToken, 1e15, 2, 3, 4, 500, 0, 0);
         vm.prank(author);
         assertEq(registry.publishVersion(options), versionId);
 
@@ -57,14 +51,28 @@ contract ModuleRegistryPublishVersionTest is Test {
         assertEq(module.latestVersion, versionId);
         assertEq(module.name, "tts");
         IModuleRegistry.Version memory version = registry.getVersion(versionId);
-        assertEq(version.author, author);
-        assertEq(version.feeBips, options.feeBips);
-        assertEq(version.publishedAt, block.timestamp);
-        assertFalse(version.isDeprecated);
-        assertEq(version.moduleId, moduleId);
-        assertEq(version.manifestDigest, options.manifestDigest);
-        assertEq(version.priceToken, options.priceToken);
-        assertEq(version.pricePerJob, options.pricePerJob);
+        IModuleRegistry.Version memory expected = IModuleRegistry.Version({
+            author: author,
+            feeBips: 500,
+            parentRoyaltyBips: 0,
+            publishedAt: uint40(vm.getBlockTimestamp()),
+            isDeprecated: false,
+            kind: ModuleKind.Model,
+            depth: 0,
+            moduleId: moduleId,
+            parentVersion: 0,
+            manifestDigest: options.manifestDigest,
+            contentDigest: options.contentDigest,
+            comparator: options.comparator,
+            comparatorParams: options.comparatorParams,
+            priceToken: options.priceToken,
+            pricePerJob: 1e15,
+            pricePerSecond: 2,
+            pricePerInputUnit: 3,
+            pricePerOutputUnit: 4
+        });
+        assertEq(abi.encode(version), abi.encode(expected));
+        assertEq(registry.getComparator(versionId), keccak256("exact"));
         (address feeAuthor, uint16 feeBips) = registry.findFee(versionId);
         assertEq(feeAuthor, author);
         assertEq(feeBips, options.feeBips);
@@ -72,8 +80,8 @@ contract ModuleRegistryPublishVersionTest is Test {
 
     function test_LaterVersionBecomesTheLatestAndLeavesTheFirst() public {
         vm.startPrank(author);
-        bytes32 first = registry.publishVersion(_options("tts"));
-        IModuleRegistry.PublishOptions memory options = _options("tts");
+        bytes32 first = registry.publishVersion(createOptions("tts"));
+        IModuleRegistry.PublishOptions memory options = createOptions("tts");
         options.manifestDigest = keccak256("second");
         options.feeBips = 5000;
         options.parentVersion = first;
@@ -91,8 +99,8 @@ contract ModuleRegistryPublishVersionTest is Test {
     function testFuzz_RevertWhen_NameBelongsToAnother(address stranger) public {
         vm.assume(stranger != author);
         vm.prank(author);
-        registry.publishVersion(_options("tts"));
-        IModuleRegistry.PublishOptions memory options = _options("tts");
+        registry.publishVersion(createOptions("tts"));
+        IModuleRegistry.PublishOptions memory options = createOptions("tts");
         options.manifestDigest = keccak256("second");
         vm.prank(stranger);
         vm.expectRevert(
@@ -103,9 +111,9 @@ contract ModuleRegistryPublishVersionTest is Test {
 
     function test_RevertWhen_VersionExists() public {
         vm.startPrank(author);
-        bytes32 versionId = registry.publishVersion(_options("tts"));
+        bytes32 versionId = registry.publishVersion(createOptions("tts"));
         vm.expectRevert(abi.encodeWithSelector(IModuleRegistry.VersionAlreadyPublished.selector, versionId));
-        registry.publishVersion(_options("tts"));
+        registry.publishVersion(createOptions("tts"));
     }
 
     function test_RevertWhen_NameIsMalformed() public {
@@ -122,13 +130,13 @@ contract ModuleRegistryPublishVersionTest is Test {
         ];
         for (uint256 i = 0; i < names.length; i++) {
             vm.expectRevert(abi.encodeWithSelector(IModuleRegistry.ModuleNameInvalid.selector, names[i]));
-            registry.publishVersion(_options(names[i]));
+            registry.publishVersion(createOptions(names[i]));
         }
     }
 
     function test_AcceptsTheLongestAndTheShortestName() public {
-        registry.publishVersion(_options("0"));
-        registry.publishVersion(_options("a12345678901234567890123456789012345678901234567890123456789-z9"));
+        registry.publishVersion(createOptions("0"));
+        registry.publishVersion(createOptions("a12345678901234567890123456789012345678901234567890123456789-z9"));
     }
 
     function testFuzz_NameRuleIsTheExpression(bytes memory name) public {
@@ -140,19 +148,26 @@ contract ModuleRegistryPublishVersionTest is Test {
         if (!isName) {
             vm.expectRevert(abi.encodeWithSelector(IModuleRegistry.ModuleNameInvalid.selector, string(name)));
         }
-        registry.publishVersion(_options(string(name)));
+        registry.publishVersion(createOptions(string(name)));
     }
 
     function test_RevertWhen_DigestIsZero() public {
-        IModuleRegistry.PublishOptions memory options = _options("tts");
+        IModuleRegistry.PublishOptions memory options = createOptions("tts");
         options.manifestDigest = 0;
         vm.expectRevert(abi.encodeWithSelector(IModuleRegistry.ManifestDigestMissing.selector, keccak256("tts")));
         registry.publishVersion(options);
     }
 
+    function test_RevertWhen_NoComparatorIsNamed() public {
+        IModuleRegistry.PublishOptions memory options = createOptions("tts");
+        options.comparator = 0;
+        vm.expectRevert(abi.encodeWithSelector(IModuleRegistry.ComparatorMissing.selector, keccak256("tts")));
+        registry.publishVersion(options);
+    }
+
     function testFuzz_RevertWhen_FeeIsAboveTheBound(uint16 feeBips) public {
         feeBips = uint16(bound(feeBips, 5001, type(uint16).max));
-        IModuleRegistry.PublishOptions memory options = _options("tts");
+        IModuleRegistry.PublishOptions memory options = createOptions("tts");
         options.feeBips = feeBips;
         vm.expectRevert(
             abi.encodeWithSelector(IModuleRegistry.ModuleFeeTooHigh.selector, keccak256("tts"), 5000, feeBips)
@@ -161,12 +176,12 @@ contract ModuleRegistryPublishVersionTest is Test {
     }
 
     function test_RevertWhen_RoyaltyIsAboveTheBoundOrWithoutParent() public {
-        IModuleRegistry.PublishOptions memory options = _options("child");
+        IModuleRegistry.PublishOptions memory options = createOptions("child");
         options.parentRoyaltyBips = 1;
         vm.expectRevert(abi.encodeWithSelector(IModuleRegistry.ParentRoyaltyTooHigh.selector, keccak256("child"), 0, 1));
         registry.publishVersion(options);
 
-        options.parentVersion = registry.publishVersion(_options("parent"));
+        options.parentVersion = registry.publishVersion(createOptions("parent"));
         options.parentRoyaltyBips = 5001;
         vm.expectRevert(
             abi.encodeWithSelector(IModuleRegistry.ParentRoyaltyTooHigh.selector, keccak256("child"), 5000, 5001)
@@ -176,14 +191,14 @@ contract ModuleRegistryPublishVersionTest is Test {
 
     function testFuzz_RevertWhen_ParentIsUnknown(bytes32 parent) public {
         vm.assume(parent != 0);
-        IModuleRegistry.PublishOptions memory options = _options("child");
+        IModuleRegistry.PublishOptions memory options = createOptions("child");
         options.parentVersion = parent;
         vm.expectRevert(abi.encodeWithSelector(IModuleRegistry.VersionUnknown.selector, parent));
         registry.publishVersion(options);
     }
 
     function test_RevertWhen_UriIsTooLong() public {
-        IModuleRegistry.PublishOptions memory options = _options("tts");
+        IModuleRegistry.PublishOptions memory options = createOptions("tts");
         options.uri = string(new bytes(513));
         vm.expectRevert(abi.encodeWithSelector(IModuleRegistry.ManifestUriTooLong.selector, keccak256("tts"), 512, 513));
         registry.publishVersion(options);
@@ -194,21 +209,10 @@ contract ModuleRegistryPublishVersionTest is Test {
         registry.getModule("m");
         vm.expectRevert(abi.encodeWithSelector(IModuleRegistry.VersionUnknown.selector, bytes32("v")));
         registry.getVersion("v");
+        vm.expectRevert(abi.encodeWithSelector(IModuleRegistry.VersionUnknown.selector, bytes32("v")));
+        registry.getComparator("v");
         (address nobody, uint16 feeBips) = registry.findFee("v");
         assertEq(nobody, address(0));
         assertEq(feeBips, 0);
-    }
-
-    function _options(string memory name) private returns (IModuleRegistry.PublishOptions memory) {
-        return IModuleRegistry.PublishOptions({
-            name: name,
-            manifestDigest: keccak256("first"),
-            priceToken: makeAddr("token"),
-            pricePerJob: 1e15,
-            feeBips: 500,
-            parentVersion: 0,
-            parentRoyaltyBips: 0,
-            uri: "https://example.org/module.json"
-        });
     }
 }
