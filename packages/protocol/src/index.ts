@@ -58,6 +58,15 @@ export {
 export { inputFileName, programArguments, programInputs } from './module/program-arguments.ts'
 export { matchesOutput } from './comparator/matches-output.ts'
 export {
+  actorClasses,
+  actorValue,
+  defaultExponents,
+  reputation,
+  type ActorClass,
+  type ValueExponents,
+} from './rewards/actor-value.ts'
+export { rewardShares } from './rewards/reward-shares.ts'
+export {
   encodeJobManifest,
   JobManifest,
   jobManifestDigest,

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {RewardsHandler} from "./RewardsHandler.sol";
+import {Test} from "forge-std/Test.sol";
+
+// In words:
+// - conservation: what was put aside is in the pools or was paid to actors, and the pools are what is held, to the unit.
+// - values: the sum of a class and epoch is the sum of the values not paid yet, so that claims can use up the pool.
+// - fees: no fee of an author is measured more often than it was earned.
+// - once: a share is paid once, and arrives (asserted by the handler).
+contract RewardsInvariantTest is Test {
+    RewardsHandler private handler;
+
+    function setUp() public {
+        handler = new RewardsHandler();
+        bytes4[] memory selectors = new bytes4[](9);
+        selectors[0] = RewardsHandler.fundEpoch.selector;
+        selectors[1] = RewardsHandler.earn.selector;
+        selectors[2] = RewardsHandler.fault.selector;
+        selectors[3] = RewardsHandler.stake.selector;
+        selectors[4] = RewardsHandler.enroll.selector;
+        selectors[5] = RewardsHandler.checkpoint.selector;
+        selectors[6] = RewardsHandler.claim.selector;
+        selectors[7] = RewardsHandler.rollOver.selector;
+        selectors[8] = RewardsHandler.passTime.selector;
+        targetContract(address(handler));
+        targetSelector(FuzzSelector({addr: address(handler), selectors: selectors}));
+    }
+
+    function invariant_Conservation() public view {
+        (uint256 remaining,) = handler.sumPools();
+        assertEq(remaining, handler.held());
+        assertEq(handler.funded(), remaining + handler.paid());
+    }
+
+    function invariant_SumsOfValues() public view {
+        (, bool isConsistent) = handler.sumPools();
+        assertTrue(isConsistent);
+    }
+
+    function invariant_FeesCountAtMostOnce() public view {
+        assertLe(handler.measuredOfAuthors(), handler.earnedByAuthors());
+    }
+}
