@@ -1,9 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {Access, Ask, JobOrder, Receipt, Reservation, SessionGrant, Verdict, Voucher} from "../types/SignedObjects.sol";
+import {
+    Access,
+    Acknowledgement,
+    Ask,
+    JobOrder,
+    Receipt,
+    Reservation,
+    SessionGrant,
+    SettlementApproval,
+    Verdict,
+    Voucher
+} from "../types/SignedObjects.sol";
 
-/// @notice EIP-712 struct hashes of the signed objects; the domain is added by the vault.
+/// @notice EIP-712 struct hashes of the signed objects, whose members are all static; the domain is added by the vault.
 library TypedHashLib {
     bytes32 internal constant ASK_TYPEHASH = keccak256(
         "Ask(address provider,address solver,bytes32 moduleVersion,address token,uint128 pricePerJob,uint128 pricePerSecond,uint128 pricePerInputUnit,uint128 pricePerOutputUnit,uint32 slots,uint64 validUntil,bytes32 salt)"
@@ -27,36 +38,100 @@ library TypedHashLib {
         "Verdict(bytes32 orderHash,bytes32 receiptHash,bytes32 comparator,uint8 outcome,bytes32 evidenceDigest)"
     );
     bytes32 internal constant ACCESS_TYPEHASH = keccak256("Access(bytes32 subject,uint64 validUntil)");
+    bytes32 internal constant ACKNOWLEDGEMENT_TYPEHASH =
+        keccak256("Acknowledgement(bytes32 orderHash,bytes32 receiptHash,uint128 price)");
+    bytes32 internal constant SETTLEMENT_APPROVAL_TYPEHASH =
+        keccak256("SettlementApproval(bytes32 settlementHash,uint64 validUntil)");
 
     function hashStruct(Ask calldata ask) internal pure returns (bytes32) {
-        return keccak256(abi.encode(ASK_TYPEHASH, ask));
+        uint256 offset;
+        assembly ("memory-safe") {
+            offset := ask
+        }
+        return _hashWords(ASK_TYPEHASH, offset, 11);
     }
 
     function hashStruct(SessionGrant calldata grant) internal pure returns (bytes32) {
-        return keccak256(abi.encode(SESSION_GRANT_TYPEHASH, grant));
+        uint256 offset;
+        assembly ("memory-safe") {
+            offset := grant
+        }
+        return _hashWords(SESSION_GRANT_TYPEHASH, offset, 10);
     }
 
     function hashStruct(JobOrder calldata order) internal pure returns (bytes32) {
-        return keccak256(abi.encode(JOB_ORDER_TYPEHASH, order));
+        uint256 offset;
+        assembly ("memory-safe") {
+            offset := order
+        }
+        return _hashWords(JOB_ORDER_TYPEHASH, offset, 15);
     }
 
     function hashStruct(Reservation calldata reservation) internal pure returns (bytes32) {
-        return keccak256(abi.encode(RESERVATION_TYPEHASH, reservation));
+        uint256 offset;
+        assembly ("memory-safe") {
+            offset := reservation
+        }
+        return _hashWords(RESERVATION_TYPEHASH, offset, 9);
     }
 
     function hashStruct(Receipt calldata receipt) internal pure returns (bytes32) {
-        return keccak256(abi.encode(RECEIPT_TYPEHASH, receipt));
+        uint256 offset;
+        assembly ("memory-safe") {
+            offset := receipt
+        }
+        return _hashWords(RECEIPT_TYPEHASH, offset, 11);
     }
 
     function hashStruct(Voucher calldata voucher) internal pure returns (bytes32) {
-        return keccak256(abi.encode(VOUCHER_TYPEHASH, voucher));
+        uint256 offset;
+        assembly ("memory-safe") {
+            offset := voucher
+        }
+        return _hashWords(VOUCHER_TYPEHASH, offset, 9);
     }
 
     function hashStruct(Verdict calldata verdict) internal pure returns (bytes32) {
-        return keccak256(abi.encode(VERDICT_TYPEHASH, verdict));
+        uint256 offset;
+        assembly ("memory-safe") {
+            offset := verdict
+        }
+        return _hashWords(VERDICT_TYPEHASH, offset, 5);
     }
 
     function hashStruct(Access calldata access) internal pure returns (bytes32) {
-        return keccak256(abi.encode(ACCESS_TYPEHASH, access));
+        uint256 offset;
+        assembly ("memory-safe") {
+            offset := access
+        }
+        return _hashWords(ACCESS_TYPEHASH, offset, 2);
+    }
+
+    function hashStruct(Acknowledgement calldata acknowledgement) internal pure returns (bytes32) {
+        uint256 offset;
+        assembly ("memory-safe") {
+            offset := acknowledgement
+        }
+        return _hashWords(ACKNOWLEDGEMENT_TYPEHASH, offset, 3);
+    }
+
+    function hashStruct(SettlementApproval calldata approval) internal pure returns (bytes32) {
+        uint256 offset;
+        assembly ("memory-safe") {
+            offset := approval
+        }
+        return _hashWords(SETTLEMENT_APPROVAL_TYPEHASH, offset, 2);
+    }
+
+    /// @dev Takes the members as they came: one with bits outside its type gives a digest that nobody signs.
+    function _hashWords(bytes32 typehash, uint256 offset, uint256 words) private pure returns (bytes32 structHash) {
+        // safe: writes free memory that is not kept
+        assembly ("memory-safe") {
+            let pointer := mload(0x40)
+            let size := shl(5, words)
+            mstore(pointer, typehash)
+            calldatacopy(add(pointer, 0x20), offset, size)
+            structHash := keccak256(pointer, add(size, 0x20))
+        }
     }
 }

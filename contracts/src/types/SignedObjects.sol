@@ -107,3 +107,16 @@ struct Access {
     bytes32 subject;
     uint64 validUntil;
 }
+
+/// @notice Acknowledgement of one job that was paid for in advance: the locked money may go to the provider.
+struct Acknowledgement {
+    bytes32 orderHash;
+    bytes32 receiptHash;
+    uint128 price;
+}
+
+/// @notice Consent of a guardian to a settlement: every job in it was reserved.
+struct SettlementApproval {
+    bytes32 settlementHash;
+    uint64 validUntil;
+}

@@ -45,6 +45,8 @@ const types: Readonly<Record<string, string>> = {
     'address payer,address key,address provider,address solver,address token,uint64 lane,uint128 cumulativeAmount,uint64 jobs,bytes32 recordsHash',
   Verdict: 'bytes32 orderHash,bytes32 receiptHash,bytes32 comparator,uint8 outcome,bytes32 evidenceDigest',
   Access: 'bytes32 subject,uint64 validUntil',
+  Acknowledgement: 'bytes32 orderHash,bytes32 receiptHash,uint128 price',
+  SettlementApproval: 'bytes32 settlementHash,uint64 validUntil',
 }
 const fieldsOf = (members: string): Field[] =>
   members.split(',').map((member) => {
@@ -124,7 +126,7 @@ function createLanes() {
 
 /** A lane of records of two modules, its running hash after each, and the signed settlement of all of them. */
 async function createLaneRecords() {
-  const moduleVersions = ['tts', 'ocr'].map((name) => keccak256(stringToHex(`version of ${name}`)))
+  const moduleVersions = ['tts', 'ocr'].map((name) => keccak256(stringToHex(`version of ${name}`))).toSorted()
   const jobs = [
     { price: 1_000_000_000_000_000n, nonce: 0n, module: 0 },
     { price: 0n, nonce: 1n, module: 1 },
@@ -147,8 +149,8 @@ async function createLaneRecords() {
     cumulativeAmount += price
     const { orderHash, receiptHash } = record
     const packed = encodePacked(
-      ['bytes32', 'bytes32', 'uint128', 'uint64', 'uint8'],
-      [orderHash, receiptHash, price, nonce, module],
+      ['bytes32', 'bytes32', 'uint96', 'uint8', 'uint64'],
+      [orderHash, receiptHash, price, module, nonce],
     )
     return { message: toText(record), packed, recordHash, recordsHash, cumulativeAmount: String(cumulativeAmount) }
   })
@@ -164,18 +166,35 @@ async function createLaneRecords() {
     recordsHash,
   }
   const fields = fieldsOf(types.Voucher ?? '')
+  const signature = await account.signTypedData({
+    domain,
+    types: { Voucher: fields },
+    primaryType: 'Voucher',
+    message: voucher,
+  })
+  // Flag 4: nonces are given. The key is the payer and the lane is new, so neither the key nor a hash is.
+  const head = encodePacked(
+    ['uint8', 'address', 'uint64', 'bytes', 'uint16'],
+    [4, voucher.payer, voucher.lane, signature, records.length],
+  )
+  const packedLane = concatHex([head, ...records.map(({ packed }) => packed)])
+  const settlement = {
+    provider: voucher.provider,
+    solver: voucher.solver,
+    token: voucher.token,
+    modulesHash: keccak256(concatHex(moduleVersions)),
+    lanesHash: keccak256(packedLane),
+  }
   return {
     moduleVersions,
     records,
-    packedRecords: concatHex(records.map(({ packed }) => packed)),
+    packedLane,
     voucher: toText(voucher),
     encodedVoucher: encode(fields, voucher),
-    signature: await account.signTypedData({
-      domain,
-      types: { Voucher: fields },
-      primaryType: 'Voucher',
-      message: voucher,
-    }),
+    signature,
+    settlementHash: keccak256(
+      encode(fieldsOf('address provider,address solver,address token,bytes32 modulesHash,bytes32 lanesHash'), settlement),
+    ),
   }
 }
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { accessType } from '../access/access.ts'
+import { acknowledgementType } from '../acknowledgement/acknowledgement.ts'
 import { askType } from '../ask/ask.ts'
 import { pureCrypto, setCryptoBackend } from '../crypto/crypto-backend.ts'
 import { installNativeCrypto } from '../crypto/native-crypto.ts'
@@ -12,6 +13,7 @@ import { jobOrderType } from '../order/job-order.ts'
 import { Address, Bytes32, concatBytes, type Hex, Signature, toHex, zeroBytes32 } from '../primitives/hex.ts'
 import { receiptType } from '../receipt/receipt.ts'
 import { reservationType } from '../reservation/reservation.ts'
+import { settlementApprovalType } from '../settlement/settlement-approval.ts'
 import { verdictType } from '../verdict/verdict.ts'
 import { appendRecord, recordHash } from '../voucher/job-record.ts'
 import { laneId, voucherType } from '../voucher/voucher.ts'
@@ -53,6 +55,8 @@ const signedTypes = [
   voucherType,
   verdictType,
   accessType,
+  acknowledgementType,
+  settlementApprovalType,
 ]
 
 type Value = Hex | bigint
