@@ -4,37 +4,41 @@ pragma solidity 0.8.30;
 import {JobVault} from "../src/JobVault.sol";
 import {IJobVault} from "../src/interfaces/IJobVault.sol";
 import {IModuleRegistry} from "../src/interfaces/IModuleRegistry.sol";
+import {IParameters} from "../src/interfaces/IParameters.sol";
+import {IStakeVault} from "../src/interfaces/IStakeVault.sol";
+import {ParameterNames} from "../src/libraries/ParameterNames.sol";
+import {ActorClass} from "../src/types/ActorClass.sol";
 import {IMintable, ReenteringToken} from "./fixtures/MockTokens.sol";
 import {VaultFixture} from "./fixtures/VaultFixture.sol";
 
 // collectFees
 // ├── when a lane has nothing to collect: passes over it
 // └── else credits solver and treasury, once, with the growth since the last time, whoever calls
-// withdrawCredit, withdrawCreditTo
+// withdrawCredit, withdrawCreditTo, pushCredit
 // ├── when there is no credit, or no receiver: reverts
 // ├── when the token calls back: the second call reverts
 // └── else pays everything once
 // constructor
-// ├── when a collaborator is missing, a share or the delay is above its bound: reverts
-// └── else shows its parameters
+// ├── when a collaborator is missing: reverts
+// └── else shows its collaborators
 contract JobVaultCreditTest is VaultFixture {
     function setUp() public override {
         super.setUp();
-        fund(payer.addr, 1e30);
+        fund(payer.addr, 7e28);
         registerWideGrant();
     }
 
     function testFuzz_CollectsTheGrowthOnce(uint96 first, uint96 second, address caller) public {
-        first = uint96(bound(first, 0, 1e28));
-        second = uint96(bound(second, 0, 1e28));
+        first = uint96(bound(first, 0, 3e28));
+        second = uint96(bound(second, 0, 3e28));
         IJobVault.LaneKey memory name = laneKey(key.addr, 0);
         IJobVault.LaneKey[] memory names = new IJobVault.LaneKey[](2);
         (names[0], names[1]) = (name, name);
-        IJobVault.Lane memory lane = openLane(createJobs(1, first, 0));
-        vault.settleLane(lane);
+        Lane memory lane = openLane(createJobs(1, first, 0));
+        settleLane(lane);
         vm.prank(caller);
         vault.collectFees(names);
-        vault.settleLane(
+        settleLane(
             continueLane(
                 key,
                 name,
@@ -57,44 +61,83 @@ contract JobVaultCreditTest is VaultFixture {
     }
 
     function test_CollectEmits() public {
-        vault.settleLane(openLane(createJobs(1, PRICE, 0)));
+        settleLane(openLane(createJobs(1, PRICE, 0)));
         IJobVault.LaneKey[] memory names = new IJobVault.LaneKey[](1);
         names[0] = laneKey(key.addr, 0);
         vm.expectEmit(address(vault));
-        emit IJobVault.FeesCollected(laneIdOf(names[0]), solver, treasury, address(token), PRICE / 100, PRICE / 200);
+        emit IJobVault.FeesCollected(laneIdOf(names[0]), solver, treasury, address(token), PRICE / 100, PRICE / 100);
         vault.collectFees(names);
         vm.recordLogs();
         vault.collectFees(names);
         assertEq(vm.getRecordedLogs().length, 0);
     }
 
-    // At the bounds of every fee the parts never exceed the whole, down to single base units.
+    function test_CollectedSharesAreEarnings() public {
+        settleLane(openLane(createJobs(1, PRICE, 0)));
+        IJobVault.LaneKey[] memory names = new IJobVault.LaneKey[](1);
+        names[0] = laneKey(key.addr, 0);
+        vault.collectFees(names);
+        assertEq(vault.getRoleEarnings(ActorClass.Solver, solver, address(token)), PRICE / 100);
+        assertEq(vault.getRoleEarnings(ActorClass.Author, author, address(token)), 0);
+        assertEq(vault.collectModule(moduleVersion, address(token)), PRICE / 20);
+        assertEq(vault.getRoleEarnings(ActorClass.Author, author, address(token)), PRICE / 20);
+        assertEq(vault.getRoleEarnings(ActorClass.Mediator, author, address(token)), 0);
+        IJobVault.Earnings memory earnings = vault.getEarnings(provider, address(token));
+        assertEq(earnings.earned, PRICE * 93 / 100);
+        assertEq(earnings.jobs, 1);
+        assertEq(vault.getRoleEarnings(ActorClass.Provider, provider, address(token)), earnings.earned);
+        vm.prank(provider);
+        vault.withdrawCredit(address(token));
+        assertEq(vault.getEarnings(provider, address(token)).credit, 0);
+        assertEq(vault.getEarnings(provider, address(token)).earned, earnings.earned);
+    }
+
+    // At the bounds of every fee the parts never exceed the whole, down to single base units; what cannot be split waits.
     function testFuzz_PartsNeverExceedTheWhole(uint8[16] memory prices) public {
-        vault = new JobVault(registry, treasury, 1000, 1000, WITHDRAW_DELAY);
+        vm.startPrank(governance);
+        parameters.schedule(ParameterNames.SOLVER_FEE_BIPS, 1000);
+        parameters.schedule(ParameterNames.PROTOCOL_FEE_BIPS, 1000);
+        vm.warp(vm.getBlockTimestamp() + 2 days);
+        vm.stopPrank();
         moduleVersion = publish("greedy", 5000);
+        payer = vm.createWallet("small payer");
         fund(payer.addr, 1e6);
         IJobVault.LaneKey memory name = laneKey(payer.addr, 0);
         bytes32 previous = 0;
-        uint256 amount = 0;
         for (uint64 i = 0; i < 16; i++) {
-            IJobVault.Lane memory lane = continueLane(
-                payer, name, vault.getLane(laneIdOf(name)), previous, createJobs(1, prices[i] % 12, i), moduleList()
+            IJobVault.LaneState memory state = vault.getLane(laneIdOf(name));
+            Lane memory lane = continueLane(
+                payer, name, state, previous, createJobs(1, prices[i] % 12, state.nextNonce), moduleList()
             );
-            vault.settleLane(lane);
-            previous = lane.voucher.recordsHash;
-            amount += prices[i] % 12;
+            if (settle(_alone(lane)) == 1) previous = lane.voucher.recordsHash;
+            else assertLe(prices[i] % 12, 1);
         }
         (uint256 solverAmount, uint256 protocolAmount) = vault.getUncollectedFees(name);
         assertEq(
-            vault.getCredit(provider, address(token)) + vault.getCredit(author, address(token)) + solverAmount
-                + protocolAmount,
-            amount
+            vault.getCredit(provider, address(token)) + vault.collectModule(moduleVersion, address(token))
+                + solverAmount + protocolAmount + balanceOf(payer.addr),
+            1e6
         );
+    }
+
+    function _alone(Lane memory lane) private pure returns (Lane[] memory lanes) {
+        lanes = new Lane[](1);
+        lanes[0] = lane;
+    }
+
+    function testFuzz_AnyonePushesACreditToItsOwner(address caller) public {
+        settleLane(openLane(createJobs(1, PRICE, 0)));
+        uint256 credit = creditOf(provider);
+        vm.startPrank(caller);
+        assertEq(vault.pushCredit(provider, address(token)), credit);
+        assertEq(token.balanceOf(provider), credit);
+        vm.expectRevert(abi.encodeWithSelector(IJobVault.CreditEmpty.selector, provider, address(token)));
+        vault.pushCredit(provider, address(token));
     }
 
     function testFuzz_WithdrawPaysOnce(address receiver) public {
         vm.assume(receiver != address(0) && receiver != address(vault));
-        vault.settleLane(openLane(createJobs(1, PRICE, 0)));
+        settleLane(openLane(createJobs(1, PRICE, 0)));
         uint256 credit = vault.getCredit(provider, address(token));
         vm.startPrank(provider);
         vm.expectEmit(address(vault));
@@ -106,14 +149,15 @@ contract JobVaultCreditTest is VaultFixture {
     }
 
     function test_WithdrawPaysTheCaller() public {
-        vault.settleLane(openLane(createJobs(1, PRICE, 0)));
+        settleLane(openLane(createJobs(1, PRICE, 0)));
+        vault.collectModule(moduleVersion, address(token));
         vm.prank(author);
         assertEq(vault.withdrawCredit(address(token)), PRICE * 5 / 100);
         assertEq(token.balanceOf(author), PRICE * 5 / 100);
     }
 
     function test_RevertWhen_ThereIsNoReceiver() public {
-        vault.settleLane(openLane(createJobs(1, PRICE, 0)));
+        settleLane(openLane(createJobs(1, PRICE, 0)));
         vm.prank(provider);
         vm.expectRevert(abi.encodeWithSelector(IJobVault.ReceiverMissing.selector, address(token)));
         vault.withdrawCreditTo(address(token), address(0));
@@ -124,7 +168,7 @@ contract JobVaultCreditTest is VaultFixture {
         token = IMintable(address(reentering));
         provider = address(reentering);
         fund(payer.addr, 10 * PRICE);
-        vault.settleLane(openPayerLane(createJobs(1, PRICE, 0)));
+        settleLane(openPayerLane(createJobs(1, PRICE, 0)));
         uint256 credit = vault.getCredit(provider, address(token));
         reentering.arm(address(vault), abi.encodeCall(vault.withdrawCreditTo, (address(token), relay)));
         vm.prank(provider);
@@ -134,32 +178,28 @@ contract JobVaultCreditTest is VaultFixture {
         assertEq(token.balanceOf(relay), 0);
     }
 
-    function test_ConstructorShowsItsParameters() public view {
+    function test_ConstructorShowsItsCollaborators() public view {
         assertEq(address(vault.registry()), address(registry));
+        assertEq(address(vault.parameters()), address(parameters));
+        assertEq(address(vault.stakeVault()), address(stakeVault));
+        assertEq(vault.claims(), claims);
+        assertEq(address(vault.agentRegistry()), agentRegistry);
         assertEq(vault.treasury(), treasury);
-        assertEq(vault.solverFeeBips(), SOLVER_FEE_BIPS);
-        assertEq(vault.protocolFeeBips(), PROTOCOL_FEE_BIPS);
-        assertEq(vault.withdrawDelay(), WITHDRAW_DELAY);
     }
 
-    function test_RevertWhen_ConstructorIsOutOfBounds() public {
+    function test_RevertWhen_ACollaboratorIsMissing() public {
+        IModuleRegistry noRegistry;
+        IParameters noParameters;
+        IStakeVault noStakeVault;
         vm.expectRevert(IJobVault.VaultCollaboratorMissing.selector);
-        new JobVault(IModuleRegistry(address(0)), treasury, 0, 0, 1);
+        new JobVault(noRegistry, parameters, stakeVault, claims, agentRegistry, treasury);
         vm.expectRevert(IJobVault.VaultCollaboratorMissing.selector);
-        new JobVault(registry, address(0), 0, 0, 1);
-        vm.expectRevert(
-            abi.encodeWithSelector(IJobVault.VaultParameterOutOfBounds.selector, bytes32("solverFeeBips"), 1000, 1001)
-        );
-        new JobVault(registry, treasury, 1001, 0, 1);
-        vm.expectRevert(
-            abi.encodeWithSelector(IJobVault.VaultParameterOutOfBounds.selector, bytes32("protocolFeeBips"), 1000, 1001)
-        );
-        new JobVault(registry, treasury, 0, 1001, 1);
-        vm.expectRevert(
-            abi.encodeWithSelector(
-                IJobVault.VaultParameterOutOfBounds.selector, bytes32("withdrawDelay"), 30 days, 30 days + 1
-            )
-        );
-        new JobVault(registry, treasury, 0, 0, 30 days + 1);
+        new JobVault(registry, noParameters, stakeVault, claims, agentRegistry, treasury);
+        vm.expectRevert(IJobVault.VaultCollaboratorMissing.selector);
+        new JobVault(registry, parameters, noStakeVault, claims, agentRegistry, treasury);
+        vm.expectRevert(IJobVault.VaultCollaboratorMissing.selector);
+        new JobVault(registry, parameters, stakeVault, address(0), agentRegistry, treasury);
+        vm.expectRevert(IJobVault.VaultCollaboratorMissing.selector);
+        new JobVault(registry, parameters, stakeVault, claims, agentRegistry, address(0));
     }
 }

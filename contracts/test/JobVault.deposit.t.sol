@@ -7,7 +7,7 @@ import {DecimalsToken, IMintable, ReenteringToken} from "./fixtures/MockTokens.s
 import {VaultFixture} from "./fixtures/VaultFixture.sol";
 
 // deposit
-// ├── when the beneficiary is missing, nothing arrives, the balance would pass 128 bits: reverts
+// ├── when the beneficiary is missing, nothing arrives, the balance would pass 96 bits: reverts
 // ├── when the token calls back: the second call reverts
 // └── else credits what arrived to the beneficiary
 // depositWithPermit
@@ -27,7 +27,7 @@ contract JobVaultDepositTest is VaultFixture {
 
     function testFuzz_CreditsTheBeneficiary(address beneficiary, uint128 amount) public {
         vm.assume(beneficiary != address(0));
-        amount = uint128(bound(amount, 1, type(uint128).max));
+        amount = uint128(bound(amount, 1, type(uint96).max));
         token.mint(relay, amount);
         vm.startPrank(relay);
         token.approve(address(vault), amount);
@@ -59,8 +59,8 @@ contract JobVaultDepositTest is VaultFixture {
         vault.deposit(makeAddr("no token"), 1, relay);
     }
 
-    function test_RevertWhen_BalancePasses128Bits() public {
-        fund(payer.addr, type(uint128).max);
+    function test_RevertWhen_BalancePasses96Bits() public {
+        fund(payer.addr, type(uint96).max);
         token.mint(payer.addr, 1);
         vm.startPrank(payer.addr);
         token.approve(address(vault), 1);

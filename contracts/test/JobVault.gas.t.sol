@@ -26,7 +26,7 @@ contract JobVaultGasTest is VaultFixture {
     function test_LoneJobOfASessionKey() public {
         uint256 gas = _gasOfSecondSettlement(key, 1);
         vm.snapshotValue("JobVault", "lone job, session key", gas);
-        assertLe(gas, 80_000);
+        assertLe(gas, 82_000);
     }
 
     /// forge-config: default.isolate = true
@@ -45,16 +45,30 @@ contract JobVaultGasTest is VaultFixture {
 
     /// forge-config: default.isolate = true
     function test_Payers100() public {
-        uint256 gas = _gasOfPayers(false);
+        uint256 gas = _gasOfPayers(false, false);
         vm.snapshotValue("JobVault", "100 payers, payers' keys, per job", gas);
         assertLe(gas, 36_500);
     }
 
     /// forge-config: default.isolate = true
     function test_SessionKeys100() public {
-        uint256 gas = _gasOfPayers(true);
+        uint256 gas = _gasOfPayers(true, false);
         vm.snapshotValue("JobVault", "100 payers, session keys, per job", gas);
         assertLe(gas, 45_000);
+    }
+
+    /// forge-config: default.isolate = true
+    function test_GuardedPayers100() public {
+        uint256 gas = _gasOfPayers(false, true);
+        vm.snapshotValue("JobVault", "100 payers, payers' keys, guarded, per job", gas);
+        assertLe(gas, 32_000);
+    }
+
+    /// forge-config: default.isolate = true
+    function test_GuardedSessionKeys100() public {
+        uint256 gas = _gasOfPayers(true, true);
+        vm.snapshotValue("JobVault", "100 payers, session keys, guarded, per job", gas);
+        assertLe(gas, 42_000);
     }
 
     function _gasOfSecondSettlement(Vm.Wallet memory signer, uint256 count) private returns (uint256) {
@@ -62,18 +76,19 @@ contract JobVaultGasTest is VaultFixture {
         registerWideGrant();
         IJobVault.LaneKey memory name = laneKey(signer.addr, 0);
         IJobVault.LaneState memory settled;
-        IJobVault.Lane memory lane = continueLane(signer, name, settled, 0, createJobs(1, PRICE, 0), moduleList());
-        vault.settleLane(lane);
+        Lane memory lane = continueLane(signer, name, settled, 0, createJobs(1, PRICE, 0), moduleList());
+        settleLane(lane);
         settled = vault.getLane(laneIdOf(name));
         lane = continueLane(signer, name, settled, lane.voucher.recordsHash, createJobs(count, PRICE, 1), moduleList());
+        IJobVault.Settlement memory settlement = toSettlement(lane);
         vm.prank(relay);
-        vault.settleLane(lane);
+        vault.settleOne(settlement);
         return vm.lastCallGas().gasTotalUsed;
     }
 
-    function _gasOfPayers(bool withSessionKeys) private returns (uint256) {
-        IJobVault.Lane[] memory first = new IJobVault.Lane[](PAYERS);
-        IJobVault.Lane[] memory second = new IJobVault.Lane[](PAYERS);
+    function _gasOfPayers(bool withSessionKeys, bool isGuarded) private returns (uint256) {
+        Lane[] memory first = new Lane[](PAYERS);
+        Lane[] memory second = new Lane[](PAYERS);
         for (uint256 i = 0; i < PAYERS; i++) {
             payer = vm.createWallet(string.concat("payer", vm.toString(i)));
             Vm.Wallet memory signer = withSessionKeys ? key : payer;
@@ -83,14 +98,25 @@ contract JobVaultGasTest is VaultFixture {
             IJobVault.LaneState memory settled;
             first[i] = continueLane(signer, name, settled, 0, createJobs(1, PRICE, 0), moduleList());
             settled.settledJobs = 1;
-            settled.settledAmount = PRICE;
+            settled.settledAmount = uint96(PRICE);
+            settled.nextNonce = 1;
             second[i] = continueLane(
                 signer, name, settled, first[i].voucher.recordsHash, createJobs(1, PRICE, 1), moduleList()
             );
         }
-        assertEq(vault.settle(first), PAYERS);
+        assertEq(settle(first), PAYERS);
+        IJobVault.Settlement[] memory settlements = toBatch(second);
+        if (isGuarded) _guardAll(second, settlements[0]);
         vm.prank(relay);
-        vault.settle(second);
+        assertEq(vault.settle(settlements), PAYERS);
         return vm.lastCallGas().gasTotalUsed / PAYERS;
+    }
+
+    function _guardAll(Lane[] memory lanes, IJobVault.Settlement memory settlement) private {
+        for (uint256 i = 0; i < PAYERS; i++) {
+            vm.prank(lanes[i].voucher.payer);
+            vault.setGuardian(address(token), solver);
+        }
+        approve(settlement);
     }
 }

@@ -7,7 +7,6 @@ import {ContractAccount} from "./fixtures/MockTokens.sol";
 import {VaultFixture} from "./fixtures/VaultFixture.sol";
 
 // registerGrant
-// ├── when a root is set: reverts
 // ├── when the nonce is not above every nonce seen: reverts (replay, revoked, replaced)
 // ├── when it is over: reverts
 // ├── when the payer did not sign it: reverts
@@ -15,7 +14,7 @@ import {VaultFixture} from "./fixtures/VaultFixture.sol";
 // └── else stores the caps, saturated at 96 bits, whoever submits it; today's spending stays counted
 // revokeGrant
 // ├── when the nonce is below the highest seen: reverts
-// └── else ends it now, voids unregistered grants up to the nonce, lets jobs already run be paid for the delay
+// └── else ends it now and voids unregistered grants up to the nonce; nothing is paid without the guardian's word
 // spending a grant (settleLane by a session key)
 // ├── when there is no grant, for this payer, key and token: reverts
 // ├── when the grant was over more than the delay ago: reverts
@@ -30,8 +29,6 @@ contract JobVaultGrantTest is VaultFixture {
 
     function testFuzz_StoresTheCaps(address relayer, SessionGrant memory grant) public {
         grant.payer = payer.addr;
-        grant.providersRoot = 0;
-        grant.modulesRoot = 0;
         grant.validUntil = uint64(bound(grant.validUntil, vm.getBlockTimestamp() + 1, type(uint64).max));
         bytes memory signature = signGrant(payer, grant);
         vm.expectEmit(address(vault));
@@ -43,7 +40,9 @@ contract JobVaultGrantTest is VaultFixture {
             _saturate(grant.perDay),
             _saturate(grant.total),
             grant.validUntil > type(uint40).max ? type(uint40).max : grant.validUntil,
-            grant.nonce
+            grant.nonce,
+            grant.providersRoot,
+            grant.modulesRoot
         );
         vm.prank(relayer);
         vault.registerGrant(grant, signature);
@@ -52,6 +51,9 @@ contract JobVaultGrantTest is VaultFixture {
         assertEq(stored.perDay, _saturate(grant.perDay));
         assertEq(stored.remaining, _saturate(grant.total));
         assertEq(stored.nonce, grant.nonce);
+        assertEq(stored.providersRoot, grant.providersRoot);
+        assertEq(stored.modulesRoot, grant.modulesRoot);
+        assertEq(stored.hasRoots, grant.providersRoot != 0 || grant.modulesRoot != 0);
         assertTrue(stored.isKnown);
 
         vm.expectRevert(
@@ -71,16 +73,6 @@ contract JobVaultGrantTest is VaultFixture {
         grant.nonce = 1;
         vm.expectRevert(abi.encodeWithSelector(IJobVault.GrantSignatureInvalid.selector, account, key.addr));
         vault.registerGrant(grant, "something else");
-    }
-
-    function testFuzz_RevertWhen_ARootIsSet(bytes32 providersRoot, bytes32 modulesRoot) public {
-        vm.assume(providersRoot | modulesRoot != 0);
-        SessionGrant memory grant = grantTo(key.addr, 1, 1, 1, 0);
-        grant.providersRoot = providersRoot;
-        grant.modulesRoot = modulesRoot;
-        bytes memory signature = signGrant(payer, grant);
-        vm.expectRevert(abi.encodeWithSelector(IJobVault.GrantRootsUnsupported.selector, payer.addr, key.addr));
-        vault.registerGrant(grant, signature);
     }
 
     function testFuzz_RevertWhen_NotSignedByThePayer(uint256 privateKey) public {
@@ -114,7 +106,7 @@ contract JobVaultGrantTest is VaultFixture {
 
     function test_WiderGrantReplacesALiveOneAndKeepsTodaysSpending() public {
         registerSigned(grantTo(key.addr, 10e15, 10e15, 10e15, 1));
-        vault.settleLane(openLane(createJobs(4, PRICE, 0)));
+        settleLane(openLane(createJobs(4, PRICE, 0)));
         registerSigned(grantTo(key.addr, 10e15, 12e15, 30e15, 2));
         IJobVault.Grant memory stored = vault.getGrant(payer.addr, key.addr, address(token));
         assertEq(stored.remaining, 30e15);
@@ -176,35 +168,42 @@ contract JobVaultGrantTest is VaultFixture {
         assertEq(vault.getGrant(payer.addr, key.addr, address(token)).validUntil, validUntil);
     }
 
-    // A payer must not take back the pay of a job that has been run.
-    function test_JobsRunBeforeARevocationAreStillPaid() public {
+    // A payer must not take back the pay of a job that has been run: what expired by itself is paid for the delay.
+    function test_JobsRunBeforeTheExpiryAreStillPaid() public {
         registerWideGrant();
-        IJobVault.Lane memory lane = openLane(createJobs(3, PRICE, 0));
-        vm.prank(payer.addr);
-        vault.revokeGrant(key.addr, address(token), 1);
-        vm.warp(vm.getBlockTimestamp() + WITHDRAW_DELAY);
-        vault.settleLane(lane);
+        Lane memory lane = openLane(createJobs(3, PRICE, 0));
+        vm.warp(vault.getGrant(payer.addr, key.addr, address(token)).validUntil + WITHDRAW_DELAY);
+        settleLane(lane);
         assertGt(vault.getCredit(provider, address(token)), 0);
     }
 
-    function test_RevertWhen_TheGraceAfterARevocationIsOver() public {
+    function test_RevertWhen_TheGraceAfterTheExpiryIsOver() public {
         registerWideGrant();
-        IJobVault.Lane memory lane = openLane(createJobs(3, PRICE, 0));
-        vm.prank(payer.addr);
-        vault.revokeGrant(key.addr, address(token), 1);
-        vm.warp(START + WITHDRAW_DELAY + 1);
+        Lane memory lane = openLane(createJobs(3, PRICE, 0));
+        uint256 validUntil = vault.getGrant(payer.addr, key.addr, address(token)).validUntil;
+        vm.warp(validUntil + WITHDRAW_DELAY + 1);
         vm.expectRevert(
             abi.encodeWithSelector(
-                IJobVault.GrantExpired.selector, payer.addr, key.addr, START, START + WITHDRAW_DELAY + 1
+                IJobVault.GrantExpired.selector, payer.addr, key.addr, validUntil, validUntil + WITHDRAW_DELAY + 1
             )
         );
-        vault.settleLane(lane);
+        settleLane(lane);
+    }
+
+    // The attack "session key stolen": a revocation stops new spending at once.
+    function test_RevertWhen_Revoked() public {
+        registerWideGrant();
+        Lane memory lane = openLane(createJobs(3, PRICE, 0));
+        vm.prank(payer.addr);
+        vault.revokeGrant(key.addr, address(token), 1);
+        vm.expectRevert(abi.encodeWithSelector(IJobVault.GrantIsRevoked.selector, payer.addr, key.addr, START, START));
+        settleLane(lane);
     }
 
     function test_RevertWhen_ThereIsNoGrant() public {
-        IJobVault.Lane memory lane = openLane(createJobs(1, PRICE, 0));
+        Lane memory lane = openLane(createJobs(1, PRICE, 0));
         vm.expectRevert(abi.encodeWithSelector(IJobVault.GrantMissing.selector, payer.addr, key.addr, address(token)));
-        vault.settleLane(lane);
+        settleLane(lane);
     }
 
     function testFuzz_RevertWhen_PriceIsAboveTheCapOfAJob(uint128 perJob, uint128 price) public {
@@ -213,17 +212,17 @@ contract JobVaultGrantTest is VaultFixture {
         registerSigned(grantTo(key.addr, perJob, type(uint96).max, type(uint96).max, 1));
         Job[] memory jobs = createJobs(3, 0, 0);
         jobs[1].price = price;
-        IJobVault.Lane memory lane = openLane(jobs);
+        Lane memory lane = openLane(jobs);
         vm.expectRevert(
             abi.encodeWithSelector(IJobVault.GrantJobCapExceeded.selector, payer.addr, key.addr, perJob, price)
         );
-        vault.settleLane(lane);
+        settleLane(lane);
     }
 
     function test_RevertWhen_TheDayIsSpent_UntilTheNextDay() public {
         registerSigned(grantTo(key.addr, PRICE, 3 * PRICE, 100 * PRICE, 1));
-        IJobVault.Lane memory lane = openLane(createJobs(2, PRICE, 0));
-        vault.settleLane(lane);
+        Lane memory lane = openLane(createJobs(2, PRICE, 0));
+        settleLane(lane);
         IJobVault.LaneKey memory name = laneKey(key.addr, 0);
         lane = continueLane(
             key, name, vault.getLane(laneIdOf(name)), lane.voucher.recordsHash, createJobs(2, PRICE, 2), moduleList()
@@ -231,10 +230,10 @@ contract JobVaultGrantTest is VaultFixture {
         vm.expectRevert(
             abi.encodeWithSelector(IJobVault.GrantDayCapExceeded.selector, payer.addr, key.addr, PRICE, 2 * PRICE)
         );
-        vault.settleLane(lane);
+        settleLane(lane);
 
         vm.warp((vm.getBlockTimestamp() / 1 days + 1) * 1 days);
-        vault.settleLane(lane);
+        settleLane(lane);
         IJobVault.Grant memory stored = vault.getGrant(payer.addr, key.addr, address(token));
         assertEq(stored.spentToday, 2 * PRICE);
         assertEq(stored.day, vm.getBlockTimestamp() / 1 days);
@@ -243,11 +242,11 @@ contract JobVaultGrantTest is VaultFixture {
 
     function test_RevertWhen_TheTotalIsSpent() public {
         registerSigned(grantTo(key.addr, PRICE, 100 * PRICE, 2 * PRICE, 1));
-        IJobVault.Lane memory lane = openLane(createJobs(3, PRICE, 0));
+        Lane memory lane = openLane(createJobs(3, PRICE, 0));
         vm.expectRevert(
             abi.encodeWithSelector(IJobVault.GrantTotalCapExceeded.selector, payer.addr, key.addr, 2 * PRICE, 3 * PRICE)
         );
-        vault.settleLane(lane);
+        settleLane(lane);
     }
 
     // The attack "session key stolen": whatever it signs, over any number of lanes, the caps bound what the payer loses.
@@ -265,10 +264,10 @@ contract JobVaultGrantTest is VaultFixture {
                 balanceAtDayStart = vault.getAccount(payer.addr, address(token)).balance;
             }
             IJobVault.LaneState memory empty;
-            IJobVault.Lane[] memory lanes = new IJobVault.Lane[](1);
+            Lane[] memory lanes = new Lane[](1);
             lanes[0] =
                 continueLane(key, laneKey(key.addr, i), empty, 0, createJobs(1 + sizes[i] % 9, PRICE, 0), moduleList());
-            vault.settle(lanes);
+            settle(lanes);
             uint256 balance = vault.getAccount(payer.addr, address(token)).balance;
             assertLe(balanceAtDayStart - balance, perDay);
             assertLe(before - balance, total);

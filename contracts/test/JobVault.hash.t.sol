@@ -4,11 +4,13 @@ pragma solidity 0.8.30;
 import {IJobVault} from "../src/interfaces/IJobVault.sol";
 import {
     Access,
+    Acknowledgement,
     Ask,
     JobOrder,
     Receipt as JobReceipt,
     Reservation,
     SessionGrant,
+    SettlementApproval,
     Verdict,
     Voucher
 } from "../src/types/SignedObjects.sol";
@@ -97,6 +99,30 @@ contract JobVaultHashTest is VaultFixture {
 
     function testFuzz_Access(Access calldata access) public view {
         assertEq(vault.hashAccess(access), _digest("Access(bytes32 subject,uint64 validUntil)", abi.encode(access)));
+    }
+
+    function testFuzz_Acknowledgement(Acknowledgement calldata acknowledgement) public view {
+        assertEq(
+            vault.hashAcknowledgement(acknowledgement),
+            _digest("Acknowledgement(bytes32 orderHash,bytes32 receiptHash,uint128 price)", abi.encode(acknowledgement))
+        );
+    }
+
+    function testFuzz_Approval(SettlementApproval calldata approval) public view {
+        assertEq(
+            vault.hashApproval(approval),
+            _digest("SettlementApproval(bytes32 settlementHash,uint64 validUntil)", abi.encode(approval))
+        );
+    }
+
+    function testFuzz_Settlement(IJobVault.Settlement calldata settlement) public view {
+        assertEq(vault.hashSettlement(settlement), settlementHashOf(settlement));
+    }
+
+    function testFuzz_DepositAndGrant(SessionGrant calldata grant, address guardian, bytes32 salt) public view {
+        bytes32 nonce = vault.hashDepositAndGrant(grant, guardian, salt);
+        bytes32 plain = keccak256(abi.encode(vault.hashGrant(grant), guardian, salt));
+        assertEq(nonce, bytes32(abi.encodePacked(bytes28(plain), "GRNT")));
     }
 
     function testFuzz_Lane(IJobVault.LaneKey calldata lane) public view {

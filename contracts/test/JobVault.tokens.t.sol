@@ -13,11 +13,12 @@ abstract contract TokenSuite is VaultFixture {
         uint256 received = fund(payer.addr, amount);
         assertEq(token.balanceOf(address(vault)), received);
         registerWideGrant();
-        vault.settleLane(openLane(createJobs(count, uint128(received / count), 0)));
+        settleLane(openLane(createJobs(count, uint128(received / count), 0)));
 
         IJobVault.LaneKey[] memory names = new IJobVault.LaneKey[](1);
         names[0] = laneKey(key.addr, 0);
         vault.collectFees(names);
+        vault.collectModule(moduleVersion, address(token));
         address[4] memory parties = [provider, author, solver, treasury];
         for (uint256 i = 0; i < parties.length; i++) {
             if (vault.getCredit(parties[i], address(token)) == 0) continue;

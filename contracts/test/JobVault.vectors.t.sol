@@ -4,14 +4,18 @@ pragma solidity 0.8.30;
 import {JobVault} from "../src/JobVault.sol";
 import {LilyToken} from "../src/LilyToken.sol";
 import {ModuleRegistry} from "../src/ModuleRegistry.sol";
+import {Parameters} from "../src/Parameters.sol";
 import {IJobVault} from "../src/interfaces/IJobVault.sol";
+import {IStakeVault} from "../src/interfaces/IStakeVault.sol";
 import {
     Access,
+    Acknowledgement,
     Ask,
     JobOrder,
     Receipt as JobReceipt,
     Reservation,
     SessionGrant,
+    SettlementApproval,
     Verdict,
     Voucher
 } from "../src/types/SignedObjects.sol";
@@ -29,12 +33,20 @@ contract JobVaultVectorsTest is Test {
         _json = vm.readFile("contracts/test/vectors/eip712.json");
         vm.chainId(vm.parseJsonUint(_json, ".domain.chainId"));
         _signer = vm.parseJsonAddress(_json, ".address");
+        Parameters parameters = new Parameters(makeAddr("governance"));
         address deployer = vm.parseJsonAddress(_json, ".deployer");
         vm.setNonce(deployer, 1);
         vm.startPrank(deployer);
         _token = new LilyToken(_signer);
         _registry = new ModuleRegistry();
-        _vault = new JobVault(_registry, makeAddr("treasury"), 100, 100, 1 days);
+        _vault = new JobVault(
+            _registry,
+            parameters,
+            IStakeVault(makeAddr("stakeVault")),
+            makeAddr("claims"),
+            address(0),
+            makeAddr("treasury")
+        );
         vm.stopPrank();
     }
 
@@ -108,6 +120,20 @@ contract JobVaultVectorsTest is Test {
         }
     }
 
+    function test_Acknowledgement() public view {
+        for (uint256 i = 0; i < _countCases("Acknowledgement"); i++) {
+            Acknowledgement memory acknowledgement = abi.decode(_encoded("Acknowledgement", i), (Acknowledgement));
+            _assertCase("Acknowledgement", i, _vault.hashAcknowledgement(acknowledgement));
+        }
+    }
+
+    function test_SettlementApproval() public view {
+        for (uint256 i = 0; i < _countCases("SettlementApproval"); i++) {
+            SettlementApproval memory approval = abi.decode(_encoded("SettlementApproval", i), (SettlementApproval));
+            _assertCase("SettlementApproval", i, _vault.hashApproval(approval));
+        }
+    }
+
     function test_LaneIds() public view {
         uint256 count = vm.parseJsonKeys(_json, ".lanes").length;
         assertGt(count, 0);
@@ -134,20 +160,24 @@ contract JobVaultVectorsTest is Test {
         }
     }
 
-    /// @dev The vault accepts the signed voucher only when it rebuilds the same running hash from the packed records.
+    /// @dev The vault accepts the signature only when it rebuilds the same voucher from the packed lane.
     function test_SettlesTheLaneOfTheVectors() public {
-        IJobVault.Lane memory lane = IJobVault.Lane({
-            voucher: abi.decode(vm.parseJsonBytes(_json, ".lane.encodedVoucher"), (Voucher)),
-            signature: vm.parseJsonBytes(_json, ".lane.signature"),
-            previousRecordsHash: 0,
+        Voucher memory voucher = abi.decode(vm.parseJsonBytes(_json, ".lane.encodedVoucher"), (Voucher));
+        IJobVault.Settlement memory settlement = IJobVault.Settlement({
+            provider: voucher.provider,
+            solver: voucher.solver,
+            token: voucher.token,
             moduleVersions: vm.parseJsonBytes32Array(_json, ".lane.moduleVersions"),
-            records: vm.parseJsonBytes(_json, ".lane.packedRecords")
+            lanes: vm.parseJsonBytes(_json, ".lane.packedLane"),
+            approvedUntil: 0,
+            approval: ""
         });
+        assertEq(_vault.hashSettlement(settlement), vm.parseJsonBytes32(_json, ".lane.settlementHash"));
         vm.startPrank(_signer);
-        _token.approve(address(_vault), lane.voucher.cumulativeAmount);
-        _vault.deposit(address(_token), lane.voucher.cumulativeAmount, _signer);
+        _token.approve(address(_vault), voucher.cumulativeAmount);
+        _vault.deposit(address(_token), voucher.cumulativeAmount, _signer);
         vm.stopPrank();
-        _vault.settleLane(lane);
+        _vault.settleOne(settlement);
         assertEq(_vault.getAccount(_signer, address(_token)).balance, 0);
     }
 

@@ -63,11 +63,11 @@ contract JobVaultWithdrawTest is VaultFixture {
     function test_SecondRequestReplacesTheFirstAndStartsAgain() public {
         vm.startPrank(payer.addr);
         vault.requestWithdraw(address(token), 5);
-        vm.warp(START + 1 days);
+        vm.warp(START + 1 hours);
         vault.requestWithdraw(address(token), 3);
         IJobVault.Account memory account = vault.getAccount(payer.addr, address(token));
         assertEq(account.pendingWithdrawal, 3);
-        assertEq(account.withdrawableAt, START + 1 days + WITHDRAW_DELAY);
+        assertEq(account.withdrawableAt, START + 1 hours + WITHDRAW_DELAY);
     }
 
     function testFuzz_RevertWhen_AskingForNothingOrTooMuch(uint128 amount) public {
@@ -118,10 +118,10 @@ contract JobVaultWithdrawTest is VaultFixture {
         vm.prank(payer.addr);
         vault.requestWithdraw(address(token), BALANCE);
         vm.warp(START + WITHDRAW_DELAY);
-        vault.settleLane(openPayerLane(createJobs(count, PRICE, 0)));
+        settleLane(openPayerLane(createJobs(count, PRICE, 0)));
         IJobVault.Account memory account = vault.getAccount(payer.addr, address(token));
         assertEq(account.balance, BALANCE - count * PRICE);
-        assertEq(account.pendingWithdrawal, account.balance);
+        assertEq(account.pendingWithdrawal, BALANCE);
 
         vm.startPrank(payer.addr);
         if (account.balance == 0) {
@@ -132,11 +132,13 @@ contract JobVaultWithdrawTest is VaultFixture {
         }
     }
 
-    function test_FreeMoneyPaysBeforePendingMoney() public {
+    function test_ARequestIsPaidInFullWhileTheBalanceCoversIt() public {
         vm.prank(payer.addr);
         vault.requestWithdraw(address(token), BALANCE / 2);
-        vault.settleLane(openPayerLane(createJobs(50, PRICE, 0)));
-        assertEq(vault.getAccount(payer.addr, address(token)).pendingWithdrawal, BALANCE / 2);
+        settleLane(openPayerLane(createJobs(50, PRICE, 0)));
+        vm.warp(START + WITHDRAW_DELAY);
+        vm.prank(payer.addr);
+        assertEq(vault.finalizeWithdraw(address(token), payer.addr), BALANCE / 2);
     }
 
     function test_RevertWhen_TokenCallsBack() public {

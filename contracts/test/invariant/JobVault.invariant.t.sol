@@ -11,7 +11,7 @@ contract JobVaultInvariantTest is Test {
 
     function setUp() public {
         handler = new VaultHandler();
-        bytes4[] memory selectors = new bytes4[](10);
+        bytes4[] memory selectors = new bytes4[](18);
         selectors[0] = VaultHandler.deposit.selector;
         selectors[1] = VaultHandler.requestWithdraw.selector;
         selectors[2] = VaultHandler.cancelWithdraw.selector;
@@ -22,6 +22,14 @@ contract JobVaultInvariantTest is Test {
         selectors[7] = VaultHandler.collectFees.selector;
         selectors[8] = VaultHandler.withdrawCredit.selector;
         selectors[9] = VaultHandler.passTime.selector;
+        selectors[10] = VaultHandler.guard.selector;
+        selectors[11] = VaultHandler.finalizeGuardian.selector;
+        selectors[12] = VaultHandler.hold.selector;
+        selectors[13] = VaultHandler.holdDeposit.selector;
+        selectors[14] = VaultHandler.payHeld.selector;
+        selectors[15] = VaultHandler.returnHeld.selector;
+        selectors[16] = VaultHandler.collectModule.selector;
+        selectors[17] = VaultHandler.collectUnlanedFees.selector;
         targetContract(address(handler));
         targetSelector(FuzzSelector({addr: address(handler), selectors: selectors}));
     }
@@ -34,7 +42,6 @@ contract JobVaultInvariantTest is Test {
         for (uint256 i = 0; i < handler.PAYERS(); i++) {
             IJobVault.Account memory account = handler.accountAt(i);
             address payer = handler.payerAt(i);
-            assertLe(account.pendingWithdrawal, account.balance);
             assertEq(account.balance, handler.deposited(payer) - handler.settled(payer) - handler.withdrawn(payer));
         }
     }

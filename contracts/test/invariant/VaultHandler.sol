@@ -19,16 +19,28 @@ contract VaultHandler is VaultFixture {
         uint256 jobs;
         bytes32 recordsHash;
         uint64 highestNonce;
+        bool hasNonces;
+    }
+
+    /// @notice Money that JobClaims would remember.
+    struct Held {
+        IJobVault.LaneKey name;
+        uint64 nonce;
+        uint96 amount;
+        uint8 tag;
+        uint256 grantNonce;
     }
 
     Vm.Wallet[] private _payers;
     Vm.Wallet[] private _keys;
     address[] private _parties;
+    Held[] private _holds;
     mapping(bytes32 laneId => LaneRecord) private _laneRecords;
     mapping(bytes32 laneId => mapping(uint64 nonce => bool)) public isUsed;
     mapping(address payer => uint256) public deposited;
     mapping(address payer => uint256) public settled;
     mapping(address payer => uint256) public withdrawn;
+    mapping(address payer => bool) public isGuarded;
     mapping(address key => uint256) public spentSinceGrant;
     mapping(address key => uint256) public grantNonce;
 
@@ -42,6 +54,10 @@ contract VaultHandler is VaultFixture {
             _register(i);
         }
         _parties = [provider, author, solver, treasury];
+        for (uint256 i = 0; i < PAYERS; i++) {
+            _parties.push(_payers[i].addr);
+        }
+        _parties.push(laneKey(address(0), 0).payer);
     }
 
     function deposit(uint8 who, uint96 amount) external {
@@ -85,22 +101,29 @@ contract VaultHandler is VaultFixture {
         (Vm.Wallet memory signer, IJobVault.LaneKey memory name) = _actors(who, lane, bySession);
         bytes32 laneId = laneIdOf(name);
         LaneRecord storage stored = _laneRecords[laneId];
-        uint64 first = stored.jobs == 0 ? gap % 3 : stored.highestNonce + 1 + gap % 3;
+        uint64 first = stored.hasNonces ? stored.highestNonce + 1 + gap % 3 : gap % 3;
         Job[] memory jobs = createJobs(bound(count, 1, 5), uint128(bound(price, 0, 3e15)), first);
         if (first + jobs.length > MAX_NONCE) return;
-        IJobVault.Lane[] memory lanes = new IJobVault.Lane[](2);
+        Lane[] memory lanes = new Lane[](2);
         lanes[0] = continueLane(signer, name, vault.getLane(laneId), stored.recordsHash, jobs, moduleList());
+        lanes[0].withNonces = true;
         lanes[1] = lanes[0];
 
         uint256 amount = jobs.length * jobs[0].price;
-        bool isPayable = amount <= vault.getAccount(name.payer, address(token)).balance
-            && (!bySession || _isInsideGrant(name, amount));
-        require(vault.settle(lanes) == (isPayable ? 1 : 0), "settled as the model says");
+        bool isPayable = amount <= balanceOf(name.payer) && (!bySession || _isInsideGrant(name, amount));
+        IJobVault.Settlement[] memory settlements = toBatch(lanes);
+        if (isGuarded[name.payer]) {
+            require(vault.settle(settlements) == 0, "a guarded account pays nothing by itself");
+            approve(settlements[0]);
+            isPayable = isPayable && name.solver == solver;
+        }
+        require(vault.settle(settlements) == (isPayable ? 1 : 0), "settled as the model says");
         if (!isPayable) return;
         stored.amount += amount;
         stored.jobs += jobs.length;
         stored.recordsHash = lanes[0].voucher.recordsHash;
         stored.highestNonce = first + uint64(jobs.length) - 1;
+        stored.hasNonces = true;
         settled[name.payer] += amount;
         if (bySession) spentSinceGrant[name.key] += amount;
         for (uint256 i = 0; i < jobs.length; i++) {
@@ -116,14 +139,120 @@ contract VaultHandler is VaultFixture {
         bool reusesNonce = kind % 4 == 3;
         uint64 first = reusesNonce ? nonce % MAX_NONCE : stored.highestNonce + 1;
         if (reusesNonce && !isUsed[laneId][first]) return;
-        IJobVault.Lane[] memory lanes = new IJobVault.Lane[](1);
+        Lane[] memory lanes = new Lane[](1);
         lanes[0] = continueLane(
             signer, name, vault.getLane(laneId), stored.recordsHash, createJobs(1, 1, first), moduleList()
         );
-        if (kind % 4 == 0) lanes[0].records[40] ^= 0x01;
-        if (kind % 4 == 1) lanes[0].voucher.cumulativeAmount += 1;
+        lanes[0].withNonces = true;
+        if (kind % 4 == 0) lanes[0].jobs[0].receiptHash ^= bytes32(uint256(1));
+        if (kind % 4 == 1) lanes[0].jobs[0].price += 1;
         if (kind % 4 == 2) lanes[0].previousRecordsHash = keccak256("other");
-        require(vault.settle(lanes) == 0, "a spoiled lane is skipped");
+        require(settle(lanes) == 0, "a spoiled lane is skipped");
+    }
+
+    function guard(uint8 who, bool off) external {
+        address account = _payers[who % PAYERS].addr;
+        address guardian = off ? address(0) : solver;
+        IJobVault.Account memory state = vault.getAccount(account, address(token));
+        if (state.guardian == guardian && state.guardianChangesAt == 0) return;
+        vm.prank(account);
+        vault.setGuardian(address(token), guardian);
+        isGuarded[account] = vault.getAccount(account, address(token)).guardian != address(0);
+    }
+
+    function finalizeGuardian(uint8 who) external {
+        address account = _payers[who % PAYERS].addr;
+        IJobVault.Account memory state = vault.getAccount(account, address(token));
+        if (state.guardianChangesAt == 0 || vm.getBlockTimestamp() < state.guardianChangesAt) return;
+        vault.finalizeGuardian(account, address(token));
+        isGuarded[account] = state.nextGuardian != address(0);
+    }
+
+    /// @dev Sets money aside as JobClaims would, for an order the solver reserved.
+    function hold(uint8 who, uint8 lane, uint96 amount, uint64 nonce, bool bySession) external {
+        (, IJobVault.LaneKey memory name) = _actors(who, lane, bySession);
+        if (name.solver == address(0) && isGuarded[name.payer]) return;
+        bytes32 laneId = laneIdOf(name);
+        amount = uint96(bound(amount, 0, balanceOf(name.payer)));
+        nonce = nonce % MAX_NONCE;
+        if (isUsed[laneId][nonce] || (bySession && !_isInsideGrant(name, amount))) return;
+        vm.prank(claims);
+        (, uint8 tag) = vault.hold(
+            IJobVault.Hold({
+                lane: name,
+                nonce: nonce,
+                amount: amount,
+                moduleVersion: moduleVersion,
+                reservedAt: uint64(vm.getBlockTimestamp())
+            })
+        );
+        isUsed[laneId][nonce] = true;
+        LaneRecord storage stored = _laneRecords[laneId];
+        if (nonce > stored.highestNonce) stored.highestNonce = nonce;
+        stored.hasNonces = true;
+        settled[name.payer] += amount;
+        if (bySession) spentSinceGrant[name.key] += amount;
+        _holds.push(Held({name: name, nonce: nonce, amount: amount, tag: tag, grantNonce: grantNonce[name.key]}));
+    }
+
+    function holdDeposit(uint96 amount) external {
+        amount = uint96(bound(amount, 0, 1e18));
+        token.mint(relay, amount);
+        vm.prank(relay);
+        token.approve(address(vault), amount);
+        vm.prank(claims);
+        vault.holdDeposit(relay, address(token), amount);
+        _holds.push(Held({name: laneKey(address(0), 0), nonce: 0, amount: amount, tag: 0, grantNonce: 0}));
+    }
+
+    function payHeld(uint256 which, uint96 price) external {
+        if (_holds.length == 0) return;
+        Held memory taken = _takeHeld(which);
+        price = uint96(bound(price, 0, taken.amount));
+        bool toCredit = taken.name.key == address(0);
+        vm.prank(claims);
+        vault.payHeld(
+            IJobVault.Payment({
+                lane: taken.name,
+                nonce: taken.nonce,
+                orderHash: keccak256("order"),
+                receiptHash: keccak256("receipt"),
+                moduleVersion: moduleVersion,
+                price: price,
+                held: taken.amount,
+                tag: taken.tag,
+                refundToCredit: toCredit
+            })
+        );
+        if (!toCredit) _noteRefund(taken, taken.amount - price);
+    }
+
+    function returnHeld(uint256 which, bool freeNonce) external {
+        if (_holds.length == 0) return;
+        Held memory taken = _takeHeld(which);
+        bool toCredit = taken.name.key == address(0);
+        vm.prank(claims);
+        vault.returnHeld(
+            IJobVault.HeldReturn({
+                lane: taken.name,
+                nonce: taken.nonce,
+                amount: taken.amount,
+                tag: taken.tag,
+                toCredit: toCredit,
+                freeNonce: freeNonce && !toCredit
+            })
+        );
+        if (toCredit) return;
+        if (freeNonce) isUsed[laneIdOf(taken.name)][taken.nonce] = false;
+        _noteRefund(taken, taken.amount);
+    }
+
+    function collectModule() external {
+        vault.collectModule(moduleVersion, address(token));
+    }
+
+    function collectUnlanedFees(bool withSolver) external {
+        vault.collectUnlanedFees(withSolver ? solver : address(0), address(token));
     }
 
     function collectFees(uint8 who, uint8 lane, bool bySession) external {
@@ -155,6 +284,20 @@ contract VaultHandler is VaultFixture {
         for (uint256 i = 0; i < names.length; i++) {
             (uint256 solverAmount, uint256 protocolAmount) = vault.getUncollectedFees(names[i]);
             sum += solverAmount + protocolAmount;
+        }
+        IJobVault.UnlanedFees memory solvers = vault.getUnlanedFees(solver, address(token));
+        IJobVault.UnlanedFees memory nobodys = vault.getUnlanedFees(address(0), address(token));
+        sum += uint256(solvers.solver) + solvers.protocol + nobodys.solver + nobodys.protocol;
+        IJobVault.ModuleAccount memory account = vault.getModuleAccount(moduleVersion, address(token));
+        sum += uint256(account.grossAmount) * account.feeBips / 10_000;
+        sum -= uint256(account.collectedAmount) * account.feeBips / 10_000;
+        sum += vault.getHeld(address(token));
+        require(vault.getHeld(address(token)) == sumOfHolds(), "held is what JobClaims remembers");
+    }
+
+    function sumOfHolds() public view returns (uint256 sum) {
+        for (uint256 i = 0; i < _holds.length; i++) {
+            sum += _holds[i].amount;
         }
     }
 
@@ -201,6 +344,19 @@ contract VaultHandler is VaultFixture {
         return spentSinceGrant[_keys[index].addr];
     }
 
+    function _takeHeld(uint256 which) private returns (Held memory held_) {
+        which = which % _holds.length;
+        held_ = _holds[which];
+        _holds[which] = _holds[_holds.length - 1];
+        _holds.pop();
+    }
+
+    function _noteRefund(Held memory held_, uint256 amount) private {
+        settled[held_.name.payer] -= amount;
+        bool bySession = held_.name.key != held_.name.payer;
+        if (bySession && held_.grantNonce == grantNonce[held_.name.key]) spentSinceGrant[held_.name.key] -= amount;
+    }
+
     function _register(uint256 index) private {
         payer = _payers[index];
         address keyAddress = _keys[index].addr;
@@ -212,8 +368,8 @@ contract VaultHandler is VaultFixture {
     function _isInsideGrant(IJobVault.LaneKey memory name, uint256 amount) private view returns (bool) {
         IJobVault.Grant memory grant = vault.getGrant(name.payer, name.key, name.token);
         uint256 spentToday = grant.day == vm.getBlockTimestamp() / 1 days ? grant.spentToday : 0;
-        return vm.getBlockTimestamp() <= uint256(grant.validUntil) + WITHDRAW_DELAY && amount <= grant.remaining
-            && spentToday + amount <= grant.perDay;
+        return vm.getBlockTimestamp() <= uint256(grant.validUntil) + WITHDRAW_DELAY && grant.revokedAt == 0
+            && amount <= grant.remaining && spentToday + amount <= grant.perDay;
     }
 
     function _actors(uint8 who, uint8 lane, bool bySession)
