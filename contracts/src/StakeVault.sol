@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {IMediation} from "./interfaces/IMediation.sol";
 import {IParameters} from "./interfaces/IParameters.sol";
 import {IStakeVault} from "./interfaces/IStakeVault.sol";
 import {ParameterNames} from "./libraries/ParameterNames.sol";
@@ -28,7 +29,8 @@ import {SafeTransferLib} from "solady/utils/SafeTransferLib.sol";
 ///
 /// ROLES
 /// JobClaims binds, releases and fines the exposure of jobs; it cannot take more than a job's exposure. JobVault takes what a solver
-/// vouched for, to itself only. Mediation slashes, and keeps stake here while a case is open. No owner, no pause, no upgrade.
+/// vouched for, to itself only. Mediation slashes providers and solvers, its Jury mediators; both keep stake here while a case is open. No
+/// owner, no pause, no upgrade.
 ///
 /// EXPOSURE
 /// The sum of what open jobs have bound. New jobs need `active - exposure` free. After a slash the sum can be above the active stake:
@@ -221,7 +223,7 @@ contract StakeVault is IStakeVault, ReentrancyGuardTransient {
         uint256 amount,
         address[] calldata recipients,
         uint256[] calldata amounts
-    ) external onlyCaller(mediation) {
+    ) external onlyCaller(_judgeOf(role)) {
         Stake storage stake = _stakes[role][account][token];
         _requireStake(role, account, token, amount, _whole(stake));
         require(
@@ -239,13 +241,13 @@ contract StakeVault is IStakeVault, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IStakeVault
-    function openCase(StakeRole role, address account) external onlyCaller(mediation) {
+    function openCase(StakeRole role, address account) external onlyCaller(_judgeOf(role)) {
         uint256 cases = ++_openCases[role][account];
         emit StakeCasesChanged(role, account, cases);
     }
 
     /// @inheritdoc IStakeVault
-    function closeCase(StakeRole role, address account) external onlyCaller(mediation) {
+    function closeCase(StakeRole role, address account) external onlyCaller(_judgeOf(role)) {
         uint256 cases = --_openCases[role][account];
         emit StakeCasesChanged(role, account, cases);
     }
@@ -360,6 +362,11 @@ contract StakeVault is IStakeVault, ReentrancyGuardTransient {
 
     function _collateralSeconds(Stake storage stake) private view returns (uint256) {
         return stake.collateralSeconds + uint256(stake.active) * (block.timestamp - stake.accruedAt);
+    }
+
+    /// @dev Mediators are drawn and disciplined by the Jury; Mediation names it for good.
+    function _judgeOf(StakeRole role) private view returns (address) {
+        return role == StakeRole.Mediator ? address(IMediation(mediation).jury()) : mediation;
     }
 
     function _requireCaller(address expected) private view {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {JobOrder, Receipt, Reservation, Verdict} from "../types/SignedObjects.sol";
+import {JobOrder, Receipt, Reservation} from "../types/SignedObjects.sol";
+import {VerdictOutcome} from "../types/VerdictOutcome.sol";
+import {IJury} from "./IJury.sol";
 
 /// @title IMediation
-/// @notice Audits, disputes, the draw of mediators, verdicts, appeals and proofs of equivocation. A case has the hash of its order as id.
+/// @notice Audits, disputes, appeals, what follows from an outcome, and proofs of equivocation. A case has the hash of its order as id.
 interface IMediation {
     /// @notice Why a job is judged.
     enum CaseKind {
@@ -22,35 +24,17 @@ interface IMediation {
         Closed
     }
 
-    /// @notice What a re-run found, in the order of `packages/protocol/src/verdict/verdict.ts`.
-    enum Outcome {
-        Match,
-        Mismatch,
-        Inconclusive
-    }
-
-    /// @notice What became of a mediator's seat.
-    enum SeatState {
-        Sitting,
-        Voted,
-        Absent
-    }
-
     /// @notice A judgement about one receipt.
     /// @param price The job's price, by its receipt.
     /// @param bond What the opener put down.
     /// @param poolFee What the audit pool put down for the mediators' fee.
     /// @param appealBond What was put down for the panel.
     /// @param referralBond What was put down for governance.
-    /// @param round 0 for a single mediator, 1 for the panel.
-    /// @param outcome What the last finished round found.
+    /// @param stage Where the case stands. A case whose round is over is stored as Judging and read as Decided.
+    /// @param outcome What governance was asked about, then what it ruled, then what was applied.
     /// @param appealedOutcome What the single mediator had found when the panel was called.
-    /// @param vacantSeats Seats of this round that wait for a draw.
-    /// @param replacements Mediators of this round that were replaced.
-    /// @param deadline Last second of the stage: of an appeal (Decided) or of governance (Referred).
-    /// @param roundEndsAt When the round is over, whoever is silent.
-    /// @param draws How often seats have been anchored to a block.
-    /// @param seedBlock Block whose hash draws the vacant seats.
+    /// @param referredOutcome What the panel had found when governance was called.
+    /// @param deadline Last second of the stage: to appeal (Decided) or to rule (Referred).
     struct Case {
         // slot 0: provider 160 | price 96
         address provider;
@@ -76,32 +60,16 @@ interface IMediation {
         // slots 8 and 9
         bytes32 receiptHash;
         bytes32 comparator;
-        // slot 10: kind 8 | stage 8 | round 8 | outcome 8 | appealedOutcome 8 | vacantSeats 8 | replacements 8 | draws 16 | deadline 40
-        // | roundEndsAt 40 | seedBlock 40
+        // slot 10: kind 8 | stage 8 | outcome 8 | appealedOutcome 8 | referredOutcome 8 | deadline 40
         CaseKind kind;
         CaseStage stage;
-        uint8 round;
-        Outcome outcome;
-        Outcome appealedOutcome;
-        uint8 vacantSeats;
-        uint8 replacements;
-        uint16 draws;
+        VerdictOutcome outcome;
+        VerdictOutcome appealedOutcome;
+        VerdictOutcome referredOutcome;
         uint40 deadline;
-        uint40 roundEndsAt;
-        uint40 seedBlock;
     }
 
-    /// @notice A mediator in a case.
-    struct Seat {
-        // slot 0: mediator 160 | deadline 40 | round 8 | state 8 | outcome 8
-        address mediator;
-        uint40 deadline;
-        uint8 round;
-        SeatState state;
-        Outcome outcome;
-    }
-
-    /// @notice What an account has done, as a provider (first three) and as a mediator (last three). Only grows.
+    /// @notice What an account has done, as a provider (first three, stored here) and as a mediator (last three, from Jury). Only grows.
     struct Record {
         // slot 0: matches 40 | mismatches 40 | noShows 40 | verdicts 40 | overturned 40 | absences 40
         uint40 matches;
@@ -124,50 +92,29 @@ interface IMediation {
         bytes32 comparator,
         uint256 price,
         uint256 bond,
-        uint256 poolFee,
-        uint256 roundEndsAt
+        uint256 poolFee
     );
-    /// @notice Vacant seats wait for the hash of a block, and can be drawn from the block after it.
-    event SeatsAnchored(bytes32 indexed caseId, uint256 round, uint256 vacantSeats, uint256 seedBlock);
-    /// @notice A mediator must judge until `deadline`.
-    event MediatorDrawn(bytes32 indexed caseId, address indexed mediator, uint256 round, uint256 deadline);
-    /// @notice A mediator was silent and lost its seat and a part of its stake.
-    event MediatorReplaced(bytes32 indexed caseId, address indexed mediator, uint256 round, uint256 penalty);
-    /// @notice A mediator has judged.
-    event VerdictSubmitted(
-        bytes32 indexed caseId, address indexed mediator, uint256 round, Outcome outcome, bytes32 evidenceDigest
-    );
-    /// @notice A round is over; its outcome stands unless appealed until `deadline`.
-    event CaseDecided(bytes32 indexed caseId, uint256 round, Outcome outcome, uint256 deadline);
-    /// @notice A panel judges again, until `roundEndsAt` at the latest.
-    event CaseAppealed(bytes32 indexed caseId, address indexed appellant, uint256 bond, uint256 roundEndsAt);
+    /// @notice A panel judges again what the single mediator found.
+    event CaseAppealed(bytes32 indexed caseId, address indexed appellant, VerdictOutcome appealedOutcome, uint256 bond);
     /// @notice Governance may rule until `deadline`.
-    event CaseReferred(bytes32 indexed caseId, address indexed referrer, uint256 bond, uint256 deadline);
+    event CaseReferred(
+        bytes32 indexed caseId, address indexed referrer, VerdictOutcome referredOutcome, uint256 bond, uint256 deadline
+    );
     /// @notice Governance ruled.
-    event CaseRuled(bytes32 indexed caseId, Outcome outcome);
+    event CaseRuled(bytes32 indexed caseId, VerdictOutcome outcome);
     /// @notice A case is over and has had its effects; `slashed` is what the provider lost, `refunded` the part of it that gave the
     /// payer the price of a paid job back, `mediatorFees` what mediators got here.
     event CaseClosed(
         bytes32 indexed caseId,
         address indexed provider,
         address indexed payer,
-        Outcome outcome,
+        VerdictOutcome outcome,
         uint256 slashed,
         uint256 refunded,
         uint256 mediatorFees
     );
-    /// @notice A mediator's verdict was the opposite of the last one; it lost a part of its stake.
-    event MediatorOverturned(bytes32 indexed caseId, address indexed mediator, uint256 penalty);
-    /// @notice A record grew.
-    event RecordChanged(
-        address indexed account,
-        uint256 matches,
-        uint256 mismatches,
-        uint256 noShows,
-        uint256 verdicts,
-        uint256 overturned,
-        uint256 absences
-    );
+    /// @notice A provider's record grew.
+    event ProviderRecordChanged(address indexed provider, uint256 matches, uint256 mismatches, uint256 noShows);
     /// @notice A party got money; `credit` is what it can withdraw, `earned` all fees it ever got as a mediator.
     event MediationCredited(
         address indexed account, address indexed token, uint256 amount, uint256 credit, uint256 earned
@@ -182,13 +129,6 @@ interface IMediation {
     event EquivocationProven(
         bytes32 indexed pairKey, address indexed solver, address indexed reporter, address token, uint256 slashed
     );
-    /// @notice A mediator can be drawn from the next pool epoch on.
-    event PoolJoined(address indexed mediator, uint256 index, uint256 weight);
-    /// @notice A mediator is not drawn any more from the next pool epoch on.
-    event PoolLeft(address indexed mediator, uint256 index);
-    /// @notice A mediator's weight follows its stake, from the next pool epoch on.
-    event PoolWeightChanged(address indexed mediator, uint256 weight);
-
     /// @notice Thrown when a collaborator is missing.
     error MediationCollaboratorMissing();
     /// @notice Thrown when a function belongs to another contract or to governance.
@@ -203,30 +143,10 @@ interface IMediation {
     error CaseExists(bytes32 caseId);
     /// @notice Thrown when the case is at another stage.
     error CaseStageInvalid(bytes32 caseId, CaseStage expected, CaseStage actual);
-    /// @notice Thrown when no seat waits for a draw.
-    error CaseSeatsTaken(bytes32 caseId);
-    /// @notice Thrown when the block that decides the draw is not there yet.
-    error CaseDrawTooEarly(bytes32 caseId, uint256 firstBlock, uint256 actual);
-    /// @notice Thrown when a mediator drawn now could not use its whole window.
-    error CaseDrawTooLate(bytes32 caseId, uint256 latest, uint256 timestamp);
-    /// @notice Thrown when nobody in the pool may judge this case.
-    error CaseMediatorsMissing(bytes32 caseId);
-    /// @notice Thrown when every mediator of the round still has time.
-    error CaseMediatorNotOverdue(bytes32 caseId);
-    /// @notice Thrown when a round can still be finished by its mediators.
-    error CaseRoundNotOver(bytes32 caseId);
     /// @notice Thrown when the time to appeal or to rule has passed.
     error CaseTooLate(bytes32 caseId, uint256 deadline, uint256 timestamp);
     /// @notice Thrown when the outcome can still change.
     error CaseNotFinal(bytes32 caseId, uint256 deadline, uint256 timestamp);
-    /// @notice Thrown when a verdict is about another receipt.
-    error VerdictReceiptMismatch(bytes32 caseId, bytes32 expected, bytes32 actual);
-    /// @notice Thrown when a verdict used another comparator than the module names.
-    error VerdictComparatorMismatch(bytes32 caseId, bytes32 expected, bytes32 actual);
-    /// @notice Thrown when an outcome is none of the three.
-    error VerdictOutcomeInvalid(bytes32 caseId, uint256 maximum, uint256 actual);
-    /// @notice Thrown when the signer has no open seat in this round; zero when the signature is malformed.
-    error VerdictSignerInvalid(bytes32 caseId, address signer);
     /// @notice Thrown when the parties agreed that the client alone checks the job.
     error AuditNotAgreed(bytes32 caseId);
     /// @notice Thrown when the job has not been paid.
@@ -245,17 +165,6 @@ interface IMediation {
     error EquivocationSignatureInvalid(bytes32 reservationHash, address solver);
     /// @notice Thrown when this sequence number has been punished.
     error EquivocationKnown(bytes32 pairKey);
-    /// @notice Thrown when the stake is below the minimum of mediators.
-    error PoolStakeTooLow(address mediator, uint256 minimum, uint256 actual);
-    /// @notice Thrown when the mediator is in the pool already.
-    error PoolMemberExists(address mediator);
-    /// @notice Thrown when the account is not in the pool.
-    error PoolMemberUnknown(address account);
-    /// @notice Thrown when a mediator comes back in the epoch in which it left.
-    error PoolRejoinTooEarly(address mediator, uint256 firstEpoch, uint256 actual);
-    /// @notice Thrown when every place is taken.
-    error PoolFull(uint256 capacity);
-
     /// @notice Disputes a claim while its window is open. Anyone may, with a bond of `disputeBondBips` of the price, at least one unit,
     /// in the job's token.
     /// @dev Requirements: as `JobClaims.holdClaim` says; an allowance for the bond; the order has never been judged.
@@ -275,24 +184,6 @@ interface IMediation {
         bytes32 secret
     ) external returns (bytes32 caseId);
 
-    /// @notice Fills the vacant seats of a case by the hash of its seed block. Anyone may call.
-    /// @dev When that block is too old, anchors the seats to a new one instead. Requirements: a vacant seat; the seed block is there; a
-    /// mediator drawn now has its whole window before the round ends; somebody in the pool may judge.
-    function draw(bytes32 caseId) external;
-
-    /// @notice Submits a mediator's signed verdict. Anyone may relay.
-    /// @dev Requirements: the signer has an open seat in this round; receipt and comparator are those of the case.
-    function submitVerdict(Verdict calldata verdict, bytes calldata signature) external;
-
-    /// @notice Takes the seats of mediators that were silent until their deadline, and a part of their stake. Anyone may call.
-    /// @dev A seat is filled again while the round has time and fewer than three were replaced; when no seat can be filled and nobody
-    /// sits any more, the round is over. Requirements: somebody is overdue.
-    function replaceMediator(bytes32 caseId) external;
-
-    /// @notice Ends a round whose vacant seats can no longer be filled in time. Anyone may call.
-    /// @dev Requirements: it is too late to draw; nobody sits.
-    function endRound(bytes32 caseId) external;
-
     /// @notice Calls a panel of three against a single mediator's outcome, or governance against the panel's. Anyone may, with a bond of
     /// `appealBondBips` of the price, at least one unit, in the job's token.
     /// @dev Requirements: the round is decided and the appeal window open.
@@ -300,7 +191,7 @@ interface IMediation {
 
     /// @notice Rules in last instance.
     /// @dev Requirements: called by governance; referred; inside the governance window.
-    function rule(bytes32 caseId, Outcome outcome) external;
+    function rule(bytes32 caseId, VerdictOutcome outcome) external;
 
     /// @notice Gives a final case its effects: pay, refund, slash, fees, bonds. Anyone may call.
     /// @dev Requirements: ruled, or decided or referred and the window has passed.
@@ -325,18 +216,6 @@ interface IMediation {
     /// @dev Requirements: an allowance; something arrives.
     function fundAudits(address token, uint256 amount) external returns (uint256 received);
 
-    /// @notice Puts the caller into the pool, with its active mediator stake as weight.
-    /// @dev Requirements: at least `minMediatorStake`; not in the pool; not left in this pool epoch; a free place.
-    function joinPool() external;
-
-    /// @notice Takes the caller out of the pool. Seats it has, it keeps.
-    /// @dev Requirements: in the pool.
-    function leavePool() external;
-
-    /// @notice Sets a mediator's weight to its active stake, or to zero below the minimum. Anyone may call.
-    /// @dev Requirements: in the pool.
-    function refreshWeight(address mediator) external;
-
     /// @notice Sends the caller's credit to the caller.
     /// @dev Requirements: some credit.
     function withdrawCredit(address token) external returns (uint256 amount);
@@ -349,11 +228,15 @@ interface IMediation {
     /// @dev Requirements: some credit.
     function pushCredit(address account, address token) external returns (uint256 amount);
 
+    /// @notice What the Jury needs to know of a case: who may not judge it (provider, payer, key, solver, opener, appellant), and what is
+    /// judged.
+    function getSubject(bytes32 caseId)
+        external
+        view
+        returns (address[6] memory parties, bytes32 receiptHash, bytes32 comparator);
+
     /// @notice Returns a case; zeros when there is none.
     function getCase(bytes32 caseId) external view returns (Case memory);
-
-    /// @notice Returns every seat of a case, of both rounds, in the order of the draws.
-    function listSeats(bytes32 caseId) external view returns (Seat[] memory);
 
     /// @notice Returns what an account has done.
     function getRecord(address account) external view returns (Record memory);
@@ -370,14 +253,8 @@ interface IMediation {
     /// @notice Share of a provider's jobs of this price that are audited, by its slashable stake now.
     function getAuditRateBips(address provider, address token, uint256 price) external view returns (uint256);
 
-    /// @notice Weight with which a mediator is drawn in this pool epoch, and from the next on.
-    function getWeight(address mediator) external view returns (uint256 weight, uint256 nextWeight);
-
-    /// @notice Sum of all weights in this pool epoch.
-    function getTotalWeight() external view returns (uint256);
-
-    /// @notice Token of mediators' stakes.
-    function stakeToken() external view returns (address);
+    /// @notice Who judges.
+    function jury() external view returns (IJury);
 
     /// @notice Rules in last instance.
     function governance() external view returns (address);

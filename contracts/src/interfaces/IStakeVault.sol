@@ -176,7 +176,7 @@ interface IStakeVault {
 
     /// @notice Takes `amount` of a stake and credits it to `recipients` here.
     /// @dev Takes the unbonding part first, so that what backs other jobs goes on backing them; exposures stay as they are.
-    /// Requirements: called by Mediation; the whole stake covers the amount; the parts add up to it; a part has a recipient.
+    /// Requirements: called by Mediation, for mediators by its Jury; the whole stake covers the amount; the parts add up to it; a part has a recipient.
     function slash(
         StakeRole role,
         address account,
@@ -187,11 +187,11 @@ interface IStakeVault {
     ) external;
 
     /// @notice Keeps the stake of `account` in `role` here, in all tokens, until the case is closed.
-    /// @dev Requirements: called by Mediation.
+    /// @dev Requirements: called by Mediation, for mediators by its Jury.
     function openCase(StakeRole role, address account) external;
 
     /// @notice Ends one `openCase`.
-    /// @dev Requirements: called by Mediation; a case is open.
+    /// @dev Requirements: called by Mediation, for mediators by its Jury; a case is open.
     function closeCase(StakeRole role, address account) external;
 
     /// @notice Sends the caller's credit to the caller.
@@ -215,7 +215,7 @@ interface IStakeVault {
     /// @notice The JobClaims, which binds and releases exposure.
     function jobClaims() external view returns (address);
 
-    /// @notice The Mediation, which slashes.
+    /// @notice The Mediation, which slashes, and names the Jury.
     function mediation() external view returns (address);
 
     /// @notice Returns a stake; zeros when there has been none.
