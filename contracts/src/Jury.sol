@@ -126,7 +126,7 @@ contract Jury is IJury {
     uint16 private _takenPlaces;
 
     modifier onlyMediation() {
-        require(msg.sender == address(mediation), JuryCallerInvalid(address(mediation), msg.sender));
+        _requireMediation();
         _;
     }
 
@@ -464,6 +464,10 @@ contract Jury is IJury {
         if (_freeHead != _freeTail && _freePlaces[_freeHead].leftEpoch < epoch) return _freePlaces[_freeHead++].place;
         require(_takenPlaces < StakeTree.CAPACITY, PoolFull(StakeTree.CAPACITY));
         return ++_takenPlaces;
+    }
+
+    function _requireMediation() private view {
+        require(msg.sender == address(mediation), JuryCallerInvalid(address(mediation), msg.sender));
     }
 
     function _loadJudging(bytes32 caseId) private view returns (Round storage round) {
