@@ -35,19 +35,16 @@ interface IJobClaims {
     /// @param exposure Provider's stake that is bound to the job.
     /// @param deadline Last second to settle or claim a lock, or to dispute a claim.
     /// @param tag What the vault said about the hold, given back to it with the money.
-    /// @param receiptHash Receipt that is claimed; zero while there is no claim.
+    /// @param receiptHash Receipt that is claimed; zero while there is no claim, and at the end.
     /// @param payer Who paid in advance through JobEscrow; zero for orders that name their payer.
     struct Claim {
-        // slot 0: amount 96 | exposure 96 | deadline 40 | status 8 | origin 8 | tag 8
         uint96 amount;
         uint96 exposure;
         uint40 deadline;
         ClaimStatus status;
         ClaimOrigin origin;
         uint8 tag;
-        // slot 1
         bytes32 receiptHash;
-        // slot 2
         address payer;
     }
 
@@ -171,10 +168,14 @@ interface IJobClaims {
     error ClaimPriceInvalid(bytes32 orderHash, uint256 maxPrice, uint256 price);
     /// @notice Thrown when the receipt's times are not `startedAt <= startBy`, `startedAt <= finishedAt <= deliverBy`, `finishedAt <= now`.
     error ClaimTimesInvalid(bytes32 orderHash, uint256 startedAt, uint256 finishedAt);
-    /// @notice Thrown when the time to claim is over, the claim's window is not, or the order ends too late.
+    /// @notice Thrown when the time to claim, to dispute or to start is over, or the claim's window is not.
     error ClaimWindowInvalid(bytes32 orderHash, uint256 expected, uint256 timestamp);
+    /// @notice Thrown when the order ends later than `maxOrderLife` from now.
+    error ClaimLifeTooLong(bytes32 orderHash, uint256 latest, uint256 deliverBy);
     /// @notice Thrown when the reservation is not the named solver's for this order and amount.
     error ClaimReservationInvalid(bytes32 orderHash, address solver, address signer);
+    /// @notice Thrown when the vault refuses to pay or give back; `reason` is the selector of its error.
+    error ClaimMoneyRefused(bytes32 orderHash, bytes4 reason);
     /// @notice Thrown when a lock can still be settled or claimed.
     error LockNotExpired(bytes32 orderHash, uint256 deadline, uint256 timestamp);
     /// @notice Reason of a skipped item: the order is not the caller's.
@@ -245,7 +246,7 @@ interface IJobClaims {
     function lockPrepaid(JobOrder calldata order, address payer, address from) external returns (bytes32 orderHash);
 
     /// @notice Where the money is.
-    function vault() external view returns (IJobVault);
+    function jobVault() external view returns (IJobVault);
 
     /// @notice Where the stake is.
     function stakeVault() external view returns (IStakeVault);

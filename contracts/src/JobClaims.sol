@@ -1,0 +1,785 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {IJobClaims} from "./interfaces/IJobClaims.sol";
+import {IJobVault} from "./interfaces/IJobVault.sol";
+import {IMediation} from "./interfaces/IMediation.sol";
+import {IParameters} from "./interfaces/IParameters.sol";
+import {IStakeVault} from "./interfaces/IStakeVault.sol";
+import {CollateralMath} from "./libraries/CollateralMath.sol";
+import {ParameterNames} from "./libraries/ParameterNames.sol";
+import {ReputationMath} from "./libraries/ReputationMath.sol";
+import {StrictSignatureLib} from "./libraries/StrictSignatureLib.sol";
+import {TypedHashLib} from "./libraries/TypedHashLib.sol";
+import {JobOrder, Receipt, Reservation} from "./types/SignedObjects.sol";
+import {StakeRole} from "./types/StakeRole.sol";
+import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
+import {ReentrancyGuardTransient} from "solady/utils/ReentrancyGuardTransient.sol";
+import {SafeCastLib} from "solady/utils/SafeCastLib.sol";
+
+/// @title JobClaims
+/// @notice Ophir: claims without an acknowledgement, and locks that put a job's money aside before it runs.
+///
+/// LIFECYCLE
+///     None -> Claimed                         a receipt that nobody acknowledges
+///     None -> Locked -> Claimed | Paid | Refunded
+///     Claimed -> Paid | Withdrawn | Disputed
+///     Disputed -> Upheld -> Paid,  Disputed -> Denied -> Refunded
+/// A job is here once: Paid, Refunded and Withdrawn are for ever. A withdrawn claim frees the nonce in the vault, so that a voucher can
+/// still pay the job; paid and refunded jobs keep it used, so that nothing can.
+///
+/// FUNDS
+/// This contract holds no token. It tells `JobVault` to hold, pay or give back, and `StakeVault` to bind, release or fine. For every
+/// token, the amounts held for its open jobs here add up to `JobVault.getHeld`, their exposures to the providers' in StakeVault. What is
+/// held for a job is `amount` of a claim, and `order.maxPrice` of a lock or of a claim that was one.
+///
+/// ROLES
+/// Only the provider of an order claims, locks or withdraws: each binds its own stake or gives up a lane's nonce, which nobody may do to
+/// it. Anyone finalizes, settles and expires. Mediation holds and resolves disputed claims. JobEscrow brings prepaid jobs.
+///
+/// ACKNOWLEDGEMENT
+/// A signed `Acknowledgement` pays a locked job at once, and a claimed one that is not disputed. One with price zero gives the money back.
+/// Vouchers do not reach jobs here: their nonces are used.
+///
+/// COLLATERAL
+/// A claim binds `collateralRatioBips` of its price, a lock of the highest price. To bind it the provider's free stake must also be at
+/// least the minimum for a newcomer or for its reputation. A prepaid job binds nothing until it is claimed, because its provider was not
+/// asked.
+///
+/// TIME
+/// Unix seconds. A lock lives until `deliverBy + claimGrace`, a claim's window `challengeWindow`; both are fixed when they are opened.
+/// A deadline is the last second of its window. `maxOrderLife + claimGrace` is never above the vault's withdraw delay, so that a payer's
+/// money is still there when a job is claimed.
+///
+/// LIVENESS
+/// Payer silent: the claim pays. Provider silent: the lock expires by anyone. Both silent: anyone finalizes or expires. Mediation closes
+/// every case by anyone's call. A batch skips what is bad.
+///
+/// A FAILED RUN
+/// A locked job whose run fails is closed without a fine by a receipt of failure and price zero: acknowledged, or claimed, which can be
+/// disputed like any other. Else a payer could order jobs that must fail and live on the fines.
+///
+/// ASSUMPTIONS
+/// The collaborators are the protocol's own contracts.
+///
+/// KNOWN LIMITS
+/// - A claim's price is checked against the order's maximum, not against meter and ask: that is for a dispute.
+/// - A payer that has a guardian but no reservation for an order cannot be claimed from.
+/// - What a payer signed with a key that a grant does not cover is refused by the vault, here as there.
+contract JobClaims is IJobClaims, ReentrancyGuardTransient {
+    using SafeCastLib for uint256;
+
+    /// @dev One job.
+    struct Held {
+        // slot 0: amount 96 | exposure 96 | deadline 40 | status 8 | origin 8 | tag 8
+        uint96 amount;
+        uint96 exposure;
+        uint40 deadline;
+        ClaimStatus status;
+        ClaimOrigin origin;
+        uint8 tag;
+    }
+
+    /// @dev Stake of the caller in one token that the orders of a batch are bound to.
+    struct Backing {
+        address token;
+        uint256 free;
+        uint256 bound;
+        uint256 reputationBips;
+        bool isReputationKnown;
+    }
+
+    /// @dev Exposure of one provider in one token that the items of a batch set free.
+    struct Release {
+        address provider;
+        address token;
+        uint256 exposure;
+    }
+
+    uint8 private constant SUCCEEDED = 0;
+    uint256 private constant BIPS = 10_000;
+
+    /// @inheritdoc IJobClaims
+    IJobVault public immutable jobVault;
+    /// @inheritdoc IJobClaims
+    IStakeVault public immutable stakeVault;
+    /// @inheritdoc IJobClaims
+    IParameters public immutable parameters;
+    /// @inheritdoc IJobClaims
+    IMediation public immutable mediation;
+    /// @inheritdoc IJobClaims
+    address public immutable jobEscrow;
+
+    bytes32 private immutable _deployedDomain;
+    uint256 private immutable _deployedChainId;
+
+    mapping(bytes32 orderHash => Held) private _held;
+    mapping(bytes32 orderHash => bytes32) private _receiptHashes;
+    mapping(bytes32 orderHash => address) private _prepayers;
+    Terms private _terms;
+
+    /// @param jobVault_ Holds the money; its domain signs orders.
+    /// @param stakeVault_ Holds the stake.
+    /// @param parameters_ Numbers.
+    /// @param mediation_ Judges claims.
+    /// @param jobEscrow_ Brings prepaid jobs.
+    constructor(
+        IJobVault jobVault_,
+        IStakeVault stakeVault_,
+        IParameters parameters_,
+        IMediation mediation_,
+        address jobEscrow_
+    ) {
+        require(
+            address(jobVault_) != address(0) && address(stakeVault_) != address(0) && address(parameters_) != address(0)
+                && address(mediation_) != address(0) && jobEscrow_ != address(0),
+            ClaimCollaboratorMissing()
+        );
+        jobVault = jobVault_;
+        stakeVault = stakeVault_;
+        parameters = parameters_;
+        mediation = mediation_;
+        jobEscrow = jobEscrow_;
+        _deployedChainId = block.chainid;
+        _deployedDomain = _buildDomain(address(jobVault_));
+    }
+
+    /// @inheritdoc IJobClaims
+    function claim(ClaimRequest calldata request) external nonReentrant returns (bytes32 orderHash) {
+        JobOrder calldata order = request.order;
+        orderHash = _hashOrder(order);
+        _requireProvider(orderHash, order);
+        Held memory held = _held[orderHash];
+        require(
+            held.status == ClaimStatus.None || held.status == ClaimStatus.Locked,
+            ClaimStatusInvalid(orderHash, held.status)
+        );
+        bool isLocked = held.status == ClaimStatus.Locked;
+        _checkReceipt(orderHash, order, request.receipt, isLocked);
+        Terms memory terms = _loadTerms();
+        uint256 price = request.receipt.price;
+        bytes32 receiptHash = _hashReceipt(request.receipt);
+
+        if (isLocked) {
+            require(block.timestamp <= held.deadline, ClaimWindowInvalid(orderHash, held.deadline, block.timestamp));
+        } else {
+            held.tag = _holdForClaim(orderHash, request, terms);
+        }
+        held.amount = price.toUint96();
+        held.deadline = (block.timestamp + terms.challengeWindow).toUint40();
+        held.status = ClaimStatus.Claimed;
+        if (held.origin != ClaimOrigin.Lock) held.exposure = _bindOne(order, price, terms);
+        _held[orderHash] = held;
+        _receiptHashes[orderHash] = receiptHash;
+        emit ClaimOpened({
+            orderHash: orderHash,
+            payer: _payerOf(orderHash, order, held.origin),
+            provider: order.provider,
+            receiptHash: receiptHash,
+            moduleVersion: order.moduleVersion,
+            solver: order.solver,
+            token: order.token,
+            price: price,
+            exposure: held.exposure,
+            finalizableAt: uint256(held.deadline) + 1
+        });
+    }
+
+    /// @inheritdoc IJobClaims
+    function finalizeClaim(JobOrder calldata order) external nonReentrant {
+        bytes32 orderHash = _hashOrder(order);
+        Held memory held = _held[orderHash];
+        bool isDenied = held.status == ClaimStatus.Denied;
+        if (held.status == ClaimStatus.Claimed) {
+            require(
+                block.timestamp > held.deadline,
+                ClaimWindowInvalid(orderHash, uint256(held.deadline) + 1, block.timestamp)
+            );
+        } else {
+            require(isDenied || held.status == ClaimStatus.Upheld, ClaimStatusInvalid(orderHash, held.status));
+        }
+
+        uint256 price = isDenied ? 0 : held.amount;
+        address payer = _payerOf(orderHash, order, held.origin);
+        ClaimStatus status = price == 0 ? ClaimStatus.Refunded : ClaimStatus.Paid;
+        emit ClaimFinalized(orderHash, payer, order.provider, status, price, _moneyHeld(order, held) - price);
+        _release(order.provider, order.token, held.exposure);
+        _finish(orderHash, order, held, payer, _receiptHashes[orderHash], price, status);
+    }
+
+    /// @inheritdoc IJobClaims
+    function withdrawClaim(JobOrder calldata order) external nonReentrant {
+        bytes32 orderHash = _hashOrder(order);
+        _requireProvider(orderHash, order);
+        Held memory held = _held[orderHash];
+        require(held.status == ClaimStatus.Claimed, ClaimStatusInvalid(orderHash, held.status));
+        require(held.origin == ClaimOrigin.Claim, ClaimOfLock(orderHash));
+        emit ClaimWithdrawn(orderHash, order.payer, order.provider, held.amount);
+        _release(order.provider, order.token, held.exposure);
+        _finish(orderHash, order, held, order.payer, 0, 0, ClaimStatus.Withdrawn);
+    }
+
+    /// @inheritdoc IJobClaims
+    function holdClaim(bytes32 orderHash) external {
+        Held storage held = _held[orderHash];
+        _requireCaller(orderHash, address(mediation));
+        require(held.status == ClaimStatus.Claimed, ClaimStatusInvalid(orderHash, held.status));
+        require(block.timestamp <= held.deadline, ClaimWindowInvalid(orderHash, held.deadline, block.timestamp));
+        held.status = ClaimStatus.Disputed;
+        emit ClaimDisputed(orderHash);
+    }
+
+    /// @inheritdoc IJobClaims
+    function resolveClaim(bytes32 orderHash, bool isPayable) external {
+        Held storage held = _held[orderHash];
+        _requireCaller(orderHash, address(mediation));
+        require(held.status == ClaimStatus.Disputed, ClaimStatusInvalid(orderHash, held.status));
+        held.status = isPayable ? ClaimStatus.Upheld : ClaimStatus.Denied;
+        emit ClaimResolved(orderHash, isPayable);
+    }
+
+    /// @inheritdoc IJobClaims
+    function lockBatch(LockRequest[] calldata requests) external nonReentrant returns (uint256 locked) {
+        Terms memory terms = _loadTerms();
+        Backing memory backing;
+        for (uint256 i = 0; i < requests.length; i++) {
+            JobOrder calldata order = requests[i].order;
+            bytes32 orderHash = _hashOrder(order);
+            (bool isLocked, bytes4 fault) = _tryLock(orderHash, requests[i], terms, backing);
+            if (isLocked) locked += 1;
+            else emit LockSkipped(orderHash, msg.sender, fault);
+        }
+        _bind(backing);
+    }
+
+    /// @inheritdoc IJobClaims
+    function settleLocked(LockedSettlement[] calldata settlements) external nonReentrant returns (uint256 settled) {
+        Release memory release;
+        for (uint256 i = 0; i < settlements.length; i++) {
+            JobOrder calldata order = settlements[i].order;
+            bytes32 orderHash = _hashOrder(order);
+            (bool isSettled, bytes4 fault) = _trySettle(orderHash, settlements[i], release);
+            if (isSettled) settled += 1;
+            else emit LockSkipped(orderHash, order.provider, fault);
+        }
+        _release(release.provider, release.token, release.exposure);
+    }
+
+    /// @inheritdoc IJobClaims
+    function expireLock(JobOrder calldata order) external nonReentrant {
+        bytes32 orderHash = _hashOrder(order);
+        Held memory held = _held[orderHash];
+        require(held.status == ClaimStatus.Locked, ClaimStatusInvalid(orderHash, held.status));
+        require(block.timestamp > held.deadline, LockNotExpired(orderHash, held.deadline, block.timestamp));
+        address payer = _payerOf(orderHash, order, held.origin);
+        uint256 penalty = held.origin == ClaimOrigin.Lock ? _fine(order, held) : 0;
+        emit LockExpired(orderHash, payer, order.provider, held.amount, penalty);
+        _finish(orderHash, order, held, payer, 0, 0, ClaimStatus.Refunded);
+    }
+
+    /// @inheritdoc IJobClaims
+    function lockPrepaid(JobOrder calldata order, address payer, address from)
+        external
+        nonReentrant
+        returns (bytes32 orderHash)
+    {
+        orderHash = _hashOrder(order);
+        _requireCaller(orderHash, jobEscrow);
+        Terms memory terms = _loadTerms();
+        ClaimStatus status = _held[orderHash].status;
+        require(status == ClaimStatus.None, ClaimStatusInvalid(orderHash, status));
+        uint256 startBy = FixedPointMathLib.min(order.startBy, order.deliverBy);
+        require(block.timestamp <= startBy, ClaimWindowInvalid(orderHash, startBy, block.timestamp));
+        _requireLife(orderHash, order, terms);
+        Held memory held = _toLock(order, terms, ClaimOrigin.Prepaid);
+        _held[orderHash] = held;
+        _prepayers[orderHash] = payer;
+        _emitLocked(orderHash, order, payer, held);
+        jobVault.holdDeposit(from, order.token, held.amount);
+    }
+
+    /// @inheritdoc IJobClaims
+    function getClaim(bytes32 orderHash) external view returns (Claim memory) {
+        Held memory held = _held[orderHash];
+        return Claim({
+            amount: held.amount,
+            exposure: held.exposure,
+            deadline: held.deadline,
+            status: held.status,
+            origin: held.origin,
+            tag: held.tag,
+            receiptHash: _receiptHashes[orderHash],
+            payer: _prepayers[orderHash]
+        });
+    }
+
+    /// @inheritdoc IJobClaims
+    function isPaid(JobOrder calldata order) external view returns (bool) {
+        ClaimStatus status = _held[_hashOrder(order)].status;
+        if (status != ClaimStatus.None && status != ClaimStatus.Withdrawn) return status == ClaimStatus.Paid;
+        bytes32 laneId = jobVault.hashLane(_toLane(order, order.payer, order.key));
+        return jobVault.isNonceUsed(laneId, order.nonce);
+    }
+
+    /// @inheritdoc IJobClaims
+    function getTerms() external view returns (Terms memory) {
+        return _readTerms();
+    }
+
+    /// @dev Takes the money of a job that is not locked.
+    function _holdForClaim(bytes32 orderHash, ClaimRequest calldata request, Terms memory terms)
+        private
+        returns (uint8 tag)
+    {
+        JobOrder calldata order = request.order;
+        address signer = StrictSignatureLib.findSigner(orderHash, request.orderSignature);
+        require(signer != address(0) && signer == order.key, ClaimSignatureInvalid(orderHash, order.key, signer));
+        uint256 deadline = uint256(order.deliverBy) + terms.claimGrace;
+        require(block.timestamp <= deadline, ClaimWindowInvalid(orderHash, deadline, block.timestamp));
+        _requireLife(orderHash, order, terms);
+
+        uint256 price = request.receipt.price;
+        uint64 reservedAt = 0;
+        if (request.reservationSignature.length != 0) {
+            (bool isValid, address reserver) =
+                _isReserved(orderHash, order, request.reservation, request.reservationSignature, price);
+            require(isValid, ClaimReservationInvalid(orderHash, order.solver, reserver));
+            reservedAt = request.reservation.reservedAt;
+        }
+        (, tag) = jobVault.hold(_toHold(order, price, reservedAt));
+    }
+
+    /// @dev Returns the selector of what is wrong when it returns false, zero when the vault gave no reason.
+    function _tryLock(bytes32 orderHash, LockRequest calldata request, Terms memory terms, Backing memory backing)
+        private
+        returns (bool, bytes4)
+    {
+        JobOrder calldata order = request.order;
+        bytes4 fault = _findLockFault(orderHash, request, terms);
+        if (fault != 0) return (false, fault);
+        if (backing.token != order.token) _openBacking(backing, order.token);
+        uint256 exposure = CollateralMath.requiredExposureRoundedUp(order.maxPrice, terms.collateralRatioBips);
+        if (backing.free - backing.bound < _minimumStake(backing, order.maxPrice, terms)) {
+            return (false, LockStakeTooLow.selector);
+        }
+
+        uint64 reservedAt = request.reservationSignature.length == 0 ? 0 : request.reservation.reservedAt;
+        Held memory held = _toLock(order, terms, ClaimOrigin.Lock);
+        try jobVault.hold(_toHold(order, order.maxPrice, reservedAt)) returns (bytes32, uint8 tag) {
+            held.tag = tag;
+        } catch (bytes memory reason) {
+            return (false, _selectorOf(reason));
+        }
+        held.exposure = exposure.toUint96();
+        backing.bound += exposure;
+        _held[orderHash] = held;
+        _emitLocked(orderHash, order, order.payer, held);
+        return (true, 0);
+    }
+
+    /// @dev As `_tryLock`.
+    function _trySettle(bytes32 orderHash, LockedSettlement calldata settlement, Release memory release)
+        private
+        returns (bool, bytes4)
+    {
+        JobOrder calldata order = settlement.order;
+        Held memory held = _held[orderHash];
+        if (held.status != ClaimStatus.Locked && held.status != ClaimStatus.Claimed) {
+            return (false, LockStatusInvalid.selector);
+        }
+        uint256 price = settlement.price;
+        uint256 moneyHeld = _moneyHeld(order, held);
+        if (price > moneyHeld) return (false, LockPriceInvalid.selector);
+        address payer = _payerOf(orderHash, order, held.origin);
+        address signer = StrictSignatureLib.findSigner(
+            _hashAcknowledgement(orderHash, settlement.receiptHash, price), settlement.acknowledgement
+        );
+        address expected = held.origin == ClaimOrigin.Prepaid ? payer : order.key;
+        if (signer == address(0) || signer != expected) return (false, LockSignatureInvalid.selector);
+
+        ClaimStatus status = price == 0 ? ClaimStatus.Refunded : ClaimStatus.Paid;
+        (bool isMoved, bytes4 reason) = _tryFinish(orderHash, order, held, payer, settlement.receiptHash, price, status);
+        if (!isMoved) return (false, reason);
+        emit LockSettled(orderHash, payer, order.provider, settlement.receiptHash, price, moneyHeld - price);
+        _addRelease(release, order, held.exposure);
+        return (true, 0);
+    }
+
+    function _finish(
+        bytes32 orderHash,
+        JobOrder calldata order,
+        Held memory held,
+        address payer,
+        bytes32 receiptHash,
+        uint256 price,
+        ClaimStatus status
+    ) private {
+        (bool isMoved, bytes4 reason) = _tryFinish(orderHash, order, held, payer, receiptHash, price, status);
+        require(isMoved, ClaimMoneyRefused(orderHash, reason));
+    }
+
+    /// @dev Pays `price`, or gives all back when it is zero, and makes the state final; changes nothing when the vault refuses.
+    /// The state is written after the vault's answer, which no token can delay: the vault only writes credits.
+    function _tryFinish(
+        bytes32 orderHash,
+        JobOrder calldata order,
+        Held memory held,
+        address payer,
+        bytes32 receiptHash,
+        uint256 price,
+        ClaimStatus status
+    ) private returns (bool isMoved, bytes4 reason) {
+        (isMoved, reason) = _tryMove(orderHash, order, held, payer, receiptHash, price, status);
+        if (!isMoved) return (false, reason);
+        // Only a claim has a receipt: for a lock there is no slot to clear.
+        if (held.status != ClaimStatus.Locked) delete _receiptHashes[orderHash];
+        _held[orderHash] = Held({amount: 0, exposure: 0, deadline: 0, status: status, origin: held.origin, tag: 0});
+        uint256 refund = _moneyHeld(order, held) - price;
+        if (held.origin != ClaimOrigin.Prepaid || refund == 0) return (true, 0);
+        // A stranger's rest is sent on its way. When the token refuses, it stays the stranger's credit.
+        try jobVault.pushCredit(payer, order.token) returns (uint256) {} catch {}
+    }
+
+    /// @dev Has the vault pay `price`, or give all back when it is zero, and free the nonce when the claim is withdrawn.
+    function _tryMove(
+        bytes32 orderHash,
+        JobOrder calldata order,
+        Held memory held,
+        address payer,
+        bytes32 receiptHash,
+        uint256 price,
+        ClaimStatus status
+    ) private returns (bool, bytes4) {
+        bool isPrepaid = held.origin == ClaimOrigin.Prepaid;
+        IJobVault.LaneKey memory lane = _toLane(order, payer, isPrepaid ? payer : order.key);
+        uint128 moneyHeld = _moneyHeld(order, held).toUint128();
+        if (price == 0) {
+            bool freeNonce = status == ClaimStatus.Withdrawn;
+            try jobVault.returnHeld(
+                IJobVault.HeldReturn(lane, order.nonce, moneyHeld, held.tag, isPrepaid, freeNonce)
+            ) {
+                return (true, 0);
+            } catch (bytes memory reason) {
+                return (false, _selectorOf(reason));
+            }
+        }
+        IJobVault.Payment memory payment = IJobVault.Payment({
+            lane: lane,
+            nonce: order.nonce,
+            orderHash: orderHash,
+            receiptHash: receiptHash,
+            moduleVersion: order.moduleVersion,
+            price: price.toUint128(),
+            held: moneyHeld,
+            tag: held.tag,
+            refundToCredit: isPrepaid
+        });
+        try jobVault.payHeld(payment) {
+            return (true, 0);
+        } catch (bytes memory reason) {
+            return (false, _selectorOf(reason));
+        }
+    }
+
+    function _fine(JobOrder calldata order, Held memory held) private returns (uint256 paid) {
+        uint256 penalty = uint256(held.amount) * _loadTerms().noShowSlashBips / BIPS;
+        penalty = FixedPointMathLib.min(penalty, held.exposure);
+        paid = stakeVault.penalize(order.provider, order.token, held.exposure, penalty, order.payer);
+        mediation.recordNoShow(order.provider);
+    }
+
+    function _bindOne(JobOrder calldata order, uint256 price, Terms memory terms) private returns (uint96) {
+        uint256 exposure = CollateralMath.requiredExposureRoundedUp(price, terms.collateralRatioBips);
+        Backing memory backing;
+        _openBacking(backing, order.token);
+        uint256 minimum = _minimumStake(backing, price, terms);
+        stakeVault.holdExposure(StakeRole.Provider, msg.sender, order.token, exposure, minimum);
+        return exposure.toUint96();
+    }
+
+    /// @dev Binds what the last token's orders need and turns to the next token.
+    function _openBacking(Backing memory backing, address token) private {
+        _bind(backing);
+        backing.token = token;
+        backing.bound = 0;
+        backing.isReputationKnown = false;
+        backing.reputationBips = 0;
+        backing.free = stakeVault.getFreeStake(StakeRole.Provider, msg.sender, token);
+    }
+
+    function _bind(Backing memory backing) private {
+        if (backing.bound == 0) return;
+        stakeVault.holdExposure(StakeRole.Provider, msg.sender, backing.token, backing.bound, 0);
+    }
+
+    function _addRelease(Release memory release, JobOrder calldata order, uint256 exposure) private {
+        if (release.provider != order.provider || release.token != order.token) {
+            _release(release.provider, release.token, release.exposure);
+            release.provider = order.provider;
+            release.token = order.token;
+            release.exposure = 0;
+        }
+        release.exposure += exposure;
+    }
+
+    function _release(address provider, address token, uint256 exposure) private {
+        if (exposure == 0) return;
+        stakeVault.releaseExposure(StakeRole.Provider, provider, token, exposure);
+    }
+
+    function _loadTerms() private returns (Terms memory terms) {
+        terms = _terms;
+        if (block.timestamp < terms.stableUntil) return terms;
+        terms = _readTerms();
+        _terms = terms;
+    }
+
+    function _emitLocked(bytes32 orderHash, JobOrder calldata order, address payer, Held memory held) private {
+        emit LockOpened({
+            orderHash: orderHash,
+            payer: payer,
+            provider: order.provider,
+            moduleVersion: order.moduleVersion,
+            solver: order.solver,
+            token: order.token,
+            amount: held.amount,
+            exposure: held.exposure,
+            deadline: held.deadline,
+            origin: held.origin
+        });
+    }
+
+    function _findLockFault(bytes32 orderHash, LockRequest calldata request, Terms memory terms)
+        private
+        view
+        returns (bytes4)
+    {
+        JobOrder calldata order = request.order;
+        if (order.provider != msg.sender) return LockProviderInvalid.selector;
+        if (_held[orderHash].status != ClaimStatus.None) return LockStatusInvalid.selector;
+        if (!_isTimely(order, terms)) return LockTimesInvalid.selector;
+        if (order.maxPrice == 0 || order.maxPrice > type(uint96).max) return LockPriceInvalid.selector;
+        address signer = StrictSignatureLib.findSigner(orderHash, request.orderSignature);
+        if (signer == address(0) || signer != order.key) return LockSignatureInvalid.selector;
+        if (request.reservationSignature.length == 0) return 0;
+        (bool isReserved,) =
+            _isReserved(orderHash, order, request.reservation, request.reservationSignature, order.maxPrice);
+        return isReserved ? bytes4(0) : LockReservationInvalid.selector;
+    }
+
+    function _checkReceipt(bytes32 orderHash, JobOrder calldata order, Receipt calldata receipt, bool isLocked)
+        private
+        view
+    {
+        require(receipt.orderHash == orderHash, ClaimReceiptMismatch(orderHash, receipt.orderHash));
+        require(
+            receipt.status == SUCCEEDED || (isLocked && receipt.price == 0),
+            ClaimRunFailed(orderHash, receipt.status, receipt.price)
+        );
+        require(
+            receipt.price <= order.maxPrice && (receipt.price != 0 || isLocked),
+            ClaimPriceInvalid(orderHash, order.maxPrice, receipt.price)
+        );
+        require(
+            receipt.startedAt <= order.startBy && receipt.startedAt <= receipt.finishedAt
+                && receipt.finishedAt <= order.deliverBy && receipt.finishedAt <= block.timestamp,
+            ClaimTimesInvalid(orderHash, receipt.startedAt, receipt.finishedAt)
+        );
+    }
+
+    function _isReserved(
+        bytes32 orderHash,
+        JobOrder calldata order,
+        Reservation calldata reservation,
+        bytes calldata signature,
+        uint256 amount
+    ) private view returns (bool isReserved, address signer) {
+        signer = StrictSignatureLib.findSigner(_hashReservation(reservation), signature);
+        isReserved = signer != address(0) && signer == order.solver && reservation.solver == order.solver
+            && reservation.orderHash == orderHash && reservation.payer == order.payer
+            && reservation.token == order.token && reservation.amount >= amount;
+    }
+
+    /// @dev What must be free to take a job of this price. The reputation is looked up only when the free stake is not enough without.
+    function _minimumStake(Backing memory backing, uint256 price, Terms memory terms) private view returns (uint256) {
+        uint256 minimum = _minimumFor(backing.reputationBips, price, terms);
+        if (backing.isReputationKnown || backing.free - backing.bound >= minimum) return minimum;
+        backing.isReputationKnown = true;
+        backing.reputationBips = _reputationBips(msg.sender, backing.token, terms);
+        return _minimumFor(backing.reputationBips, price, terms);
+    }
+
+    function _minimumFor(uint256 reputationBips, uint256 price, Terms memory terms) private pure returns (uint256) {
+        return CollateralMath.minimumStakeRoundedUp(
+            price, terms.collateralRatioBips, terms.newcomerCollateralBips, reputationBips
+        );
+    }
+
+    function _reputationBips(address provider, address token, Terms memory terms) private view returns (uint256) {
+        IMediation.Record memory record = mediation.getRecord(provider);
+        uint256 faults = uint256(record.mismatches) + record.noShows;
+        uint256 jobs = jobVault.getEarnings(provider, token).jobs;
+        return ReputationMath.toBips(jobs, faults, terms.reputationPrior, terms.faultWeight);
+    }
+
+    function _payerOf(bytes32 orderHash, JobOrder calldata order, ClaimOrigin origin) private view returns (address) {
+        return origin == ClaimOrigin.Prepaid ? _prepayers[orderHash] : order.payer;
+    }
+
+    function _isTimely(JobOrder calldata order, Terms memory terms) private view returns (bool) {
+        return block.timestamp <= order.startBy && block.timestamp <= order.deliverBy
+            && order.deliverBy <= block.timestamp + terms.maxOrderLife;
+    }
+
+    function _requireLife(bytes32 orderHash, JobOrder calldata order, Terms memory terms) private view {
+        uint256 latest = block.timestamp + terms.maxOrderLife;
+        require(order.deliverBy <= latest, ClaimLifeTooLong(orderHash, latest, order.deliverBy));
+    }
+
+    function _readTerms() private view returns (Terms memory) {
+        bytes32[] memory names = new bytes32[](8);
+        names[0] = ParameterNames.COLLATERAL_RATIO_BIPS;
+        names[1] = ParameterNames.NEWCOMER_COLLATERAL_BIPS;
+        names[2] = ParameterNames.NO_SHOW_SLASH_BIPS;
+        names[3] = ParameterNames.MAX_ORDER_LIFE;
+        names[4] = ParameterNames.CLAIM_GRACE;
+        names[5] = ParameterNames.CHALLENGE_WINDOW;
+        names[6] = ParameterNames.REPUTATION_PRIOR;
+        names[7] = ParameterNames.FAULT_WEIGHT;
+        (uint256[] memory values, uint256 stableUntil) = parameters.getStable(names);
+        return Terms({
+            collateralRatioBips: values[0].toUint24(),
+            newcomerCollateralBips: values[1].toUint24(),
+            noShowSlashBips: values[2].toUint16(),
+            maxOrderLife: values[3].toUint24(),
+            claimGrace: values[4].toUint24(),
+            challengeWindow: values[5].toUint24(),
+            reputationPrior: values[6].toUint16(),
+            faultWeight: values[7].toUint16(),
+            stableUntil: stableUntil.toUint40()
+        });
+    }
+
+    function _requireCaller(bytes32 orderHash, address expected) private view {
+        require(msg.sender == expected, ClaimCallerInvalid(orderHash, expected, msg.sender));
+    }
+
+    function _requireProvider(bytes32 orderHash, JobOrder calldata order) private view {
+        _requireCaller(orderHash, order.provider);
+    }
+
+    function _toLock(JobOrder calldata order, Terms memory terms, ClaimOrigin origin)
+        private
+        pure
+        returns (Held memory)
+    {
+        return Held({
+            amount: uint256(order.maxPrice).toUint96(),
+            exposure: 0,
+            deadline: (uint256(order.deliverBy) + terms.claimGrace).toUint40(),
+            status: ClaimStatus.Locked,
+            origin: origin,
+            tag: 0
+        });
+    }
+
+    function _moneyHeld(JobOrder calldata order, Held memory held) private pure returns (uint256) {
+        return held.origin == ClaimOrigin.Claim ? held.amount : order.maxPrice;
+    }
+
+    function _toHold(JobOrder calldata order, uint256 amount, uint64 reservedAt)
+        private
+        pure
+        returns (IJobVault.Hold memory)
+    {
+        return IJobVault.Hold({
+            lane: _toLane(order, order.payer, order.key),
+            nonce: order.nonce,
+            amount: amount.toUint128(),
+            moduleVersion: order.moduleVersion,
+            reservedAt: reservedAt
+        });
+    }
+
+    function _toLane(JobOrder calldata order, address payer, address key)
+        private
+        pure
+        returns (IJobVault.LaneKey memory)
+    {
+        return IJobVault.LaneKey({
+            payer: payer, key: key, provider: order.provider, solver: order.solver, token: order.token, lane: order.lane
+        });
+    }
+
+    function _selectorOf(bytes memory reason) private pure returns (bytes4) {
+        // safe: the arguments of an error are cut off on purpose; no reason gives zero
+        // forge-lint: disable-next-line(unsafe-typecast)
+        return bytes4(reason);
+    }
+
+    function _hashAcknowledgement(bytes32 orderHash, bytes32 receiptHash, uint256 price)
+        private
+        view
+        returns (bytes32)
+    {
+        return _hashTyped(keccak256(abi.encode(TypedHashLib.ACKNOWLEDGEMENT_TYPEHASH, orderHash, receiptHash, price)));
+    }
+
+    function _hashOrder(JobOrder calldata order) private view returns (bytes32) {
+        uint256 offset;
+        assembly {
+            offset := order
+        }
+        return _hashTyped(_hashStruct(TypedHashLib.JOB_ORDER_TYPEHASH, offset, 15));
+    }
+
+    function _hashReceipt(Receipt calldata receipt) private view returns (bytes32) {
+        uint256 offset;
+        assembly {
+            offset := receipt
+        }
+        return _hashTyped(_hashStruct(TypedHashLib.RECEIPT_TYPEHASH, offset, 11));
+    }
+
+    function _hashReservation(Reservation calldata reservation) private view returns (bytes32) {
+        uint256 offset;
+        assembly {
+            offset := reservation
+        }
+        return _hashTyped(_hashStruct(TypedHashLib.RESERVATION_TYPEHASH, offset, 9));
+    }
+
+    function _hashTyped(bytes32 structHash) private view returns (bytes32) {
+        bytes32 domain = block.chainid == _deployedChainId ? _deployedDomain : _buildDomain(address(jobVault));
+        return keccak256(abi.encodePacked(hex"1901", domain, structHash));
+    }
+
+    /// @dev Every member of the objects is static, so their calldata is their encoding. Whoever sets bits outside a member's type gets a
+    /// hash that nobody signed, or a revert where the member is read.
+    function _hashStruct(bytes32 typehash, uint256 offset, uint256 words) private pure returns (bytes32 structHash) {
+        // safe: free memory, not kept; decoding has checked that the object is inside the calldata
+        assembly ("memory-safe") {
+            let pointer := mload(0x40)
+            mstore(pointer, typehash)
+            calldatacopy(add(pointer, 0x20), offset, shl(5, words))
+            structHash := keccak256(pointer, add(0x20, shl(5, words)))
+        }
+    }
+
+    function _buildDomain(address verifyingContract) private view returns (bytes32) {
+        return keccak256(
+            abi.encode(
+                keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
+                keccak256("Lilypad"),
+                keccak256("1"),
+                block.chainid,
+                verifyingContract
+            )
+        );
+    }
+
+    /// @dev Every chain this is meant for has transient storage.
+    function _useTransientReentrancyGuardOnlyOnMainnet() internal pure override returns (bool) {
+        return false;
+    }
+}
