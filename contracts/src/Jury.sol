@@ -208,7 +208,7 @@ contract Jury is IJury {
             require(drawn.length != 0, DrawMediatorsMissing(caseId));
             vacant -= drawn.length.toUint8();
             round.vacantSeats = vacant;
-            _seatMediators(caseId, round.number, drawn);
+            _seatMediators(caseId, round, drawn);
         }
         if (vacant != 0) _anchor(caseId, round);
     }
@@ -255,11 +255,14 @@ contract Jury is IJury {
     function startRound(bytes32 caseId, uint8 seats) external onlyMediation {
         Round storage round = _rounds[caseId];
         require(!round.isJudging, RoundJudging(caseId));
-        uint256 endsAt = block.timestamp + ROUND_WINDOWS * _verdictWindow();
+        uint256 window = _parameters.get(ParameterNames.VERDICT_WINDOW);
+        uint256 endsAt = block.timestamp + ROUND_WINDOWS * window;
         round.number++;
         round.isJudging = true;
         round.vacantSeats = seats;
         round.replacements = 0;
+        // Kept, so that a parameter that moves in between cannot shorten a round that has begun.
+        round.verdictWindow = window.toUint40();
         round.endsAt = endsAt.toUint40();
         emit RoundStarted(caseId, round.number, seats, endsAt);
         _anchor(caseId, round);
@@ -351,19 +354,20 @@ contract Jury is IJury {
         }
     }
 
-    function _seatMediators(bytes32 caseId, uint8 round, address[] memory mediators) private {
-        uint40 deadline = (block.timestamp + _verdictWindow()).toUint40();
+    function _seatMediators(bytes32 caseId, Round storage round, address[] memory mediators) private {
+        uint40 deadline = (block.timestamp + round.verdictWindow).toUint40();
+        uint8 number = round.number;
         for (uint256 i = 0; i < mediators.length; i++) {
             _seats[caseId].push(
                 Seat({
                     mediator: mediators[i],
                     deadline: deadline,
-                    round: round,
+                    round: number,
                     state: SeatState.Sitting,
                     outcome: VerdictOutcome.Match
                 })
             );
-            emit MediatorDrawn(caseId, mediators[i], round, deadline);
+            emit MediatorDrawn(caseId, mediators[i], number, deadline);
             _stakeVault.openCase(StakeRole.Mediator, mediators[i]);
         }
     }
@@ -512,7 +516,7 @@ contract Jury is IJury {
 
     /// @dev Last second in which a mediator can be drawn and still have a whole window.
     function _latestDraw(Round storage round) private view returns (uint256) {
-        return FixedPointMathLib.zeroFloorSub(round.endsAt, _verdictWindow());
+        return round.endsAt - round.verdictWindow;
     }
 
     /// @dev A block that does not exist yet, whose hash can be used in at least `MIN_DRAW_BLOCKS` blocks.
@@ -554,10 +558,6 @@ contract Jury is IJury {
 
     function _activeStake(address mediator) private view returns (uint256) {
         return _stakeVault.getStake(StakeRole.Mediator, mediator, stakeToken).active;
-    }
-
-    function _verdictWindow() private view returns (uint256) {
-        return _parameters.get(ParameterNames.VERDICT_WINDOW);
     }
 
     function _minimumStake() private view returns (uint256) {

@@ -22,18 +22,20 @@ interface IJury {
     /// @param vacantSeats Seats that wait for a draw.
     /// @param replacements Mediators that were replaced.
     /// @param draws How often seats have been anchored to a block.
+    /// @param verdictWindow Seconds that a mediator of this round has.
     /// @param endsAt When the round is over, whoever is silent.
     /// @param appealableUntil Last second to appeal against the outcome.
     /// @param seedBlock Block whose hash draws the vacant seats.
     struct Round {
-        // slot 0: number 8 | isJudging 8 | outcome 8 | vacantSeats 8 | replacements 8 | draws 16 | endsAt 40 | appealableUntil 40
-        // | seedBlock 40
+        // slot 0: number 8 | isJudging 8 | outcome 8 | vacantSeats 8 | replacements 8 | draws 16 | verdictWindow 40 | endsAt 40
+        // | appealableUntil 40 | seedBlock 40
         uint8 number;
         bool isJudging;
         VerdictOutcome outcome;
         uint8 vacantSeats;
         uint8 replacements;
         uint16 draws;
+        uint40 verdictWindow;
         uint40 endsAt;
         uint40 appealableUntil;
         uint40 seedBlock;
