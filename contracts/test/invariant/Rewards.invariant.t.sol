@@ -42,4 +42,22 @@ contract RewardsInvariantTest is Test {
     function invariant_FeesCountAtMostOnce() public view {
         assertLe(handler.measuredOfAuthors(), handler.earnedByAuthors());
     }
+
+    /// @dev The invariants say nothing unless the handler gets as far as paying.
+    function test_TheHandlerReachesEveryMove() public {
+        handler.fundEpoch(1e20, 0);
+        handler.earn(0, 1e18, 3);
+        handler.earn(1, 3e18, 1);
+        handler.passTime(8 days);
+        handler.fundEpoch(1e20, 0);
+        handler.checkpoint(type(uint16).max);
+        handler.passTime(8 days);
+        handler.claim(type(uint16).max);
+        assertGt(handler.paid(), 0.99e20);
+        handler.passTime(8 days);
+        handler.rollOver(0, 0);
+        invariant_Conservation();
+        invariant_SumsOfValues();
+        invariant_FeesCountAtMostOnce();
+    }
 }

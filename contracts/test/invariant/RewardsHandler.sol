@@ -3,6 +3,7 @@ pragma solidity 0.8.30;
 
 import {IRewards} from "../../src/interfaces/IRewards.sol";
 import {ActorClass} from "../../src/types/ActorClass.sol";
+import {StakeRole} from "../../src/types/StakeRole.sol";
 import {RewardsFixture} from "../fixtures/RewardsFixture.sol";
 
 /// @notice Acts on the rewards within the rules, and writes down what must be true afterwards.
@@ -15,11 +16,16 @@ contract RewardsHandler is RewardsFixture {
     uint256 public paid;
     uint256 public earnedByAuthors;
     uint256 public measuredOfAuthors;
-    mapping(ActorClass actorClass => mapping(uint256 epoch => mapping(address account => uint256))) public payments;
+    mapping(ActorClass actorClass => mapping(uint256 epoch => mapping(address account => bool))) public wasPaid;
 
     constructor() {
         setUp();
         firstEpoch = first;
+        for (uint256 i = 0; i < ACTORS; i++) {
+            sources.setStake(StakeRole.Provider, actorAt(i), 1e20);
+            sources.setStake(StakeRole.Solver, actorAt(i), 1e20);
+            sources.setStake(StakeRole.Mediator, actorAt(i), 1e20);
+        }
     }
 
     function fundEpoch(uint96 amount, uint8 ahead) external {
@@ -28,10 +34,12 @@ contract RewardsHandler is RewardsFixture {
         funded += sum;
     }
 
-    function earn(uint8 who, uint8 class, uint96 amount, uint8 jobs) external {
+    function earn(uint8 who, uint96 amount, uint8 jobs) external {
         uint256 fees = bound(amount, 0, 1e24);
-        sources.earn(ActorClass(class % CLASSES), actorAt(who), fees, jobs);
-        if (ActorClass(class % CLASSES) == ActorClass.Author) earnedByAuthors += fees;
+        for (uint256 class = 0; class < CLASSES; class++) {
+            sources.earn(ActorClass(class), actorAt(who), fees, jobs);
+        }
+        earnedByAuthors += fees;
     }
 
     function fault(uint8 who, bool isProvider, bool isFirstKind) external {
@@ -49,34 +57,22 @@ contract RewardsHandler is RewardsFixture {
         try rewards.enroll(actorClass, actorAt(who)) {} catch {}
     }
 
-    /// @dev Measures everyone that has not been, so that most epochs are shared by several.
-    function checkpoint(uint8 class, uint8 mask) external {
-        ActorClass actorClass = ActorClass(class % CLASSES);
-        uint256 epoch = rewards.currentEpoch() - 1;
-        for (uint256 i = 0; i < ACTORS; i++) {
-            address account = actorAt(i);
-            IRewards.Snapshot memory last = rewards.getSnapshot(actorClass, account);
-            if (mask >> i & 1 == 0 || last.epoch >= epoch) continue;
-            vm.recordLogs();
-            rewards.checkpoint(actorClass, account, epoch);
-            if (actorClass != ActorClass.Author) continue;
-            (, uint256 fees,,,) =
-                abi.decode(vm.getRecordedLogs()[0].data, (uint256, uint256, uint256, uint256, uint256));
-            measuredOfAuthors += fees;
+    /// @dev Measures everyone in the mask that has not been, in all classes, so that most epochs are shared by several.
+    function checkpoint(uint16 mask) external {
+        for (uint256 i = 0; i < CLASSES * ACTORS; i++) {
+            if (mask >> i & 1 == 1) _checkpoint(ActorClass(i / ACTORS), actorAt(i));
         }
     }
 
-    function claim(uint8 who, uint8 class, uint8 ago) external {
-        ActorClass actorClass = ActorClass(class % CLASSES);
-        uint256 epoch = rewards.currentEpoch() - 2 - ago % 4;
-        address account = actorAt(who);
-        if (rewards.getValue(actorClass, account, epoch) == 0) return;
-        uint256 before = lily.balanceOf(account);
-        uint256 amount = rewards.claim(actorClass, account, epoch);
-        require(lily.balanceOf(account) - before == amount, "the share arrives");
-        require(payments[actorClass][epoch][account] == 0, "a share is paid once");
-        payments[actorClass][epoch][account] = amount;
-        paid += amount;
+    /// @dev Claims for everyone in the mask, in all epochs that are over.
+    function claim(uint16 mask) external {
+        uint256 last = rewards.currentEpoch() - 2;
+        for (uint256 epoch = firstEpoch - 1; epoch <= last; epoch++) {
+            for (uint256 i = 0; i < CLASSES * ACTORS; i++) {
+                bool hasShare = rewards.getValue(ActorClass(i / ACTORS), actorAt(i), epoch) != 0;
+                if (mask >> i & 1 == 1 && hasShare) _claim(ActorClass(i / ACTORS), actorAt(i), epoch);
+            }
+        }
     }
 
     function rollOver(uint8 class, uint8 ago) external {
@@ -88,14 +84,14 @@ contract RewardsHandler is RewardsFixture {
     }
 
     function passTime(uint32 duration) external {
-        vm.warp(vm.getBlockTimestamp() + bound(duration, 1 hours, 6 days));
+        vm.warp(vm.getBlockTimestamp() + bound(duration, 1 days, 9 days));
     }
 
     /// @notice Sum of what remains in every pool, and whether every pool's sum of values is the sum of its values.
     function sumPools() external view returns (uint256 remaining, bool isConsistent) {
         isConsistent = true;
         uint256 last = rewards.currentEpoch() + 3;
-        for (uint256 epoch = firstEpoch; epoch <= last; epoch++) {
+        for (uint256 epoch = firstEpoch - 1; epoch <= last; epoch++) {
             for (uint256 class = 0; class < CLASSES; class++) {
                 IRewards.Pool memory pool = rewards.getPool(ActorClass(class), epoch);
                 remaining += pool.remaining;
@@ -114,5 +110,24 @@ contract RewardsHandler is RewardsFixture {
 
     function actorAt(uint256 index) public pure returns (address) {
         return address(uint160(0xA000 + index % ACTORS));
+    }
+
+    function _checkpoint(ActorClass actorClass, address account) private {
+        uint256 epoch = rewards.currentEpoch() - 1;
+        if (rewards.getSnapshot(actorClass, account).epoch >= epoch) return;
+        vm.recordLogs();
+        rewards.checkpoint(actorClass, account, epoch);
+        if (actorClass != ActorClass.Author) return;
+        (, uint256 fees,,,) = abi.decode(vm.getRecordedLogs()[0].data, (uint256, uint256, uint256, uint256, uint256));
+        measuredOfAuthors += fees;
+    }
+
+    function _claim(ActorClass actorClass, address account, uint256 epoch) private {
+        uint256 before = lily.balanceOf(account);
+        uint256 amount = rewards.claim(actorClass, account, epoch);
+        require(lily.balanceOf(account) - before == amount, "the share arrives");
+        require(!wasPaid[actorClass][epoch][account], "a share is paid once");
+        wasPaid[actorClass][epoch][account] = true;
+        paid += amount;
     }
 }
