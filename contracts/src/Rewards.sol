@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {IEarningsSource} from "./interfaces/IEarningsSource.sol";
+import {IJobVault} from "./interfaces/IJobVault.sol";
 import {IMediation} from "./interfaces/IMediation.sol";
 import {IParameters} from "./interfaces/IParameters.sol";
 import {IRewards} from "./interfaces/IRewards.sol";
@@ -87,7 +87,7 @@ contract Rewards is IRewards, ReentrancyGuardTransient {
     uint40 public immutable startedAt;
 
     IParameters private immutable _parameters;
-    IEarningsSource private immutable _jobVault;
+    IJobVault private immutable _jobVault;
     IStakeVault private immutable _stakeVault;
     IMediation private immutable _mediation;
 
@@ -104,7 +104,7 @@ contract Rewards is IRewards, ReentrancyGuardTransient {
     constructor(
         address lily_,
         IParameters parameters_,
-        IEarningsSource jobVault_,
+        IJobVault jobVault_,
         IStakeVault stakeVault_,
         IMediation mediation_
     ) {
@@ -284,7 +284,7 @@ contract Rewards is IRewards, ReentrancyGuardTransient {
 
     function _readTotals(ActorClass actorClass, address account) private view returns (Totals memory totals) {
         if (actorClass == ActorClass.Provider) {
-            IEarningsSource.Earnings memory earnings = _jobVault.getEarnings(account, lily);
+            IJobVault.Earnings memory earnings = _jobVault.getEarnings(account, lily);
             IMediation.Record memory record = _mediation.getRecord(account);
             totals.fees = earnings.earned;
             totals.jobs = earnings.jobs;

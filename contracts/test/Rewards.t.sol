@@ -3,7 +3,7 @@ pragma solidity 0.8.30;
 
 import {Parameters} from "../src/Parameters.sol";
 import {Rewards} from "../src/Rewards.sol";
-import {IEarningsSource} from "../src/interfaces/IEarningsSource.sol";
+import {IJobVault} from "../src/interfaces/IJobVault.sol";
 import {IMediation} from "../src/interfaces/IMediation.sol";
 import {IRewards} from "../src/interfaces/IRewards.sol";
 import {IStakeVault} from "../src/interfaces/IStakeVault.sol";
@@ -25,7 +25,7 @@ contract RewardsFundTest is RewardsFixture {
             new Rewards(
                 missing == 0 ? address(0) : address(lily),
                 missing == 1 ? Parameters(address(0)) : parameters,
-                IEarningsSource(missing == 2 ? address(0) : address(sources)),
+                IJobVault(missing == 2 ? address(0) : address(sources)),
                 IStakeVault(missing == 3 ? address(0) : address(sources)),
                 IMediation(missing == 4 ? address(0) : address(sources))
             );
