@@ -23,6 +23,10 @@ contract JobClaimsGasTest is ClaimsFixture {
         JobOrder memory order = createOrder(1);
         lockOne(createLock(order));
         settleOne(createSettlement(order, uint96(PRICE), key));
+        // Somebody else's money is always held.
+        order = createOrder(0);
+        order.lane = 1;
+        lockOne(createLock(order));
     }
 
     /// forge-config: default.isolate = true
