@@ -34,7 +34,8 @@ contract MintableLily is LilyToken(address(0xdead)) {
 // the job
 // ├── paid by the payer's acknowledgement, the rest goes straight back
 // ├── paid by a claim, which binds the provider's stake
-// └── expired: everything goes straight back, nobody is fined
+// ├── expired: everything goes straight back, nobody is fined
+// └── when the token refuses the payer: it stays the payer's credit
 contract JobEscrowTest is ClaimsFixture {
     JobEscrow private jobEscrow;
     Vm.Wallet private stranger;
@@ -303,6 +304,22 @@ contract JobEscrowTest is ClaimsFixture {
         assertEq(vault.getHeld(address(token)), 0);
         assertEq(vault.getCredit(stranger.addr, address(token)), 0);
         assertEq(mediation.getRecord(provider).noShows, 0);
+    }
+
+    function test_WhenTheTokenRefusesThePayerTheRestStaysItsCredit() public {
+        jobEscrow.open(order, _authorize(stranger, MAX_PRICE, "1"));
+        vm.warp(uint256(order.deliverBy) + 6 hours + 1);
+        vm.mockCallRevert(
+            address(token),
+            abi.encodeWithSignature("transfer(address,uint256)", stranger.addr, uint256(MAX_PRICE)),
+            "frozen"
+        );
+        claims.expireLock(order);
+        assertStatus(order, IJobClaims.ClaimStatus.Refunded);
+        assertEq(vault.getCredit(stranger.addr, address(token)), MAX_PRICE);
+        vm.clearMockedCalls();
+        vault.pushCredit(stranger.addr, address(token));
+        assertEq(token.balanceOf(stranger.addr), 10 * MAX_PRICE);
     }
 
     function test_ADeniedClaimGoesStraightBack() public {
