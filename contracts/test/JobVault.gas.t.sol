@@ -19,56 +19,56 @@ contract JobVaultGasTest is VaultFixture {
     function test_LoneJobOfThePayer() public {
         uint256 gas = _gasOfSecondSettlement(payer, 1);
         vm.snapshotValue("JobVault", "lone job, payer's key", gas);
-        assertLe(gas, 71_000);
+        assertLe(gas, 64_000);
     }
 
     /// forge-config: default.isolate = true
     function test_LoneJobOfASessionKey() public {
         uint256 gas = _gasOfSecondSettlement(key, 1);
         vm.snapshotValue("JobVault", "lone job, session key", gas);
-        assertLe(gas, 82_000);
+        assertLe(gas, 72_500);
     }
 
     /// forge-config: default.isolate = true
     function test_Lane100() public {
         uint256 gas = _gasOfSecondSettlement(key, 100) / 100;
         vm.snapshotValue("JobVault", "lane of 100 jobs, per job", gas);
-        assertLe(gas, 5000);
+        assertLe(gas, 4500);
     }
 
     /// forge-config: default.isolate = true
     function test_Lane1000() public {
         uint256 gas = _gasOfSecondSettlement(key, 1000) / 1000;
         vm.snapshotValue("JobVault", "lane of 1000 jobs, per job", gas);
-        assertLe(gas, 4300);
+        assertLe(gas, 3900);
     }
 
     /// forge-config: default.isolate = true
     function test_Payers100() public {
         uint256 gas = _gasOfPayers(false, false);
         vm.snapshotValue("JobVault", "100 payers, payers' keys, per job", gas);
-        assertLe(gas, 36_500);
+        assertLe(gas, 24_800);
     }
 
     /// forge-config: default.isolate = true
     function test_SessionKeys100() public {
         uint256 gas = _gasOfPayers(true, false);
         vm.snapshotValue("JobVault", "100 payers, session keys, per job", gas);
-        assertLe(gas, 45_000);
+        assertLe(gas, 33_500);
     }
 
     /// forge-config: default.isolate = true
     function test_GuardedPayers100() public {
         uint256 gas = _gasOfPayers(false, true);
         vm.snapshotValue("JobVault", "100 payers, payers' keys, guarded, per job", gas);
-        assertLe(gas, 32_000);
+        assertLe(gas, 25_000);
     }
 
     /// forge-config: default.isolate = true
     function test_GuardedSessionKeys100() public {
         uint256 gas = _gasOfPayers(true, true);
         vm.snapshotValue("JobVault", "100 payers, session keys, guarded, per job", gas);
-        assertLe(gas, 42_000);
+        assertLe(gas, 34_000);
     }
 
     function _gasOfSecondSettlement(Vm.Wallet memory signer, uint256 count) private returns (uint256) {

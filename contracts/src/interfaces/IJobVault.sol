@@ -419,6 +419,8 @@ interface IJobVault {
     /// @notice Thrown when so few base units are settled that the rounded parts of authors, solver and protocol pass them; it passes with
     /// the lane's next jobs.
     error LaneAmountTooSmall(bytes32 laneId, uint256 amount, uint256 parts);
+    /// @notice Thrown when a sum of the lane, its provider or its module would pass 96 bits.
+    error LaneAmountTooHigh(bytes32 laneId);
     /// @notice Thrown when the payer has a guardian, and it did not approve the settlement.
     error LaneUnapproved(bytes32 laneId, address guardian);
     /// @notice Thrown when the payer's balance does not cover the lane.
@@ -546,7 +548,7 @@ interface IJobVault {
     function settleAnnounced(Settlement calldata settlement) external;
 
     /// @notice Settles one lane of a batch in a call frame of its own. Only the vault itself calls it.
-    function settleFrame() external;
+    function settleLaneIsolated() external;
 
     /// @notice Sets money aside for one job and uses up its nonce. Only JobClaims may call.
     /// @dev What the balance lacks is drawn from the solver's bond when it reserved the order.

@@ -57,7 +57,6 @@ contract VaultHandler is VaultFixture {
         for (uint256 i = 0; i < PAYERS; i++) {
             _parties.push(_payers[i].addr);
         }
-        _parties.push(laneKey(address(0), 0).payer);
     }
 
     function deposit(uint8 who, uint96 amount) external {

@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {JobVaultBase} from "./JobVaultBase.sol";
+import {WalletDeployer} from "./WalletDeployer.sol";
+import {IJobVault} from "./interfaces/IJobVault.sol";
+import {IModuleRegistry} from "./interfaces/IModuleRegistry.sol";
+import {IParameters} from "./interfaces/IParameters.sol";
+import {IStakeVault} from "./interfaces/IStakeVault.sol";
+import {ActorClass} from "./types/ActorClass.sol";
+import {SessionGrant} from "./types/SignedObjects.sol";
+import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
+import {MerkleProofLib} from "solady/utils/MerkleProofLib.sol";
+import {SafeCastLib} from "solady/utils/SafeCastLib.sol";
+import {SafeTransferLib} from "solady/utils/SafeTransferLib.sol";
+import {SignatureCheckerLib} from "solady/utils/SignatureCheckerLib.sol";
+
+/// @title JobVaultExtension
+/// @notice The second half of `JobVault`: permissions, held money, collection of shares and fees. One contract cannot hold the code of both.
+///
+/// `JobVault` creates it in its constructor, keeps its address for ever, and runs these functions as its own (`delegatecall`), each by a
+/// function of the same name. Storage, balances and rights are the vault's; this contract has none, and calling it directly changes
+/// nothing that matters to anyone. The specification is the head of `JobVault`.
+contract JobVaultExtension is JobVaultBase {
+    using SafeTransferLib for address;
+    using SafeCastLib for uint256;
+
+    uint256 private constant GRANTS_SCOPE = 1;
+    /// @dev Last 32 bytes of an ERC-6492 signature.
+    bytes32 private constant ERC6492_SUFFIX = 0x6492649264926492649264926492649264926492649264926492649264926492;
+    // Bits of the tag of held money: the grant's generation, and whether a solver's bond paid a part.
+    uint256 private constant GENERATION_MASK = 0x7f;
+    uint256 private constant COVERED_FLAG = 0x80;
+
+    WalletDeployer private immutable _walletDeployer;
+
+    constructor(
+        IModuleRegistry registry_,
+        IParameters parameters_,
+        IStakeVault stakeVault_,
+        address claims_,
+        address agentRegistry_,
+        address treasury_
+    ) JobVaultBase(registry_, parameters_, stakeVault_, claims_, agentRegistry_, treasury_) {
+        _walletDeployer = new WalletDeployer();
+    }
+
+    /// @notice See `IJobVault`.
+    function depositAndGrant(
+        SessionGrant calldata grant,
+        address guardian,
+        bytes32 salt,
+        IJobVault.DepositAuthorization calldata authorization
+    ) external nonReentrant returns (uint256 received) {
+        (address payer, address token) = (grant.payer, grant.token);
+        received = _receiveAuthorized(token, payer, _hashDepositAndGrant(grant, guardian, salt), authorization);
+        _registerGrant(grant);
+        if (guardian != address(0) && guardian != _accounts[payer][token].guardian) {
+            _setGuardian(payer, token, guardian);
+        }
+    }
+
+    /// @notice See `IJobVault`.
+    function setGuardian(address token, address guardian) external {
+        _setGuardian(msg.sender, token, guardian);
+    }
+
+    /// @notice See `IJobVault`.
+    function finalizeGuardian(address payer, address token) external {
+        IJobVault.Account storage account = _accounts[payer][token];
+        uint256 changesAt = account.guardianChangesAt;
+        require(changesAt != 0, IJobVault.GuardianChangeMissing(payer, token));
+        require(block.timestamp >= changesAt, IJobVault.GuardianTooEarly(payer, token, changesAt, block.timestamp));
+        (address previous, address guardian) = (account.guardian, account.nextGuardian);
+        account.guardian = guardian;
+        account.nextGuardian = address(0);
+        account.guardianChangesAt = 0;
+        emit IJobVault.GuardianChanged(payer, token, guardian, previous);
+    }
+
+    /// @notice See `IJobVault`.
+    function registerGrant(SessionGrant calldata grant, bytes calldata signature) external nonReentrant {
+        _requireGrantSignature(grant, grant.payer, signature);
+        _registerGrant(grant);
+    }
+
+    /// @notice See `IJobVault`.
+    function registerGrantFor(SessionGrant calldata grant, address delegate, bytes calldata signature)
+        external
+        nonReentrant
+    {
+        require(
+            address(_agentRegistry) != address(0) && _agentRegistry.hasAuthority(grant.payer, delegate, GRANTS_SCOPE),
+            IJobVault.GrantDelegateInvalid(grant.payer, delegate)
+        );
+        _requireGrantSignature(grant, delegate, signature);
+        _registerGrant(grant);
+    }
+
+    /// @notice See `IJobVault`.
+    function revokeGrant(address key, address token, uint256 upToNonce) external {
+        IJobVault.Grant storage stored = _grants[msg.sender][key][token];
+        require(
+            !stored.isKnown || upToNonce >= stored.nonce,
+            IJobVault.GrantNonceUsed(msg.sender, key, stored.nonce, upToNonce)
+        );
+        uint40 validUntil = FixedPointMathLib.min(stored.validUntil, block.timestamp).toUint40();
+        stored.isKnown = true;
+        stored.validUntil = validUntil;
+        if (stored.revokedAt == 0) stored.revokedAt = block.timestamp.toUint40();
+        stored.nonce = upToNonce;
+        emit IJobVault.GrantRevoked(msg.sender, key, token, upToNonce, validUntil);
+    }
+
+    /// @notice See `IJobVault`.
+    function proveMember(bytes32 root, bytes32 leaf, bytes32[] calldata proof) external {
+        require(MerkleProofLib.verifyCalldata(proof, root, leaf), IJobVault.MemberProofInvalid(root, leaf));
+        _members[root][leaf] = true;
+        emit IJobVault.MemberProven(root, leaf);
+    }
+
+    /// @notice See `IJobVault`.
+    function hold(IJobVault.Hold calldata request) external nonReentrant returns (bytes32 laneId, uint8 tag) {
+        _requireClaims();
+        IJobVault.LaneKey calldata name = request.lane;
+        (address token, uint256 amount) = (name.token, request.amount);
+        laneId = _hashLane(name);
+        _useNonce(name, laneId, request.nonce);
+        IJobVault.Account storage account = _accounts[name.payer][token];
+        (uint256 balance, address guardian) = (account.balance, account.guardian);
+        require(
+            guardian == address(0) || (guardian == name.solver && request.reservedAt != 0),
+            IJobVault.HeldUnreserved(laneId, guardian)
+        );
+        uint256 covered = FixedPointMathLib.zeroFloorSub(amount, balance);
+        require(covered == 0 || request.reservedAt != 0, IJobVault.HeldBalanceTooLow(laneId, amount, balance));
+        uint256 tagBits = name.key == name.payer ? 0 : _spendGrantOnHold(request);
+
+        balance = balance + covered - amount;
+        account.balance = balance.toUint96();
+        _held[token] += amount;
+        emit IJobVault.MoneyHeld(laneId, name.payer, token, request.nonce, amount, covered, balance);
+        if (covered != 0) {
+            tagBits |= COVERED_FLAG;
+            _coveredAmounts[laneId][request.nonce] = covered;
+            _drawOnBond(name.solver, token, covered);
+        }
+        tag = tagBits.toUint8();
+    }
+
+    /// @notice See `IJobVault`.
+    function holdDeposit(address from, address token, uint256 amount) external nonReentrant {
+        _requireClaims();
+        uint256 heldBefore = token.balanceOf(address(this));
+        token.safeTransferFrom(from, address(this), amount);
+        _requireArrival(token, heldBefore, amount);
+        uint256 held = _held[token] + amount;
+        _held[token] = held;
+        emit IJobVault.DepositHeld(from, token, amount, held);
+    }
+
+    /// @notice See `IJobVault`.
+    function payHeld(IJobVault.Payment calldata payment) external {
+        _requireClaims();
+        (uint256 price, uint256 held) = (payment.price, payment.held);
+        require(price <= held, IJobVault.HeldPriceTooHigh(payment.orderHash, held, price));
+        IJobVault.LaneKey calldata name = payment.lane;
+        bytes32 laneId = _hashLane(name);
+        uint256 state = _loadLane(laneId);
+        if (state & LANE_IS_OPEN == 0) {
+            state |= _openLane(laneId, name);
+            _storeLane(laneId, state);
+        }
+        _held[name.token] -= held;
+        emit IJobVault.JobSettled(payment.orderHash, payment.receiptHash, payment.moduleVersion, price, laneId);
+        uint256 providerAmount = _splitPrice(payment, state, price);
+        (uint256 payerAmount, uint256 solverAmount) =
+            _giveBack(laneId, name, payment.nonce, held - price, payment.tag, payment.refundToCredit);
+        emit IJobVault.HeldPaid(payment.orderHash, laneId, providerAmount, payerAmount, solverAmount);
+    }
+
+    /// @notice See `IJobVault`.
+    function returnHeld(IJobVault.HeldReturn calldata request) external {
+        _requireClaims();
+        IJobVault.LaneKey calldata name = request.lane;
+        bytes32 laneId = _hashLane(name);
+        (uint64 nonce, uint256 amount) = (request.nonce, request.amount);
+        if (request.freeNonce) _nonceWords[laneId][nonce >> 8] &= ~(1 << (nonce & 0xff));
+        _held[name.token] -= amount;
+        (uint256 payerAmount, uint256 solverAmount) =
+            _giveBack(laneId, name, nonce, amount, request.tag, request.toCredit);
+        emit IJobVault.HeldReturned(laneId, name.payer, name.token, nonce, payerAmount, solverAmount);
+    }
+
+    /// @notice See `IJobVault`.
+    function collectFees(IJobVault.LaneKey[] calldata lanes) external {
+        for (uint256 i = 0; i < lanes.length; i++) {
+            IJobVault.LaneKey calldata lane = lanes[i];
+            bytes32 laneId = _hashLane(lane);
+            (uint256 solverAmount, uint256 protocolAmount) = _uncollectedFees(laneId);
+            if (solverAmount + protocolAmount == 0) continue;
+            _collectedAmounts[laneId] = _lanes[laneId].settledAmount;
+            _creditShares(lane.solver, lane.token, solverAmount, protocolAmount);
+            emit IJobVault.FeesCollected(laneId, lane.solver, _treasury, lane.token, solverAmount, protocolAmount);
+        }
+    }
+
+    /// @notice See `IJobVault`.
+    function collectUnlanedFees(address solver, address token) external {
+        IJobVault.UnlanedFees memory fees = _unlanedFees[solver][token];
+        if (uint256(fees.solver) + fees.protocol == 0) return;
+        delete _unlanedFees[solver][token];
+        _creditShares(solver, token, fees.solver, fees.protocol);
+        emit IJobVault.UnlanedFeesCollected(solver, _treasury, token, fees.solver, fees.protocol);
+    }
+
+    /// @notice See `IJobVault`.
+    function collectModule(bytes32 moduleVersion, address token) external returns (uint256 amount) {
+        IJobVault.ModuleAccount storage account = _moduleAccounts[moduleVersion][token];
+        uint256 feeBips = account.feeBips;
+        amount = _growthOfShare(feeBips, account.collectedAmount, account.grossAmount);
+        if (amount == 0) return 0;
+        account.collectedAmount = account.grossAmount;
+        (address[] memory payees, uint16[] memory bips) = _registry.listPayees(moduleVersion);
+        uint256 rest = amount;
+        for (uint256 i = payees.length; i != 0; i--) {
+            address payee = payees[i - 1];
+            uint256 part = i == 1 ? rest : amount * bips[i - 1] / feeBips;
+            rest -= part;
+            if (part == 0) continue;
+            _addCredit(payee, token, part);
+            _roleEarnings[ActorClass.Author][payee][token] += part;
+            emit IJobVault.ModuleFeeCollected(moduleVersion, payee, token, part);
+        }
+    }
+
+    function _setGuardian(address payer, address token, address guardian) private {
+        IJobVault.Account storage account = _accounts[payer][token];
+        address present = account.guardian;
+        if (guardian == present) {
+            require(account.guardianChangesAt != 0, IJobVault.GuardianUnchanged(payer, token, guardian));
+            account.nextGuardian = address(0);
+            account.guardianChangesAt = 0;
+            emit IJobVault.GuardianCancelled(payer, token, guardian);
+        } else if (present == address(0)) {
+            account.guardian = guardian;
+            emit IJobVault.GuardianChanged(payer, token, guardian, address(0));
+        } else {
+            uint256 changesAt = block.timestamp + _withdrawDelay();
+            account.nextGuardian = guardian;
+            account.guardianChangesAt = changesAt.toUint40();
+            emit IJobVault.GuardianRequested(payer, token, guardian, present, changesAt);
+        }
+    }
+
+    /// @dev The signature of an account that is not deployed yet carries the factory call that deploys it (ERC-6492). The submitter
+    /// chose that call, so it is made before anything is checked or written, by a contract that has no rights.
+    function _requireGrantSignature(SessionGrant calldata grant, address signer, bytes calldata signature) private {
+        bytes32 digest = _hashGrant(grant);
+        bool isValid;
+        if (signature.length > 32 && bytes32(signature[signature.length - 32:]) == ERC6492_SUFFIX) {
+            (address factory, bytes memory data, bytes memory inner) =
+                abi.decode(signature[:signature.length - 32], (address, bytes, bytes));
+            if (signer.code.length == 0) _walletDeployer.deploy(factory, data);
+            isValid = SignatureCheckerLib.isValidERC1271SignatureNow(signer, digest, inner);
+        } else {
+            isValid = SignatureCheckerLib.isValidSignatureNowCalldata(signer, digest, signature);
+        }
+        require(isValid, IJobVault.GrantSignatureInvalid(grant.payer, grant.key));
+    }
+
+    function _registerGrant(SessionGrant calldata grant) private {
+        IJobVault.Grant storage stored = _grants[grant.payer][grant.key][grant.token];
+        require(
+            !stored.isKnown || grant.nonce > stored.nonce,
+            IJobVault.GrantNonceUsed(grant.payer, grant.key, stored.nonce, grant.nonce)
+        );
+        require(
+            grant.validUntil > block.timestamp,
+            IJobVault.GrantExpired(grant.payer, grant.key, grant.validUntil, block.timestamp)
+        );
+        uint96 perJob = _saturateToUint96(grant.perJob);
+        uint96 perDay = _saturateToUint96(grant.perDay);
+        uint96 total = _saturateToUint96(grant.total);
+        uint40 validUntil = FixedPointMathLib.min(grant.validUntil, type(uint40).max).toUint40();
+        bool isLive = stored.validUntil != 0 && block.timestamp <= stored.validUntil + _withdrawDelay();
+        bool isWider = perJob >= stored.perJob && perDay >= stored.perDay && total >= stored.remaining
+            && validUntil >= stored.validUntil && _isWiderRoot(stored.providersRoot, grant.providersRoot)
+            && _isWiderRoot(stored.modulesRoot, grant.modulesRoot);
+        require(!isLive || isWider, IJobVault.GrantNarrowsLiveGrant(grant.payer, grant.key));
+
+        stored.perJob = perJob;
+        stored.perDay = perDay;
+        stored.validUntil = validUntil;
+        stored.isKnown = true;
+        stored.hasRoots = grant.providersRoot | grant.modulesRoot != 0;
+        // safe: masked to seven bits
+        // forge-lint: disable-next-line(unsafe-typecast)
+        stored.generation = uint8((uint256(stored.generation) + 1) & GENERATION_MASK);
+        stored.remaining = total;
+        stored.revokedAt = 0;
+        stored.nonce = grant.nonce;
+        if (stored.providersRoot != grant.providersRoot) stored.providersRoot = grant.providersRoot;
+        if (stored.modulesRoot != grant.modulesRoot) stored.modulesRoot = grant.modulesRoot;
+        emit IJobVault.GrantRegistered(
+            grant.payer,
+            grant.key,
+            grant.token,
+            perJob,
+            perDay,
+            total,
+            validUntil,
+            grant.nonce,
+            grant.providersRoot,
+            grant.modulesRoot
+        );
+    }
+
+    function _isWiderRoot(bytes32 stored, bytes32 root) private pure returns (bool) {
+        return root == 0 || root == stored;
+    }
+
+    function _spendGrantOnHold(IJobVault.Hold calldata request) private returns (uint256 generation) {
+        IJobVault.LaneKey calldata name = request.lane;
+        (address payer, address key, address token) = (name.payer, name.key, name.token);
+        IJobVault.Grant storage grant = _grants[payer][key][token];
+        (uint256 amount, uint256 reservedAt) = (request.amount, request.reservedAt);
+        bool isVouched = reservedAt != 0 && reservedAt <= grant.revokedAt;
+        if (_spendGrant(grant, payer, key, token, amount, amount, block.timestamp, isVouched)) {
+            _requireMember(payer, key, grant.providersRoot, bytes32(uint256(uint160(name.provider))));
+            if (amount != 0) _requireMember(payer, key, grant.modulesRoot, request.moduleVersion);
+        }
+        return grant.generation;
+    }
+
+    /// @dev Uses up a nonce for held money, and opens the lane when it is new.
+    function _useNonce(IJobVault.LaneKey calldata name, bytes32 laneId, uint64 nonce) private {
+        uint256 state = _loadLane(laneId);
+        uint256 word = _nonceWords[laneId][nonce >> 8];
+        uint256 bit = 1 << (nonce & 0xff);
+        require(nonce >= uint48(state >> LANE_NEXT_NONCE) && word & bit == 0, IJobVault.LaneNonceUsed(laneId, nonce));
+        _nonceWords[laneId][nonce >> 8] = word | bit;
+        if (state & LANE_HAS_MARKS != 0) return;
+        if (state & LANE_IS_OPEN == 0) state |= _openLane(laneId, name);
+        _storeLane(laneId, state | LANE_HAS_MARKS);
+    }
+
+    function _drawOnBond(address solver, address token, uint256 amount) private {
+        uint256 heldBefore = token.balanceOf(address(this));
+        _stakeVault.coverShortfall(solver, token, amount);
+        _requireArrival(token, heldBefore, amount);
+    }
+
+    function _requireArrival(address token, uint256 heldBefore, uint256 amount) private view {
+        uint256 arrived = token.balanceOf(address(this)) - heldBefore;
+        require(arrived >= amount, IJobVault.HeldArrivalTooLow(token, amount, arrived));
+    }
+
+    /// @dev Splits the price of one job: module account, unlaned shares, provider.
+    function _splitPrice(IJobVault.Payment calldata payment, uint256 state, uint256 price)
+        private
+        returns (uint256 providerAmount)
+    {
+        address token = payment.lane.token;
+        (uint256 feeBips, uint256 grossBefore) = _openModule(payment.moduleVersion, token);
+        uint256 authorAmount = 0;
+        if (feeBips != 0 && price != 0) {
+            uint256 grossAfter = grossBefore + price;
+            _moduleAccounts[payment.moduleVersion][token].grossAmount = grossAfter.toUint96();
+            authorAmount = _growthOfShare(feeBips, grossBefore, grossAfter);
+        }
+        (uint256 solverAmount, uint256 protocolAmount) = _splitShares(state, price * _sharesOf(state) / BIPS);
+        IJobVault.UnlanedFees storage fees = _unlanedFees[payment.lane.solver][token];
+        fees.solver = (fees.solver + solverAmount).toUint96();
+        fees.protocol = (fees.protocol + protocolAmount).toUint96();
+        providerAmount = price - authorAmount - solverAmount - protocolAmount;
+        IJobVault.Earnings storage earnings = _earnings[payment.lane.provider][token];
+        _setEarnings(earnings, earnings.credit + providerAmount, providerAmount, 1);
+    }
+
+    /// @dev Gives unspent held money back: first what the solver's bond had covered to the solver, then the rest to the payer, and the room
+    /// to the grant it came from.
+    function _giveBack(
+        bytes32 laneId,
+        IJobVault.LaneKey calldata name,
+        uint256 nonce,
+        uint256 amount,
+        uint256 tag,
+        bool toCredit
+    ) private returns (uint256 payerAmount, uint256 solverAmount) {
+        payerAmount = amount;
+        if (tag & COVERED_FLAG != 0) {
+            solverAmount = FixedPointMathLib.min(amount, _coveredAmounts[laneId][nonce]);
+            payerAmount -= solverAmount;
+            delete _coveredAmounts[laneId][nonce];
+            _addCredit(name.solver, name.token, solverAmount);
+        }
+        if (amount == 0) return (0, 0);
+        if (toCredit) {
+            _addCredit(name.payer, name.token, payerAmount);
+            return (payerAmount, solverAmount);
+        }
+        _addBalance(name.payer, name.token, payerAmount);
+        IJobVault.Grant storage grant = _grants[name.payer][name.key][name.token];
+        if (name.key != name.payer && grant.generation == tag & GENERATION_MASK) {
+            grant.remaining = _saturateToUint96(grant.remaining + amount);
+        }
+    }
+
+    function _addCredit(address account, address token, uint256 amount) private {
+        IJobVault.Earnings storage earnings = _earnings[account][token];
+        earnings.credit = (earnings.credit + amount).toUint96();
+    }
+
+    function _creditShares(address solver, address token, uint256 solverAmount, uint256 protocolAmount) private {
+        if (solverAmount != 0) {
+            _addCredit(solver, token, solverAmount);
+            _roleEarnings[ActorClass.Solver][solver][token] += solverAmount;
+        }
+        _addCredit(_treasury, token, protocolAmount);
+    }
+
+    function _requireClaims() private view {
+        require(msg.sender == _claims, IJobVault.VaultCallerInvalid(_claims, msg.sender));
+    }
+}
