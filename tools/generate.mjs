@@ -1,16 +1,33 @@
 // Writes what is derived from the contracts: ABIs and bytecode for `packages/abi`, storage layouts for reviews.
 // `--check` writes nothing and fails when a file is stale.
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { foundryBinary } from './foundry.mjs'
 
 const root = dirname(import.meta.dirname)
+/** Our own contracts, and the timelock of OpenZeppelin that we deploy as it is. */
 const contracts = [
-  { name: 'JobVault', file: 'job-vault', variable: 'jobVault' },
-  { name: 'ModuleRegistry', file: 'module-registry', variable: 'moduleRegistry' },
-  { name: 'LilyToken', file: 'lily-token', variable: 'lilyToken' },
-]
+  'LilyToken',
+  'ModuleRegistry',
+  'JobVault',
+  'JobClaims',
+  'JobEscrow',
+  'StakeVault',
+  'Mediation',
+  'Jury',
+  'Parameters',
+  'IdentityRegistry',
+  'AgentRegistry',
+  'Rewards',
+  'LilypadGovernor',
+  'ContractDeployer',
+  { name: 'TimelockController', source: 'node_modules/@openzeppelin/contracts/governance/TimelockController.sol' },
+].map((entry) => {
+  const { name, source = `contracts/src/${entry}.sol` } = typeof entry === 'string' ? { name: entry } : entry
+  const file = name.replace(/(?<=[a-z])(?=[A-Z])/g, '-').toLowerCase()
+  return { name, source, file, variable: name.charAt(0).toLowerCase() + name.slice(1) }
+})
 
 function buildContracts() {
   const result = spawnSync(foundryBinary('forge'), ['build', '--quiet', 'contracts/src'], {
@@ -26,11 +43,21 @@ function readArtifact(name) {
   return JSON.parse(readFileSync(join(root, 'contracts/out', `${name}.sol`, `${name}.json`), 'utf8'))
 }
 
+/** The ABI with the parameter names of the interface, which a contract that passes calls on leaves out. */
+function readAbi({ name }, artifact) {
+  const signature = ({ type, name, inputs = [] }) => `${type} ${name}(${inputs.map((input) => input.type).join()})`
+  const path = join(root, 'contracts/out', `I${name}.sol`, `I${name}.json`)
+  const declared = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')).abi : []
+  const named = new Map(declared.map((entry) => [signature(entry), entry]))
+  return artifact.abi.map((entry) => named.get(signature(entry)) ?? entry)
+}
+
 /** One line per ABI entry, so that a review shows what changed. */
-function renderModule({ name, variable }, artifact) {
-  const entries = artifact.abi.map((entry) => `  ${JSON.stringify(entry)},`)
+function renderModule(contract, artifact) {
+  const { variable, source } = contract
+  const entries = readAbi(contract, artifact).map((entry) => `  ${JSON.stringify(entry)},`)
   return [
-    `// Generated from contracts/src/${name}.sol by tools/generate.mjs; not edited by hand.`,
+    `// Generated from ${source} by tools/generate.mjs; not edited by hand.`,
     '',
     `export const ${variable}Abi = [`,
     ...entries,
@@ -58,14 +85,23 @@ function renderLayout(artifact) {
   return `${JSON.stringify({ storage: storage.map(toVariable), structs }, null, 2)}\n`
 }
 
+function renderIndex() {
+  const lines = contracts.map(
+    ({ file, variable }) => `export { ${variable}Abi, ${variable}Bytecode } from './generated/${file}.ts'`,
+  )
+  return `${lines.toSorted().join('\n')}\n`
+}
+
 function renderFiles() {
-  return contracts.flatMap((contract) => {
+  const index = { path: 'packages/abi/src/index.ts', text: renderIndex() }
+  const files = contracts.flatMap((contract) => {
     const artifact = readArtifact(contract.name)
     return [
       { path: `packages/abi/src/generated/${contract.file}.ts`, text: renderModule(contract, artifact) },
       { path: `contracts/test/layout/${contract.name}.json`, text: renderLayout(artifact) },
     ]
   })
+  return [index, ...files]
 }
 
 function isStale({ path, text }) {

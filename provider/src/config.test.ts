@@ -1,3 +1,4 @@
+import { sampleContracts } from '@lilypad-agents/sdk'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,13 +9,13 @@ let folder: string
 const key = `0x${'7'.repeat(64)}`
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'lilypad-config-'))
-  const address = `0x${'11'.repeat(20)}`
+  const address = `0x${'11'.repeat(20)}` as const
   const network = {
     name: 'local',
     chainId: 31_337,
     rpcUrl: 'http://127.0.0.1:8545',
     solverUrl: 'http://127.0.0.1:8600',
-    contracts: { jobVault: address, moduleRegistry: address, lilyToken: address },
+    contracts: sampleContracts(address),
   }
   writeFileSync(join(folder, 'network.json'), JSON.stringify(network))
   writeFileSync(join(folder, 'provider.key'), `${key}\n`, { mode: 0o600 })

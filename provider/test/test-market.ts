@@ -7,9 +7,8 @@ import {
   findSettlement,
   memoryStore,
   type Network,
-  publishVersionCall,
-  sendCallSync,
-  toLilypadChain,
+  publicationOf,
+  publishVersion,
 } from '@lilypad-agents/sdk'
 import { startSolver } from '../../servers/solver/src/index.ts'
 import { type Actor, startTestChain } from '../../packages/testkit/src/index.ts'
@@ -52,14 +51,8 @@ export async function startTestMarket() {
     solverAddress: solver.address as Address,
     async publish(manifest: ModuleManifest): Promise<void> {
       const { pricePerJob } = manifest.price
-      const options = {
-        name: manifest.name,
-        manifestDigest: moduleManifestDigest(manifest),
-        feeBips: manifest.author.feeBips,
-        pricePerJob,
-        priceToken: network.contracts.lilyToken,
-      }
-      await sendCallSync(author.client, publishVersionCall(toLilypadChain(network), options))
+      const options = publicationOf(manifest, { priceToken: network.contracts.lilyToken })
+      await publishVersion.sync(author.client, { options: { ...options, pricePerJob } })
       await lilypad.solver.publishModule(manifest)
     },
     /** A folder, key file and environment for a provider process. */

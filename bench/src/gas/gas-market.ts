@@ -10,18 +10,20 @@ import {
 import {
   approveCall,
   type ContractCall,
-  depositCall,
+  deposit,
   getCredit,
   getLane,
   type LaneSettlement,
-  publishVersionCall,
-  registerGrantCall,
+  publishVersion,
+  registerGrant,
   sendCall,
   sendCallSync,
-  settleCall,
-  settleLaneCall,
+  settle,
+  settleOne,
   signingDomain,
   toLilypadChain,
+  toPublication,
+  toSettlements,
   transferCall,
 } from '@lilypad-agents/sdk'
 import { startTestChain } from '@lilypad-agents/testkit'
@@ -29,7 +31,7 @@ import { createLaneWriter, jobPrice, type LaneWriter } from './lane-writer.ts'
 
 /** Most a transaction may use on today's networks (EIP-7825), as a fixed limit: an estimate would settle for less. */
 const gasLimit = 16_777_216n
-const deposit = jobPrice * 10_000n
+const depositAmount = jobPrice * 10_000n
 const wide = 2n ** 96n - 1n
 
 /** Anvil with the contracts, a published module with an author's share of 5 %, and payers with deposits. */
@@ -59,12 +61,15 @@ export async function startGasMarket(): Promise<GasMarket> {
     const moduleVersion = moduleVersionId('bench', manifestDigest)
     await sendCallSync(
       deployer,
-      publishVersionCall(chain, {
-        name: 'bench',
-        manifestDigest,
-        feeBips: 500,
-        priceToken: token,
-        pricePerJob: jobPrice,
+      publishVersion.call(chain, {
+        options: toPublication({
+          name: 'bench',
+          manifestDigest,
+          contentDigest: manifestDigest,
+          feeBips: 500,
+          priceToken: token,
+          pricePerJob: jobPrice,
+        }),
       }),
     )
     await sendCallSync(deployer, approveCall({ token, spender: network.contracts.jobVault, amount: 2n ** 128n }))
@@ -82,7 +87,7 @@ export async function startGasMarket(): Promise<GasMarket> {
       for (const { acknowledgement } of settlements) {
         const { voucher } = acknowledgement
         const { settledJobs } = await getLane(deployer, { laneId: laneId(voucher) })
-        if (settledJobs !== BigInt(voucher.jobs))
+        if (settledJobs !== voucher.jobs)
           throw new TypeError(`the vault settled ${settledJobs} of ${voucher.jobs} jobs`)
       }
       if ((await getCredit(deployer, { account: provider, token })) === 0n)
@@ -95,7 +100,7 @@ export async function startGasMarket(): Promise<GasMarket> {
         for (let index = 0; index < payers; index++) {
           const payer = signerNamed(`${keys} payer ${index}`)
           const signer = keys === 'payers' ? payer : signerNamed(`session key ${index}`)
-          await sendCall(deployer, depositCall(chain, { token, amount: deposit, beneficiary: payer.address }))
+          await sendCall(deployer, deposit.call(chain, { token, amount: depositAmount, beneficiary: payer.address }))
           if (keys === 'session') {
             const grant = {
               payer: payer.address,
@@ -111,7 +116,7 @@ export async function startGasMarket(): Promise<GasMarket> {
             }
             await sendCall(
               deployer,
-              registerGrantCall(chain, { grant, signature: sessionGrantType.sign(domain, grant, payer) }),
+              registerGrant.call(chain, { grant, signature: sessionGrantType.sign(domain, grant, payer) }),
             )
           }
           lanes.push(createLaneWriter({ domain, payer: payer.address, signer, provider, solver, token, moduleVersion }))
@@ -120,9 +125,12 @@ export async function startGasMarket(): Promise<GasMarket> {
       },
       async settle(lanes, jobs) {
         const settlements = lanes.map((lane) => lane.acknowledge(jobs))
-        const [lane] = settlements
-        const isLone = lane !== undefined && settlements.length === 1
-        const gas = await gasOf(isLone ? settleLaneCall(chain, { lane }) : settleCall(chain, { lanes: settlements }))
+        const packed = toSettlements(settlements)
+        const [settlement] = packed
+        const isLone = settlement !== undefined && settlements.length === 1
+        const gas = await gasOf(
+          isLone ? settleOne.call(chain, { settlement }) : settle.call(chain, { settlements: packed }),
+        )
         await assertSettled(settlements)
         return gas
       },

@@ -60,6 +60,7 @@ export function createLaneWriter(options: {
         acknowledgement: { voucher, signature: voucherType.sign(domain, voucher, signer) },
         previousRecordsHash,
         records,
+        nextNonce: jobs - count,
       }
     },
   }

@@ -3,6 +3,7 @@ import { existsSync, realpathSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import {
+  Address,
   type InputPropertySchema,
   type JobState,
   isFinal,
@@ -23,6 +24,7 @@ import {
 import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
+import { deploy } from './commands/deploy.ts'
 import { showEarnings, withdrawEarnings } from './commands/provider-earnings.ts'
 import { findJobId } from './commands/find-job-id.ts'
 import { resumeJobs } from './commands/resume-jobs.ts'
@@ -479,6 +481,55 @@ for (const [name, description, act] of [
       const keyFile = options.key ?? state.keyFile('provider')
       return act({ stateDirectory: state.path, networkFile, keyFile }, printer)
     })
+}
+
+const addressOption = (text: string): Address => {
+  const { data } = Address.safeParse(text)
+  if (data) return data
+  throw new InvalidArgumentError('Expected an address of 20 bytes.')
+}
+
+program
+  .command('deploy')
+  .description('put all contracts on a chain: the same addresses everywhere, owned by the timelock')
+  .requiredOption('--rpc-url <url>', 'RPC endpoint of the chain (anvil, Arbitrum Sepolia, Arbitrum One, …)')
+  .requiredOption('--key <file>', 'key file of the deploying account, which needs ether and owns nothing afterwards')
+  .requiredOption('--solver-url <url>', 'solver that clients of the network file shall use')
+  .option('--name <name>', 'name of the network', 'lilypad')
+  .option('--recipient <address>', 'receives the supply of LILY; default: the timelock', addressOption)
+  .option('--treasury <address>', "receives the protocol's shares; default: the timelock", addressOption)
+  .option('--timelock-delay <seconds>', 'between a passed proposal and its execution', wholeNumber(0, 30 * 86_400))
+  .option('--out <file>', 'network file to write', 'network.json')
+  .option('--record <file>', 'record of addresses and constructor arguments to write', 'deployment.json')
+  .option('--json', 'print the result as one line of JSON')
+  .action(({ rpcUrl, key, solverUrl, name, recipient, treasury, timelockDelay, out, record, json }: DeployArguments) =>
+    deploy(
+      {
+        rpcUrl,
+        keyFile: key,
+        name,
+        solverUrl,
+        networkFile: resolve(out),
+        recordFile: resolve(record),
+        ...(recipient === undefined ? {} : { recipient }),
+        ...(treasury === undefined ? {} : { treasury }),
+        ...(timelockDelay === undefined ? {} : { timelockDelaySeconds: timelockDelay }),
+      },
+      createPrinter({ isJson: json === true }),
+    ),
+  )
+
+type DeployArguments = {
+  readonly rpcUrl: string
+  readonly key: string
+  readonly solverUrl: string
+  readonly name: string
+  readonly recipient?: Address
+  readonly treasury?: Address
+  readonly timelockDelay?: number
+  readonly out: string
+  readonly record: string
+  readonly json?: boolean
 }
 
 /** Runs the command line of this process. */

@@ -37,6 +37,14 @@ export { appendRecord, recordHash, type JobRecord } from './voucher/job-record.t
 export { Acknowledgement, acknowledgementType } from './acknowledgement/acknowledgement.ts'
 export { SettlementApproval, settlementApprovalType } from './settlement/settlement-approval.ts'
 export { laneId, Voucher, voucherType, type Lane } from './voucher/voucher.ts'
+export {
+  packSettlementLanes,
+  parseSettlementLanes,
+  settlementHash,
+  SettlementLanes,
+  type PackedLane,
+  type SettlementLane,
+} from './settlement/settlement-lanes.ts'
 export { verdictType, Verdict, verdictOutcomes } from './verdict/verdict.ts'
 export { Access, accessType, connectionSubject } from './access/access.ts'
 export { createAuthorization, findAuthorized, maxAccessSeconds } from './access/authorization.ts'

@@ -50,13 +50,23 @@ export {
 export {
   type ChainClient,
   createChainClient,
+  type Contracts,
   type LilypadChain,
   signingDomain,
   toLilypadChain,
 } from './chain/lilypad-chain.ts'
-export { Network } from './chain/network.ts'
+export { type ContractName, contractNames, Network, sampleContracts } from './chain/network.ts'
 export { type ContractCall, sendCall, sendCallSync } from './chain/send-call.ts'
-export { deprecateVersionCall, publishVersionCall } from './registry/registry-calls.ts'
+export { type Write, writesOf } from './chain/writes-of.ts'
+export {
+  acceptModule,
+  cancelModuleOffer,
+  deprecateVersion,
+  offerModule,
+  publishVersion,
+  publishVersionFor,
+} from './registry/registry-writes.ts'
+export { moduleKinds, type Publication, publicationOf, toPublication } from './registry/to-publication.ts'
 export {
   getModule,
   getVersion,
@@ -65,22 +75,123 @@ export {
   type PublishedVersion,
 } from './registry/registry-reads.ts'
 export { formatTokenAmount, lilyDecimals, parseTokenAmount } from './money/token-amount-text.ts'
-export { approveCall, getTokenBalance, signDepositAuthorization, transferCall } from './token/token-actions.ts'
+export {
+  approveCall,
+  type DepositAuthorization,
+  getTokenBalance,
+  signatureParts,
+  signDepositAuthorization,
+  transferCall,
+} from './token/token-actions.ts'
+export { depositAndGrantNonce } from './vault/deposit-and-grant-nonce.ts'
 export { auditVault, type VaultAudit } from './vault/audit-vault.ts'
 export { findSettlement, type Settlement } from './vault/find-settlement.ts'
+export { type LaneSettlement, type Settlement as PackedSettlement, toSettlements } from './vault/to-settlements.ts'
 export {
-  cancelWithdrawCall,
-  type DepositAuthorization,
-  depositCall,
-  depositWithAuthorizationCall,
-  depositWithPermitCall,
-  finalizeWithdrawCall,
-  type LaneSettlement,
-  registerGrantCall,
-  requestWithdrawCall,
-  revokeGrantCall,
-  settleCall,
-  settleLaneCall,
-  withdrawCreditCall,
-} from './vault/vault-calls.ts'
-export { type Account, getAccount, getCredit, getGrant, getLane, type LaneState } from './vault/vault-reads.ts'
+  announceSettlement,
+  cancelWithdraw,
+  collectFees,
+  collectModule,
+  collectUnlanedFees,
+  deposit,
+  depositAndGrant,
+  depositWithAuthorization,
+  depositWithPermit,
+  finalizeGuardian,
+  finalizeWithdraw,
+  proveMember,
+  pushCredit,
+  registerGrant,
+  registerGrantFor,
+  requestWithdraw,
+  revokeGrant,
+  setGuardian,
+  settle,
+  settleAnnounced,
+  settleOne,
+  withdrawCredit,
+  withdrawCreditTo,
+} from './vault/vault-writes.ts'
+export {
+  type Account,
+  getAccount,
+  getCredit,
+  getEarnings,
+  getGrant,
+  getLane,
+  type LaneState,
+} from './vault/vault-reads.ts'
+export {
+  cancelUnbond,
+  depositStake,
+  depositStakeWithPermit,
+  finalizeUnbond,
+  pushStakeCredit,
+  requestUnbond,
+  withdrawStakeCredit,
+  withdrawStakeCreditTo,
+} from './stake/stake-writes.ts'
+export {
+  appealCase,
+  closeCase,
+  fundAudits,
+  openAudit,
+  openDispute,
+  proveEquivocation,
+  pushMediationCredit,
+  ruleCase,
+  withdrawMediationCredit,
+  withdrawMediationCreditTo,
+} from './mediation/mediation-writes.ts'
+export {
+  drawMediators,
+  endRound,
+  joinMediatorPool,
+  leaveMediatorPool,
+  refreshMediatorWeight,
+  replaceMediator,
+  submitVerdict,
+} from './mediation/jury-writes.ts'
+export {
+  delegateAuthority,
+  delegateAuthorityFor,
+  issueCredential,
+  issueCredentialFor,
+  revokeCredential,
+  revokeCredentialFor,
+  revokeDelegate,
+  revokeDelegateFor,
+  setAgentEndpoint,
+  setAgentRoles,
+} from './agent/agent-writes.ts'
+export {
+  registerAgent,
+  setAgentMetadata,
+  setAgentUri,
+  setAgentWallet,
+  unsetAgentWallet,
+} from './agent/identity-writes.ts'
+export {
+  claimReward,
+  enrollActor,
+  fundRewards,
+  rollOverRewards,
+  takeRewardCheckpoint,
+} from './rewards/reward-writes.ts'
+export {
+  cancelParameter,
+  scheduleParameter,
+} from './governance/parameter-writes.ts'
+export {
+  claimJob,
+  expireLock,
+  finalizeClaim,
+  lockJobs,
+  settleLockedJobs,
+  withdrawClaim,
+} from './claims/claim-writes.ts'
+export {
+  commitEscrowRefund,
+  openEscrow,
+  refundEscrow,
+} from './claims/escrow-writes.ts'

@@ -193,7 +193,10 @@ async function createLaneRecords() {
     encodedVoucher: encode(fields, voucher),
     signature,
     settlementHash: keccak256(
-      encode(fieldsOf('address provider,address solver,address token,bytes32 modulesHash,bytes32 lanesHash'), settlement),
+      encode(
+        fieldsOf('address provider,address solver,address token,bytes32 modulesHash,bytes32 lanesHash'),
+        settlement,
+      ),
     ),
   }
 }

@@ -6,9 +6,10 @@ import { createSigner, type Hex, type Signer } from '@lilypad-agents/protocol'
 import {
   type ChainClient,
   createChainClient,
-  depositCall,
+  deposit,
   approveCall,
   type Network,
+  sampleContracts,
   sendCallSync,
   toLilypadChain,
 } from '@lilypad-agents/sdk'
@@ -31,7 +32,7 @@ export type TestChain = {
 
 const randomKey = (): Hex => `0x${Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString('hex')}`
 
-/** Starts anvil on a free port with the contracts deployed: 1 % solver fee, 1 % protocol fee, a day of withdraw delay. */
+/** Starts anvil on a free port with the contracts deployed, every parameter at its default. */
 export async function startTestChain(options: { readonly solverUrl?: string } = {}): Promise<TestChain> {
   const folder = mkdtempSync(join(tmpdir(), 'lilypad-chain-'))
   const port = await findFreePort()
@@ -44,18 +45,12 @@ export async function startTestChain(options: { readonly solverUrl?: string } = 
   }
   const none: Hex = `0x${'0'.repeat(40)}`
   const bare = createChainClient({
-    chain: toLilypadChain({ ...base, contracts: { jobVault: none, moduleRegistry: none, lilyToken: none } }),
+    chain: toLilypadChain({ ...base, contracts: sampleContracts(none) }),
     privateKey: developmentKey,
   })
   const recipient = createSigner(developmentKey).address
   const treasury = createSigner(randomKey()).address
-  const contracts = await deployContracts(bare, {
-    recipient,
-    treasury,
-    solverFeeBips: 100,
-    protocolFeeBips: 100,
-    withdrawDelaySeconds: 86_400,
-  })
+  const { contracts } = await deployContracts(bare, { recipient, treasury })
   const network: Network = { ...base, contracts }
   const chain = toLilypadChain(network)
   const deployer = createChainClient({ chain, privateKey: developmentKey })
@@ -75,7 +70,7 @@ export async function startTestChain(options: { readonly solverUrl?: string } = 
     async deposit(payer, amount) {
       const token = contracts.lilyToken
       await sendCallSync(deployer, approveCall({ token, spender: contracts.jobVault, amount }))
-      await sendCallSync(deployer, depositCall(chain, { token, amount, beneficiary: payer }))
+      await deposit.sync(deployer, { token, amount, beneficiary: payer })
     },
     async close() {
       await anvil.close()

@@ -13,13 +13,14 @@ import {
   approveCall,
   assertChain,
   auditVault,
-  cancelWithdrawCall,
+  cancelWithdraw,
+  collectModule,
   type ContractCall,
-  depositCall,
-  depositWithAuthorizationCall,
-  depositWithPermitCall,
-  deprecateVersionCall,
-  finalizeWithdrawCall,
+  deposit,
+  depositWithAuthorization,
+  depositWithPermit,
+  deprecateVersion,
+  finalizeWithdraw,
   findSettlement,
   getAccount,
   getCredit,
@@ -31,18 +32,21 @@ import {
   type LaneSettlement,
   type LilypadChain,
   listPublished,
-  publishVersionCall,
-  registerGrantCall,
-  requestWithdrawCall,
-  revokeGrantCall,
+  publishVersion,
+  registerGrant,
+  requestWithdraw,
+  revokeGrant,
   sendCallSync,
-  settleCall,
-  settleLaneCall,
+  settle,
+  settleOne,
+  signatureParts,
   signDepositAuthorization,
   signingDomain,
   toLilypadChain,
+  toPublication,
+  toSettlements,
   transferCall,
-  withdrawCreditCall,
+  withdrawCredit,
 } from '@lilypad-agents/sdk'
 import { getAddress } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
@@ -85,10 +89,10 @@ describe('deposits', () => {
       payer.client,
       approveCall({ token, spender: chain.contracts.jobVault.address, amount: 10n * lily }),
     )
-    const deposit = { token, amount: 10n * lily, beneficiary: payer.signer.address }
-    await sendCallSync(payer.client, depositCall(chain, deposit))
-    expect(await account()).toEqual({ balance: 10n * lily, pendingWithdrawal: 0n, withdrawableAt: 0 })
-    await expect(sendCallSync(payer.client, depositCall(chain, deposit))).rejects.toMatchObject({
+    const tenLily = { token, amount: 10n * lily, beneficiary: payer.signer.address }
+    await deposit.sync(payer.client, tenLily)
+    expect(await account()).toMatchObject({ balance: 10n * lily, pendingWithdrawal: 0n, withdrawableAt: 0 })
+    await expect(deposit.sync(payer.client, tenLily)).rejects.toMatchObject({
       code: 'CONTRACT_REVERTED',
       errorName: named,
     })
@@ -102,9 +106,9 @@ describe('deposits', () => {
       amount: 20n * lily,
       now: await now(),
     })
-    await sendCallSync(relay.client, depositWithAuthorizationCall(chain, authorization))
+    await depositWithAuthorization.sync(relay.client, authorization)
     expect((await account()).balance).toBe(30n * lily)
-    await expect(sendCallSync(relay.client, depositWithAuthorizationCall(chain, authorization))).rejects.toMatchObject({
+    await expect(depositWithAuthorization.sync(relay.client, authorization)).rejects.toMatchObject({
       code: 'CONTRACT_REVERTED',
       errorName: named,
     })
@@ -132,8 +136,9 @@ describe('deposits', () => {
         deadline,
       },
     })
-    const permit = { token, amount: 5n * lily, beneficiary: payer.signer.address, deadline, signature }
-    await sendCallSync(payer.client, depositWithPermitCall(chain, permit))
+    const parts = signatureParts(signature)
+    const permit = { token, amount: 5n * lily, beneficiary: payer.signer.address, deadline, ...parts }
+    await depositWithPermit.sync(payer.client, permit)
     expect((await account()).balance).toBe(35n * lily)
   })
 })
@@ -141,20 +146,27 @@ describe('deposits', () => {
 describe('modules', () => {
   const manifestDigest = sha256('manifest')
   test('are published once, found, listed and withdrawn', async () => {
-    const version = { name: 'tts', manifestDigest, feeBips: 500, pricePerJob: lily, priceToken: token }
-    await sendCallSync(author.client, publishVersionCall(chain, version))
+    const version = {
+      name: 'tts',
+      manifestDigest,
+      contentDigest: manifestDigest,
+      feeBips: 500,
+      pricePerJob: lily,
+      priceToken: token,
+    }
+    await publishVersion.sync(author.client, { options: toPublication(version) })
     const module = await getModule(relay.client, { name: 'tts' })
     const moduleVersion = module.latestVersion
     expect(await getVersion(relay.client, { moduleVersion })).toMatchObject({ manifestDigest, isDeprecated: false })
     expect(await listPublished(relay.client, { fromBlock: 0n })).toMatchObject([
-      { name: 'tts', moduleVersion, author: author.signer.address, feeBips: 500 },
+      { name: 'tts', moduleVersion, author: author.signer.address },
     ])
     await expect(getModule(relay.client, { name: 'nobody' })).rejects.toMatchObject({ code: 'MODULE_UNKNOWN' })
     await expect(getVersion(relay.client, { moduleVersion: sha256('x') })).rejects.toMatchObject({
       code: 'MODULE_UNKNOWN',
     })
-    await expectRevert(provider, deprecateVersionCall(chain, { moduleVersion }), 'ModuleAuthorMismatch')
-    await sendCallSync(author.client, deprecateVersionCall(chain, { moduleVersion }))
+    await expectRevert(provider, deprecateVersion.call(chain, { versionId: moduleVersion }), 'ModuleAuthorMismatch')
+    await deprecateVersion.sync(author.client, { versionId: moduleVersion })
     expect((await getVersion(relay.client, { moduleVersion })).isDeprecated).toBe(true)
   })
 })
@@ -193,7 +205,14 @@ function createLane(options: {
     acknowledgement: { voucher, signature: voucherType.sign(signingDomain(chain), voucher, signer) },
     previousRecordsHash: zeroBytes32,
     records,
+    nextNonce: 0,
   }
+}
+
+function only(lane: LaneSettlement) {
+  const [settlement] = toSettlements([lane])
+  if (!settlement) throw new TypeError('no settlement')
+  return settlement
 }
 
 describe('settlement', () => {
@@ -201,12 +220,12 @@ describe('settlement', () => {
     const { latestVersion: moduleVersion } = await getModule(relay.client, { name: 'tts' })
     const before = (await account()).balance
     const lane = createLane({ signer: payer.signer, number: 1, moduleVersion, prices: [lily, 2n * lily, 0n] })
-    await sendCallSync(provider.client, settleLaneCall(chain, { lane }))
+    await sendCallSync(provider.client, settleOne.call(chain, { settlement: only(lane) }))
     expect(before - (await account()).balance).toBe(3n * lily)
-    expect(await getLane(relay.client, { laneId: lane.id })).toEqual({
+    expect(await getLane(relay.client, { laneId: lane.id })).toMatchObject({
       settledAmount: 3n * lily,
-      settledJobs: 3n,
-      nextNonce: 3n,
+      settledJobs: 3,
+      nextNonce: 3,
     })
     for (const record of lane.records) {
       expect(await findSettlement(relay.client, { orderHash: record.orderHash })).toMatchObject({
@@ -218,11 +237,12 @@ describe('settlement', () => {
       })
     }
     expect(await findSettlement(relay.client, { orderHash: keccak256('nobody') })).toBeUndefined()
+    await collectModule.sync(relay.client, { moduleVersion, token })
     expect(await getCredit(relay.client, { account: author.signer.address, token })).toBe((3n * lily * 5n) / 100n)
 
     const credit = await getCredit(relay.client, { account: provider.signer.address, token })
     expect(credit).toBeGreaterThan(2n * lily)
-    await sendCallSync(provider.client, withdrawCreditCall(chain, { token }))
+    await withdrawCredit.sync(provider.client, { token })
     expect(await getTokenBalance(relay.client, { token, account: provider.signer.address })).toBe(credit)
     expect(await getCredit(relay.client, { account: provider.signer.address, token })).toBe(0n)
 
@@ -231,17 +251,17 @@ describe('settlement', () => {
     expect(audit.uncollectedFees).toBeGreaterThan(0n)
     expect((await auditVault(relay.client, { token: getAddress(token) })).difference).toBe(0n)
 
-    const again = sendCallSync(provider.client, settleLaneCall(chain, { lane }))
+    const again = sendCallSync(provider.client, settleOne.call(chain, { settlement: only(lane) }))
     await expect(again).rejects.toMatchObject({ code: 'CONTRACT_REVERTED', errorName: named })
-    await sendCallSync(provider.client, settleCall(chain, { lanes: [lane] }))
-    expect((await getLane(relay.client, { laneId: lane.id })).settledJobs).toBe(3n)
+    await sendCallSync(provider.client, settle.call(chain, { settlements: toSettlements([lane]) }))
+    expect((await getLane(relay.client, { laneId: lane.id })).settledJobs).toBe(3)
   })
 
   test('of a granted key: only with the grant, which anyone registers and the payer revokes', async () => {
     const key = createSigner(keccak256('session key'))
     const moduleVersion = sha256('unregistered')
     const lane = createLane({ signer: key, number: 2, moduleVersion, prices: [lily] })
-    const early = sendCallSync(provider.client, settleLaneCall(chain, { lane }))
+    const early = sendCallSync(provider.client, settleOne.call(chain, { settlement: only(lane) }))
     await expect(early).rejects.toMatchObject({ code: 'CONTRACT_REVERTED', errorName: named })
     const grant = {
       payer: payer.signer.address,
@@ -256,23 +276,23 @@ describe('settlement', () => {
       nonce: 1n,
     }
     const signature = sessionGrantType.sign(signingDomain(chain), grant, payer.signer)
-    await sendCallSync(relay.client, registerGrantCall(chain, { grant, signature }))
+    await registerGrant.sync(relay.client, { grant, signature })
     expect(await getGrant(relay.client, grant)).toMatchObject({ isKnown: true, perJob: lily, remaining: 3n * lily })
-    await sendCallSync(provider.client, settleLaneCall(chain, { lane }))
+    await sendCallSync(provider.client, settleOne.call(chain, { settlement: only(lane) }))
     expect(await getGrant(relay.client, grant)).toMatchObject({ remaining: 2n * lily, spentToday: lily })
-    await sendCallSync(payer.client, revokeGrantCall(chain, { key: key.address, token, upToNonce: 5n }))
+    await revokeGrant.sync(payer.client, { key: key.address, token, upToNonce: 5n })
     expect((await getGrant(relay.client, grant)).nonce).toBe(5n)
     expect((await auditVault(relay.client, { token })).difference).toBe(0n)
   })
 })
 
 test('a withdrawal waits, can be taken back, and tells by name why it cannot be paid out yet', async () => {
-  await sendCallSync(payer.client, requestWithdrawCall(chain, { token, amount: lily }))
+  await requestWithdraw.sync(payer.client, { token, amount: lily })
   expect((await account()).pendingWithdrawal).toBe(lily)
   await expect(
-    sendCallSync(payer.client, finalizeWithdrawCall(chain, { token, receiver: payer.signer.address })),
+    sendCallSync(payer.client, finalizeWithdraw.call(chain, { token, receiver: payer.signer.address })),
   ).rejects.toMatchObject({ code: 'CONTRACT_REVERTED', errorName: named })
-  await sendCallSync(payer.client, cancelWithdrawCall(chain, { token }))
+  await cancelWithdraw.sync(payer.client, { token })
   expect((await account()).pendingWithdrawal).toBe(0n)
   await assertChain(payer.client)
 })

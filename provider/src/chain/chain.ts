@@ -8,6 +8,9 @@ export type ChainLane = { readonly settledJobs: number; readonly settledAmount: 
 /** A version as the registry has it. */
 export type ChainVersion = { readonly manifestDigest: Bytes32; readonly isDeprecated: boolean }
 
+/** A solver's consent to a settlement of the payers it guards. */
+export type Approval = { readonly approvedUntil: number; readonly approval: Hex }
+
 /** A transaction in a block. `skipped` lanes were not settled by it; `reason` is the name of the vault's error. */
 export type IncludedTransaction = {
   readonly hasSucceeded: boolean
@@ -30,8 +33,11 @@ export interface Chain {
   isSignedByPayer(payer: Address, digest: Bytes32, signature: Hex): Promise<boolean>
   /** Name of the error for which the vault would not settle this lane now; undefined when it would. */
   findLaneProblem(lane: LaneSettlement): Promise<string | undefined>
-  /** Sends one transaction and returns its hash; nothing is known of its fate yet. */
-  settle(lanes: readonly LaneSettlement[]): Promise<Bytes32>
+  /**
+   * Sends one transaction and returns its hash; nothing is known of its fate yet. `approvals` are the consents of guardians, by the
+   * hash of the settlement they cover.
+   */
+  settle(lanes: readonly LaneSettlement[], approvals?: ReadonlyMap<Bytes32, Approval>): Promise<Bytes32>
   registerGrant(grant: SignedGrant): Promise<Bytes32>
   waitForTransaction(transaction: Bytes32, signal?: AbortSignal): Promise<IncludedTransaction>
 }

@@ -1,5 +1,5 @@
 import { jobVaultAbi } from '@lilypad-agents/abi'
-import { type Address, type Bytes32, type Hex, LilypadError } from '@lilypad-agents/protocol'
+import { type Address, type Bytes32, type Hex, LilypadError, settlementHash } from '@lilypad-agents/protocol'
 import {
   type ChainClient,
   type ContractCall,
@@ -10,10 +10,10 @@ import {
   getLane,
   getVersion,
   ModuleUnknownError,
-  registerGrantCall,
-  sendCall,
-  settleCall,
-  settleLaneCall,
+  registerGrant,
+  settle,
+  settleOne,
+  toSettlements,
   translateChainErrors,
 } from '@lilypad-agents/sdk'
 import {
@@ -73,29 +73,28 @@ export function createViemChain(client: ChainClient): Chain {
     },
     async getLane(laneId) {
       const { settledJobs, settledAmount, nextNonce } = await getLane(client, { laneId })
-      return { settledJobs: Number(settledJobs), settledAmount, nextNonce: Number(nextNonce) }
+      return { settledJobs, settledAmount, nextNonce }
     },
     getCredit: (of) => getCredit(client, of),
     isSignedByPayer: (payer: Address, hash: Bytes32, signature: Hex) =>
       translateChainErrors('isValidSignature', () => client.verifyHash({ address: payer, hash, signature })),
     async findLaneProblem(lane) {
       try {
-        await simulate(settleLaneCall(chain, { lane }))
+        for (const settlement of toSettlements([lane])) await simulate(settleOne.call(chain, { settlement }))
         return undefined
       } catch (error) {
         if (error instanceof ContractRevertedError) return error.errorName
         throw error
       }
     },
-    settle(lanes) {
-      const [only] = lanes
-      // The form for one lane is the cheaper one, and it reverts where the other would skip.
-      return sendCall(
-        client,
-        only !== undefined && lanes.length === 1 ? settleLaneCall(chain, { lane: only }) : settleCall(chain, { lanes }),
-      )
-    },
-    registerGrant: (grant) => sendCall(client, registerGrantCall(chain, grant)),
+    settle: (lanes, approvals) =>
+      settle(client, {
+        settlements: toSettlements(lanes).map((settlement) => ({
+          ...settlement,
+          ...approvals?.get(settlementHash(settlement)),
+        })),
+      }),
+    registerGrant: (grant) => registerGrant(client, grant),
     async waitForTransaction(hash, signal) {
       const receipt = await translateChainErrors('waitForTransaction', () => waitForReceipt(client, hash, signal))
       const skipped = parseEventLogs({ abi: jobVaultAbi, eventName: 'LaneSkipped', logs: receipt.logs })

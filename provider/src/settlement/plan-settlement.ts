@@ -96,5 +96,6 @@ function planLane(lane: LaneBacklog, chain: ChainLane, limits: SettlementLimits)
     acknowledgement: last.acknowledgement,
     previousRecordsHash: previous?.recordsHash ?? lane.previousRecordsHash,
     records: taken.map(({ record }) => record),
+    nextNonce: chain.nextNonce,
   }
 }

@@ -1,3 +1,4 @@
+import { sampleContracts } from '@lilypad-agents/sdk'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, writeFileSync } from 'node:fs'
@@ -110,7 +111,7 @@ export async function callRefused(client: Client, name: string, args: Record<str
     .parse(structuredContent).error
 }
 
-const address = (digit: string) => `0x${digit.repeat(40)}`
+const address = (digit: string): `0x${string}` => `0x${digit.repeat(40)}`
 export const canaryKey = `0x${'c0ffee'.repeat(10)}0042`
 
 /** Files of a network where nobody answers. */
@@ -123,7 +124,7 @@ export function makeSilentNetwork() {
     chainId: 31_337,
     rpcUrl: 'http://127.0.0.1:1',
     solverUrl: 'http://127.0.0.1:2',
-    contracts: { jobVault: address('1'), moduleRegistry: address('2'), lilyToken: address('3') },
+    contracts: { ...sampleContracts(address('1')), lilyToken: address('3') },
   }
   writeFileSync(networkFile, JSON.stringify(network))
   writeFileSync(keyFile, `${canaryKey}\n`, { mode: 0o600 })

@@ -7,9 +7,10 @@ import {
   zeroBytes32,
 } from '@lilypad-agents/protocol'
 import {
-  deprecateVersionCall,
-  publishVersionCall,
-  registerGrantCall,
+  deprecateVersion,
+  publishVersion,
+  registerGrant,
+  toPublication,
   sendCallSync,
   toLilypadChain,
 } from '@lilypad-agents/sdk'
@@ -58,7 +59,7 @@ test('reads deposits, grants and nonces from the real contracts', async () => {
   const digest = sessionGrantType.hash(domain, grant)
   expect(await chain.isSignedBy({ address: payer.signer.address, digest, signature })).toBe(true)
   expect(await chain.isSignedBy({ address: key, digest, signature })).toBe(false)
-  await sendCallSync(payer.client, registerGrantCall(toLilypadChain(network.network), { grant, signature }))
+  await registerGrant.sync(payer.client, { grant, signature })
   expect(await chain.getGrant({ payer: payer.signer.address, key, token })).toMatchObject({
     isKnown: true,
     perJob: 10n,
@@ -81,12 +82,21 @@ test('finds published versions and hears of deprecated ones', async () => {
   const { lilyToken: priceToken } = network.network.contracts
   await sendCallSync(
     author.client,
-    publishVersionCall(lilypad, { name: 'some-module', manifestDigest, priceToken, pricePerJob: 1n, feeBips: 500 }),
+    publishVersion.call(lilypad, {
+      options: toPublication({
+        name: 'some-module',
+        manifestDigest,
+        contentDigest: manifestDigest,
+        priceToken,
+        pricePerJob: 1n,
+        feeBips: 500,
+      }),
+    }),
   )
   const version = await chain.findVersion(moduleVersion)
   expect(version).toMatchObject({ author: author.signer.address, feeBips: 500, manifestDigest, isDeprecated: false })
   expect(version?.publishedAtBlock).toBe(await chain.getBlockNumber())
-  await sendCallSync(author.client, deprecateVersionCall(lilypad, { moduleVersion }))
+  await deprecateVersion.sync(author.client, { versionId: moduleVersion })
   const latest = await chain.getBlockNumber()
   expect(await chain.listDeprecations({ fromBlock: 0, toBlock: latest })).toEqual([moduleVersion])
   expect(await chain.listSettlements({ fromBlock: 0, toBlock: latest })).toEqual([])

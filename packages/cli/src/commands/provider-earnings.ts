@@ -1,13 +1,6 @@
 import { createSigner } from '@lilypad-agents/protocol'
 import { findEarnings } from '@lilypad-agents/provider'
-import {
-  createChainClient,
-  formatTokenAmount,
-  getCredit,
-  sendCallSync,
-  toLilypadChain,
-  withdrawCreditCall,
-} from '@lilypad-agents/sdk'
+import { createChainClient, formatTokenAmount, getCredit, toLilypadChain, withdrawCredit } from '@lilypad-agents/sdk'
 import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
 import type { Printer } from '../output/printer.ts'
 
@@ -42,9 +35,11 @@ export async function showEarnings(files: ProviderFiles, printer: Printer): Prom
 
 /** Pays the provider's credit out to its own account. */
 export async function withdrawEarnings(files: ProviderFiles, printer: Printer): Promise<void> {
-  const { client, chain, account, token } = openProvider(files)
+  const { client, account, token } = openProvider(files)
   const amount = await getCredit(client, { account, token })
   if (amount === 0n) return printer.result({ withdrawn: 0n, transaction: null }, ['  there is nothing to withdraw'])
-  const { transactionHash } = await sendCallSync(client, withdrawCreditCall(chain, { token }))
+  const {
+    receipt: { transactionHash },
+  } = await withdrawCredit.sync(client, { token })
   printer.result({ withdrawn: amount, transaction: transactionHash }, [`  ${lily(amount)} in ${transactionHash}`])
 }

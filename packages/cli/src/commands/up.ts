@@ -36,7 +36,6 @@ type Balances = {
   readonly vaultTokens: bigint
   readonly payer: bigint
   readonly providerCredit: bigint
-  readonly authorCredit: bigint
 }
 
 /** Starts the local network, runs the first job of a module on its shipped example, and stays up unless `once`. Returns the exit code. */
@@ -113,8 +112,7 @@ async function firstJob(
     const files = Object.entries(example.files).map(([input, path]) => `${input}=${join(folder, path)}`)
     for (const file of files) await readGivenFile(file.slice(file.indexOf('=') + 1))
     const provider = createSigner(readKeyFile(local.state.keyFile('provider'))).address
-    const author = createSigner(readKeyFile(local.state.keyFile('author'))).address
-    const before = await readBalances(lilypad, provider, author)
+    const before = await readBalances(lilypad, provider)
     const run = await runModule({
       lilypad,
       printer,
@@ -127,7 +125,7 @@ async function firstJob(
       signal,
     })
     const settled = await lilypad.waitForSettlement(run.job.orderHash, { timeoutSeconds: 60 })
-    const after = await readBalances(lilypad, provider, author)
+    const after = await readBalances(lilypad, provider)
     const price = run.job.price ?? 0n
     if (settled.settlement)
       printer.step('paid', `${formatTokenAmount(price)} LILY in transaction ${settled.settlement.transaction}`)
@@ -198,7 +196,7 @@ async function waitForOffer(lilypad: Lilypad, module: string, signal: AbortSigna
   }
 }
 
-async function readBalances(lilypad: Lilypad, provider: Address, author: Address): Promise<Balances> {
+async function readBalances(lilypad: Lilypad, provider: Address): Promise<Balances> {
   const { client, network, payer } = lilypad
   const token = network.contracts.lilyToken
   if (!payer) throw new LilypadError('READ_ONLY', 'There is no payer.')
@@ -206,14 +204,13 @@ async function readBalances(lilypad: Lilypad, provider: Address, author: Address
     vaultTokens: await getTokenBalance(client, { token, account: network.contracts.jobVault }),
     payer: (await getAccount(client, { payer, token })).balance,
     providerCredit: await getCredit(client, { account: provider, token }),
-    authorCredit: await getCredit(client, { account: author, token }),
   }
 }
 
 /** Other jobs of this folder may settle in the same block, so the payer may have paid more, and never less. */
 function checkBalances(before: Balances, after: Balances, price: bigint, books: VaultAudit): Verification['checks'] {
   const paid = before.payer - after.payer
-  const earned = after.providerCredit - before.providerCredit + after.authorCredit - before.authorCredit
+  const earned = after.providerCredit - before.providerCredit
   return [
     {
       name: 'balances.payer',
@@ -223,7 +220,7 @@ function checkBalances(before: Balances, after: Balances, price: bigint, books: 
     {
       name: 'balances.earned',
       ok: earned > 0n && earned <= paid,
-      evidence: `provider and author were credited ${earned} of it; the rest is the solver's and the protocol's share`,
+      evidence: `the provider was credited ${earned} of it; the rest is the shares of author, solver and protocol`,
     },
     {
       name: 'balances.vault',
@@ -233,7 +230,7 @@ function checkBalances(before: Balances, after: Balances, price: bigint, books: 
     {
       name: 'balances.books',
       ok: books.difference === 0n,
-      evidence: `${books.balances} of payers, ${books.credits} credited and ${books.uncollectedFees} of fees make the ${books.held} tokens held`,
+      evidence: `${books.balances} of payers, ${books.credits} credited, ${books.uncollectedFees + books.uncollectedModuleFees} of fees and ${books.held} set aside make the ${books.tokens} tokens held`,
     },
   ]
 }

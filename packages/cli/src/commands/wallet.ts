@@ -1,16 +1,16 @@
 import { createSigner, LilypadError } from '@lilypad-agents/protocol'
 import {
   approveCall,
-  cancelWithdrawCall,
+  cancelWithdraw,
   createChainClient,
-  depositCall,
-  finalizeWithdrawCall,
+  deposit,
+  finalizeWithdraw,
   formatTokenAmount,
   getTokenBalance,
   type Lilypad,
   parseTokenAmount,
-  requestWithdrawCall,
-  revokeGrantCall,
+  requestWithdraw,
+  revokeGrant,
   sendCallSync,
   toLilypadChain,
 } from '@lilypad-agents/sdk'
@@ -64,18 +64,18 @@ export async function moveWallet(
         const amount = parseTokenAmount(move.amount)
         return [
           approveCall({ token, spender: network.contracts.jobVault, amount }),
-          depositCall(chain, { token, amount, beneficiary: payer }),
+          deposit.call(chain, { token, amount, beneficiary: payer }),
         ]
       }
       case 'withdraw':
-        return [requestWithdrawCall(chain, { token, amount: parseTokenAmount(move.amount) })]
+        return [requestWithdraw.call(chain, { token, amount: parseTokenAmount(move.amount) })]
       case 'finalize-withdraw':
-        return [finalizeWithdrawCall(chain, { token, receiver: payer })]
+        return [finalizeWithdraw.call(chain, { token, receiver: payer })]
       case 'cancel-withdraw':
-        return [cancelWithdrawCall(chain, { token })]
+        return [cancelWithdraw.call(chain, { token })]
       case 'revoke-session':
         return [
-          revokeGrantCall(chain, {
+          revokeGrant.call(chain, {
             key: createSigner(readKeyFile(state.keyFile('session'))).address,
             token,
             upToNonce: 2n ** 63n,

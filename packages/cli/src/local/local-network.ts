@@ -6,24 +6,26 @@ import {
   type SessionGrant,
   SignedGrant,
   sessionGrantType,
+  zeroAddress,
   zeroBytes32,
 } from '@lilypad-agents/protocol'
 import {
   assertChain,
   type ChainClient,
   createChainClient,
-  depositWithAuthorizationCall,
+  depositWithAuthorization,
   getAccount,
   getGrant,
   getTokenBalance,
   Network,
   parseTokenAmount,
-  registerGrantCall,
+  registerGrant,
   sendCallSync,
   signDepositAuthorization,
   signingDomain,
   toLilypadChain,
   transferCall,
+  sampleContracts,
 } from '@lilypad-agents/sdk'
 import { deployContracts } from '@lilypad-agents/sdk/deploy'
 import { parseEther } from 'viem'
@@ -223,11 +225,6 @@ async function openContracts(
   urls: { readonly rpcUrl: string; readonly solverUrl: string },
 ): Promise<Network> {
   const chainId = 31_337
-  const none = {
-    jobVault: `0x${'0'.repeat(40)}`,
-    moduleRegistry: `0x${'0'.repeat(40)}`,
-    lilyToken: `0x${'0'.repeat(40)}`,
-  } as const
   const client = (contracts: Network['contracts']) => {
     const chain = toLilypadChain({ name: 'local', chainId, ...urls, contracts })
     return createChainClient({ chain, privateKey: developmentKey })
@@ -247,17 +244,11 @@ async function openContracts(
       hint: 'move the folder away and start again: the jobs in it belong to a chain that is gone',
     })
   }
-  const deployer = client(none)
+  const deployer = client(sampleContracts(zeroAddress))
   const recipient = privateKeyToAccount(developmentKey).address.toLowerCase() as `0x${string}`
-  return write(
-    await deployContracts(deployer, {
-      recipient,
-      treasury: createSigner(state.key('deployer')).address,
-      solverFeeBips: 100,
-      protocolFeeBips: 100,
-      withdrawDelaySeconds: day,
-    }),
-  )
+  const treasury = createSigner(state.key('deployer')).address
+  const { contracts } = await deployContracts(deployer, { recipient, treasury })
+  return write(contracts)
 }
 
 async function fundAccounts(state: StateDirectory, deployer: ChainClient, network: Network): Promise<void> {
@@ -286,7 +277,7 @@ async function fundAccounts(state: StateDirectory, deployer: ChainClient, networ
     amount: startingBalance,
     now: await chainTime(deployer),
   })
-  await sendCallSync(deployer, depositWithAuthorizationCall(chain, authorization))
+  await depositWithAuthorization.sync(deployer, authorization)
 }
 
 async function chainTime(client: ChainClient): Promise<Date> {
@@ -313,6 +304,6 @@ async function openSession(state: StateDirectory, deployer: ChainClient): Promis
     nonce: onChain.nonce + 1n,
   }
   const signed = { grant, signature: sessionGrantType.sign(signingDomain(deployer.chain), grant, payerSigner) }
-  await sendCallSync(deployer, registerGrantCall(deployer.chain, signed))
+  await registerGrant.sync(deployer, signed)
   writeFileSync(state.grantFile, `${JSON.stringify(z.encode(SignedGrant, signed), null, 2)}\n`, { mode: 0o600 })
 }

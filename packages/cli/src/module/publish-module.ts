@@ -17,9 +17,9 @@ import {
   createSolverClient,
   getVersion,
   type Network,
-  publishVersionCall,
+  publishVersion,
+  publicationOf,
   type SolverClient,
-  sendCallSync,
   signingDomain,
   toLilypadChain,
 } from '@lilypad-agents/sdk'
@@ -136,16 +136,8 @@ export async function publishModule(options: {
   if (!isPublished && !allowSameVersion) await assertNewVersion(solver, manifest)
   let transaction: string | null = null
   if (!isPublished) {
-    const receipt = await sendCallSync(
-      client,
-      publishVersionCall(chain, {
-        name: manifest.name,
-        manifestDigest,
-        feeBips: manifest.author.feeBips,
-        priceToken: network.contracts.lilyToken,
-        pricePerJob: manifest.price.pricePerJob,
-      }),
-    )
+    const options = publicationOf(manifest, { priceToken: network.contracts.lilyToken })
+    const { receipt } = await publishVersion.sync(client, { options })
     transaction = receipt.transactionHash
   }
   await solver.publishModule(manifest)

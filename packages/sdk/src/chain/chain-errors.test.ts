@@ -7,6 +7,7 @@ import { getAccount } from '../vault/vault-reads.ts'
 import { assertChain } from './assert-chain.ts'
 import { ContractRevertedError, translateChainErrors } from './chain-errors.ts'
 import { type ChainClient, createChainClient, toLilypadChain } from './lilypad-chain.ts'
+import { sampleContracts } from './network.ts'
 
 // An RPC endpoint on a real socket that answers as a node does when a call reverts, or as no node should.
 type Answer =
@@ -17,7 +18,7 @@ let answer: (method: string) => Answer = () => ({ result: '0x' })
 let server: Server
 let client: ChainClient
 const contract = `0x${'0c'.repeat(20)}` as const
-const contracts = { jobVault: contract, moduleRegistry: contract, lilyToken: contract }
+const contracts = sampleContracts(contract)
 
 beforeAll(async () => {
   server = createServer(async (request, response) => {

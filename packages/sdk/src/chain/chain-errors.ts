@@ -1,7 +1,5 @@
-import { jobVaultAbi, lilyTokenAbi, moduleRegistryAbi } from '@lilypad-agents/abi'
 import { LilypadError } from '@lilypad-agents/protocol'
 import {
-  type Abi,
   BaseError,
   ContractFunctionRevertedError,
   ContractFunctionZeroDataError,
@@ -9,10 +7,10 @@ import {
   HttpRequestError,
   InsufficientFundsError,
   InternalRpcError,
-  parseAbi,
   TimeoutError,
   WaitForTransactionReceiptTimeoutError,
 } from 'viem'
+import { contractErrors } from './contract-errors.ts'
 
 /** The RPC endpoint does not answer, or fails inside. Nothing was sent, or what was sent can be looked up by its hash. */
 export class RpcUnreachableError extends LilypadError {
@@ -91,12 +89,6 @@ export class InsufficientGasError extends LilypadError {
   }
 }
 
-/** Errors that pass through a contract of ours from a token or a library: of any of our contracts, and of solady's transfers. */
-const passedErrors: Abi = [
-  ...[...jobVaultAbi, ...moduleRegistryAbi, ...lilyTokenAbi].filter(({ type }) => type === 'error'),
-  ...parseAbi(['error TransferFailed()', 'error TransferFromFailed()', 'error ApproveFailed()', 'error Reentrancy()']),
-]
-
 function nameRevert(reverted: ContractFunctionRevertedError): {
   readonly errorName: string
   readonly args: readonly unknown[]
@@ -104,7 +96,7 @@ function nameRevert(reverted: ContractFunctionRevertedError): {
   const { data, raw, signature } = reverted
   if (data) return { errorName: data.errorName, args: data.args ?? [] }
   try {
-    const { errorName, args } = decodeErrorResult({ abi: passedErrors, data: raw ?? '0x' })
+    const { errorName, args } = decodeErrorResult({ abi: contractErrors, data: raw ?? '0x' })
     return { errorName, args: args ?? [] }
   } catch {
     return { errorName: signature ?? 'reverted without a reason', args: [] }

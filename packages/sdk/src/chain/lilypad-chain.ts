@@ -13,16 +13,13 @@ import {
   walletActions,
 } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
-import type { Network } from './network.ts'
+import { type ContractName, contractNames, type Network } from './network.ts'
 
 /** A chain that carries our contracts, so that no address is passed by hand. */
-export type LilypadChain = Chain & {
-  readonly contracts: {
-    readonly jobVault: { readonly address: Address }
-    readonly moduleRegistry: { readonly address: Address }
-    readonly lilyToken: { readonly address: Address }
-  }
-}
+export type LilypadChain = Chain & { readonly contracts: Contracts }
+
+/** Addresses of our contracts on a chain. */
+export type Contracts = Readonly<Record<ContractName, { readonly address: Address }>>
 
 /** The chain of a network. */
 export function toLilypadChain(network: Network): LilypadChain {
@@ -32,11 +29,7 @@ export function toLilypadChain(network: Network): LilypadChain {
     name: network.name,
     nativeCurrency: { name: 'Ether', symbol: 'ETH', decimals: 18 },
     rpcUrls: { default: { http: [network.rpcUrl] } },
-    contracts: {
-      jobVault: { address: contracts.jobVault },
-      moduleRegistry: { address: contracts.moduleRegistry },
-      lilyToken: { address: contracts.lilyToken },
-    },
+    contracts: Object.fromEntries(contractNames.map((name) => [name, { address: contracts[name] }])),
   }) as unknown as LilypadChain
 }
 

@@ -1,3 +1,4 @@
+import { sampleContracts } from '../chain/network.ts'
 import { moduleRegistryAbi } from '@lilypad-agents/abi'
 import {
   type JobView,
@@ -26,7 +27,7 @@ const network = {
   chainId: sampleDomain.chainId,
   rpcUrl: 'http://127.0.0.1:9',
   solverUrl: 'http://solver.invalid',
-  contracts: { jobVault: sampleDomain.vault, moduleRegistry: token, lilyToken: token },
+  contracts: { ...sampleContracts(token), jobVault: sampleDomain.vault },
 }
 const { session: signer } = sampleSigners
 const honest = createSampleBundle()
@@ -162,6 +163,14 @@ const version = encodeFunctionResult({
     parentRoyaltyBips: 0,
     publishedAt: 1,
     isDeprecated: false,
+    depth: 0,
+    kind: 0,
+    contentDigest: zeroBytes32,
+    comparator: zeroBytes32,
+    comparatorParams: zeroBytes32,
+    pricePerSecond: 0n,
+    pricePerInputUnit: 0n,
+    pricePerOutputUnit: 0n,
     moduleId: zeroBytes32,
     manifestDigest: listing.manifestDigest,
     parentVersion: zeroBytes32,

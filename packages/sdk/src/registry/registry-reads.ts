@@ -60,7 +60,6 @@ export type PublishedVersion = {
   readonly name: string
   readonly author: Address
   readonly manifestDigest: Bytes32
-  readonly feeBips: number
   readonly uri: string
   readonly blockNumber: bigint
 }
@@ -84,7 +83,6 @@ export async function listPublished(
     name: args.name,
     author: args.author.toLowerCase() as Address,
     manifestDigest: args.manifestDigest,
-    feeBips: args.feeBips,
     uri: args.uri,
     blockNumber,
   }))

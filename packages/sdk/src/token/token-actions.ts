@@ -1,10 +1,9 @@
 import { lilyTokenAbi } from '@lilypad-agents/abi'
-import { type Address, type Hex, toHex } from '@lilypad-agents/protocol'
+import { type Address, type Bytes32, type Hex, toHex } from '@lilypad-agents/protocol'
 import { type LocalAccount, parseAbi } from 'viem'
 import { translateChainErrors } from '../chain/chain-errors.ts'
 import type { ChainClient, LilypadChain } from '../chain/lilypad-chain.ts'
 import type { ContractCall } from '../chain/send-call.ts'
-import type { DepositAuthorization } from '../vault/vault-calls.ts'
 
 /** Tokens an account holds, in base units. */
 export async function getTokenBalance(
@@ -41,6 +40,27 @@ export function transferCall(options: {
   return { address: options.token, abi: lilyTokenAbi, functionName: 'transfer', args: [options.to, options.amount] }
 }
 
+/** An EIP-3009 authorisation signed by the owner of the tokens, as `depositWithAuthorization` takes it. */
+export type DepositAuthorization = {
+  readonly token: Address
+  readonly from: Address
+  readonly amount: bigint
+  readonly validAfter: bigint
+  readonly validBefore: bigint
+  readonly nonce: Bytes32
+} & SignatureParts
+
+type SignatureParts = { readonly v: number; readonly r: Hex; readonly s: Hex }
+
+/** The three parts in which older standards take a signature. */
+export function signatureParts(signature: Hex): SignatureParts {
+  return {
+    v: Number.parseInt(signature.slice(130, 132), 16),
+    r: signature.slice(0, 66) as Hex,
+    s: `0x${signature.slice(66, 130)}`,
+  }
+}
+
 const eip712DomainAbi = parseAbi([
   'function eip712Domain() view returns (bytes1 fields, string name, string version, uint256 chainId, address verifyingContract, bytes32 salt, uint256[] extensions)',
 ])
@@ -57,10 +77,13 @@ export async function signDepositAuthorization(
     readonly token: Address
     readonly amount: bigint
     readonly validSeconds?: number
+    /** @default random; a nonce that commits to a grant binds both, see {@link depositAndGrantNonce} */
+    readonly nonce?: Bytes32
     readonly now: Date
   },
 ): Promise<DepositAuthorization> {
   const { chain, account, token, amount, validSeconds = 3600, now } = options
+  const nonce = options.nonce ?? toHex(crypto.getRandomValues(new Uint8Array(32)))
   const [, name, version] = await translateChainErrors('eip712Domain', () =>
     client.readContract({ address: token, abi: eip712DomainAbi, functionName: 'eip712Domain' }),
   )
@@ -70,7 +93,7 @@ export async function signDepositAuthorization(
     value: amount,
     validAfter: 0n,
     validBefore: BigInt(Math.floor(now.getTime() / 1000) + validSeconds),
-    nonce: toHex(crypto.getRandomValues(new Uint8Array(32))),
+    nonce,
   }
   const signature: Hex = await account.signTypedData({
     domain: { name, version, chainId: chain.id, verifyingContract: token },
@@ -93,7 +116,7 @@ export async function signDepositAuthorization(
     amount,
     validAfter: 0n,
     validBefore: message.validBefore,
-    nonce: message.nonce,
-    signature,
+    nonce,
+    ...signatureParts(signature),
   }
 }

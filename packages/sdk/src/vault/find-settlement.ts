@@ -17,6 +17,26 @@ export type Settlement = {
 }
 
 const jobSettled = getAbiItem({ abi: jobVaultAbi, name: 'JobSettled' })
+const laneOpened = getAbiItem({ abi: jobVaultAbi, name: 'LaneOpened' })
+
+/** Reads who pays whom in a lane, as the chain said when the lane opened. */
+async function findLaneParties(
+  client: ChainClient,
+  options: { readonly laneId: Bytes32; readonly fromBlock: bigint },
+): Promise<{ readonly payer: Address; readonly provider: Address } | undefined> {
+  const { laneId, fromBlock } = options
+  const [log] = await translateChainErrors('LaneOpened', () =>
+    client.getLogs({
+      address: client.chain.contracts.jobVault.address,
+      event: laneOpened,
+      args: { laneId },
+      fromBlock,
+      strict: true,
+    }),
+  )
+  if (!log) return undefined
+  return { payer: log.args.payer.toLowerCase() as Address, provider: log.args.provider.toLowerCase() as Address }
+}
 
 /** Finds the record of a job on chain, or undefined while it is not settled. */
 export async function findSettlement(
@@ -35,13 +55,18 @@ export async function findSettlement(
   const [log] = logs
   if (!log) return undefined
   const { args } = log
+  const parties = await findLaneParties(client, {
+    laneId: args.laneId,
+    fromBlock: options.fromBlock ?? 0n,
+  })
+  // The chain lost the lane's opening between the two reads; the caller asks again.
+  if (!parties) return undefined
   return {
     orderHash: args.orderHash,
     receiptHash: args.receiptHash,
     moduleVersion: args.moduleVersion,
     price: args.price,
-    payer: args.payer.toLowerCase() as Address,
-    provider: args.provider.toLowerCase() as Address,
+    ...parties,
     transaction: log.transactionHash,
     blockNumber: log.blockNumber,
   }

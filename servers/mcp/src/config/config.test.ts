@@ -1,3 +1,4 @@
+import { sampleContracts } from '@lilypad-agents/sdk'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,7 +26,7 @@ const network = file(
     chainId: 31_337,
     rpcUrl: 'http://127.0.0.1:1',
     solverUrl: 'http://127.0.0.1:2',
-    contracts: { jobVault: `0x${'1'.repeat(40)}`, moduleRegistry: `0x${'2'.repeat(40)}`, lilyToken: token },
+    contracts: { ...sampleContracts(`0x${'1'.repeat(40)}`), lilyToken: token },
   }),
 )
 const keyFile = file('key', `${key}\n`)

@@ -1,7 +1,7 @@
-import { jobVaultAbi, moduleRegistryAbi } from '@lilypad-agents/abi'
-import { type Address, isSignedBy, zeroAddress } from '@lilypad-agents/protocol'
+import { jobVaultAbi, moduleRegistryAbi, parametersAbi } from '@lilypad-agents/abi'
+import { type Address, type Bytes32, isSignedBy, zeroAddress } from '@lilypad-agents/protocol'
 import { translateChainErrors } from '@lilypad-agents/sdk'
-import { createPublicClient, http } from 'viem'
+import { createPublicClient, http, stringToHex } from 'viem'
 import { smallerAmount } from '../amount/smaller-amount.ts'
 import type { Chain } from './chain.ts'
 
@@ -27,9 +27,41 @@ export function createViemChain(options: {
   const registry = { address: moduleRegistry, abi: moduleRegistryAbi } as const
   const getBlockNumber = () => translateChainErrors('getBlockNumber', async () => Number(await client.getBlockNumber()))
 
-  let withdrawDelay: number | undefined
+  const getParameters = async () => (parameters ??= await client.readContract({ ...vault, functionName: 'parameters' }))
+  let parameters: Address | undefined
   const getWithdrawDelay = async () =>
-    (withdrawDelay ??= Number(await client.readContract({ ...vault, functionName: 'withdrawDelay' })))
+    Number(
+      await client.readContract({
+        address: await getParameters(),
+        abi: parametersAbi,
+        functionName: 'get',
+        args: [stringToHex('withdrawDelay', { size: 32 })],
+      }),
+    )
+
+  const lanes = new Map<Bytes32, { readonly payer: Address; readonly provider: Address }>()
+  /** Who pays whom in a lane: what the chain said when it opened, which it says once. */
+  const getLaneParties = async (laneId: Bytes32) => {
+    const known = lanes.get(laneId)
+    if (known) return known
+    const toBlock = await getBlockNumber()
+    const [log] = await collect({ fromBlock: deployedAtBlock, toBlock }, (fromBlock, to) =>
+      client.getContractEvents({
+        ...vault,
+        eventName: 'LaneOpened',
+        args: { laneId },
+        fromBlock,
+        toBlock: to,
+        strict: true,
+      }),
+    )
+    const found = log && {
+      payer: log.args.payer.toLowerCase() as Address,
+      provider: log.args.provider.toLowerCase() as Address,
+    }
+    if (found) lanes.set(laneId, found)
+    return found
+  }
 
   /** Splits a range so that no request asks for more blocks than RPCs give. */
   async function collect<T>(
@@ -111,15 +143,25 @@ export function createViemChain(options: {
             toBlock,
             strict: true,
           })
-          return logs.map(({ args, transactionHash, blockNumber }) => ({
-            orderHash: args.orderHash,
-            receiptHash: args.receiptHash,
-            price: args.price,
-            payer: args.payer.toLowerCase() as Address,
-            provider: args.provider.toLowerCase() as Address,
-            transaction: transactionHash,
-            blockNumber: Number(blockNumber),
-          }))
+          const settled = await Promise.all(
+            logs.map(async ({ args, transactionHash, blockNumber }) => {
+              const parties = await getLaneParties(args.laneId)
+              // The chain lost the block between the two reads; the next round reads it again.
+              if (!parties) return []
+              const { orderHash, receiptHash, price } = args
+              return [
+                {
+                  orderHash,
+                  receiptHash,
+                  price,
+                  ...parties,
+                  transaction: transactionHash,
+                  blockNumber: Number(blockNumber),
+                },
+              ]
+            }),
+          )
+          return settled.flat()
         }),
       ),
     listDeprecations: (range) =>

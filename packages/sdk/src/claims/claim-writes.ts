@@ -1,0 +1,22 @@
+import { jobClaimsAbi } from '@lilypad-agents/abi'
+import { writesOf } from '../chain/writes-of.ts'
+
+const write = writesOf('jobClaims', jobClaimsAbi)
+
+/** Claims the price of a job that nobody acknowledged, with the order, the receipt and, for a guarded payer, the reservation. */
+export const claimJob = write('claim', 'ClaimOpened')
+
+/** Pays a claim whose window is over; anyone may send it. */
+export const finalizeClaim = write('finalizeClaim', 'ClaimFinalized')
+
+/** Takes a claim back, because the acknowledgement arrived; the provider only. */
+export const withdrawClaim = write('withdrawClaim', 'ClaimWithdrawn')
+
+/** Puts money and the sender's stake aside for jobs before they run. A bad one is skipped and reported by an event. */
+export const lockJobs = write('lockBatch', 'LockOpened')
+
+/** Pays locked jobs that were acknowledged. A bad one is skipped. */
+export const settleLockedJobs = write('settleLocked', 'LockSettled')
+
+/** Gives the money of a lock back whose job was not delivered in time; anyone may send it. */
+export const expireLock = write('expireLock', 'LockExpired')
