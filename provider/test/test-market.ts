@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Address, type Bytes32, type ModuleManifest, moduleManifestDigest, toHex } from '@lilypad-agents/protocol'
+import { type Address, type Bytes32, type ModuleManifest, toHex } from '@lilypad-agents/protocol'
 import {
   createLilypad,
   findSettlement,
