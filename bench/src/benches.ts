@@ -1,6 +1,8 @@
 import type { Bench } from './bench/define-bench.ts'
+import { gasClaim } from './gas/claim.ts'
 import { gasLane100 } from './gas/lane-100.ts'
 import { gasLane1000 } from './gas/lane-1000.ts'
+import { gasLock100 } from './gas/lock-100.ts'
 import { gasLone } from './gas/lone.ts'
 import { gasPayers100 } from './gas/payers-100.ts'
 import { jobContainer } from './job/container.ts'
@@ -17,6 +19,8 @@ export const benches: readonly Bench[] = [
   gasLane100,
   gasLane1000,
   gasPayers100,
+  gasLock100,
+  gasClaim,
   jobWasm,
   jobThroughput,
   jobContainer,
