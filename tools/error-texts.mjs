@@ -125,6 +125,16 @@ export const errorTexts = {
     charged: nothing,
     fix: 'Read `details`. For a job, read its state; for a folder, stop the other process or name another folder.',
   },
+  GUARDIAN_MISMATCH: {
+    what: 'The payer has named another solver as the guardian of its account, or is about to: without the consent of a guardian no job of the account can be paid at once.',
+    charged: nothing,
+    fix: 'Order through the guardian, which `lilypad wallet show` names, or change it with `lilypad wallet guardian` and wait for the delay.',
+  },
+  SETTLEMENT_REFUSED: {
+    what: 'A provider asked a solver to approve a settlement, and the solver does not answer for every lane in it. `details` names the lanes with the reasons.',
+    charged: nothing,
+    fix: 'Ask again without these lanes. A provider does this by itself.',
+  },
   QUOTE_EXPIRED: {
     what: 'The quote is too old to order from. Quotes live for minutes.',
     charged: nothingSigned,

@@ -45,6 +45,8 @@ export {
   type PackedLane,
   type SettlementLane,
 } from './settlement/settlement-lanes.ts'
+export { completeLane, type LaneProgress } from './settlement/complete-lane.ts'
+export { findRefusedLanes, type RefusedLane, SettlementRefusedError } from './settlement/settlement-refused-error.ts'
 export { verdictType, Verdict, verdictOutcomes } from './verdict/verdict.ts'
 export { Access, accessType, connectionSubject } from './access/access.ts'
 export { createAuthorization, findAuthorized, maxAccessSeconds } from './access/authorization.ts'
@@ -117,6 +119,7 @@ export {
   PublishRequest,
   Quote,
   QuoteRequest,
+  SettlementApprovalAnswer,
   SignedAsk,
   SignedGrant,
   SignedReservation,

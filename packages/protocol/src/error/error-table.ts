@@ -47,6 +47,8 @@ export const errorTable = {
   NONCE_USED: caller(409),
   ACKNOWLEDGEMENT_OUT_OF_ORDER: { ...caller(409), retryable: true },
   STATE_CONFLICT: caller(409),
+  GUARDIAN_MISMATCH: caller(409),
+  SETTLEMENT_REFUSED: caller(409),
   QUOTE_EXPIRED: caller(410),
   ORDER_EXPIRED: caller(410),
   MODULE_DEPRECATED: caller(410),

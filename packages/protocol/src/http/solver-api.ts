@@ -160,3 +160,16 @@ export type JobEvent = z.output<typeof JobEvent>
 /** `POST /jobs/{orderHash}/acknowledgement`. Acknowledgements of a lane arrive in order: `jobs` rises by one. */
 export const AcknowledgementRequest = z.strictObject({ voucher: Voucher, signature: Signature })
 export type AcknowledgementRequest = z.output<typeof AcknowledgementRequest>
+
+/**
+ * Answer to `POST /settlements/approvals`, whose body is a `SettlementLanes`: the solver reserved every job in it. A settlement with
+ * lanes that it does not answer for is refused whole, by a `SETTLEMENT_REFUSED` that names them.
+ */
+export const SettlementApprovalAnswer = z.object({
+  settlementHash: Bytes32,
+  /** Last second in which the vault takes the approval. */
+  approvedUntil: UnixSeconds,
+  /** Signature over `SettlementApproval`. */
+  approval: Signature,
+})
+export type SettlementApprovalAnswer = z.output<typeof SettlementApprovalAnswer>

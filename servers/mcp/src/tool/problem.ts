@@ -20,6 +20,8 @@ const fixes: { readonly [code in ErrorCode]?: string } = {
   PRICE_OVER_CAP: 'raise max_price, or choose another module',
   INSUFFICIENT_BALANCE:
     'ask the user to deposit LILY for the payer that lilypad_get_wallet shows, then run the quote again or ask for a new one',
+  GUARDIAN_MISMATCH:
+    'ask the user which solver guards the account (`lilypad wallet show`): order through it, or change it and wait',
   GRANT_INVALID: 'ask the user to renew the grant of this server (--grant-file)',
   READ_ONLY: 'ask the user to start this server with --key-file; without a key it only reads',
   SOLVER_UNREACHABLE:
