@@ -11,6 +11,7 @@ import { jobRoutes } from './routes/jobs.ts'
 import { moduleRoutes } from './routes/modules.ts'
 import { networkRoutes } from './routes/network.ts'
 import { quoteRoutes } from './routes/quotes.ts'
+import { settlementRoutes } from './routes/settlements.ts'
 
 /** Puts the routes together; it does not listen. `closing` ends the streams that would otherwise stay open. */
 export function createApp(context: SolverContext, options: { readonly closing: AbortSignal }): Express {
@@ -38,6 +39,7 @@ export function createApp(context: SolverContext, options: { readonly closing: A
   app.use(jobRoutes(context, createOrderDesk(context)))
   app.use(jobEventRoutes(context, options.closing))
   app.use(jobFileRoutes(context))
+  app.use(settlementRoutes(context))
   app.use((_request, _response, next) => next(new LilypadError('NOT_FOUND', 'There is nothing at this address.')))
   app.use(errorHandler(context.log))
   return app

@@ -27,6 +27,8 @@ export type SolverContext = {
   readonly clock: () => Date
   readonly log: Logger
   readonly rules: SolverRules
+  /** When the chain's events were last read up to its newest block, in Unix seconds. */
+  readonly observed: { at: number | undefined }
 }
 
 /** Numbers that an operator may change. */

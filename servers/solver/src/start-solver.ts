@@ -14,7 +14,7 @@ import { type ParsedSolverConfig, parseSolverConfig, type SolverConfig } from '.
 import type { SolverContext } from './context.ts'
 import { openDatabase } from './db/open-database.ts'
 import { lockState } from './db/state-lock.ts'
-import { expireJobs } from './job/expire-jobs.ts'
+import { expireJobs, releaseApprovals } from './job/expire-jobs.ts'
 import { createJobSignals } from './job/job-signals.ts'
 import { openModuleCatalog } from './module/module-catalog.ts'
 import { createProviderConnections } from './relay/provider-connections.ts'
@@ -107,6 +107,7 @@ async function createContext(
     log:
       dependencies.log ??
       pino({ level: config.logLevel, base: { service: 'solver' } }, destination({ dest: 2, sync: true })),
+    observed: { at: undefined },
     rules: {
       deliveryGraceSeconds: config.deliveryGraceSeconds,
       acknowledgeWithinSeconds: config.acknowledgeWithinSeconds,
@@ -133,8 +134,13 @@ async function startBackground(context: SolverContext, config: ParsedSolverConfi
     repeat(context, { name: 'settlements', everyMilliseconds: config.pollMilliseconds, signal }, () =>
       observeSettlements(context),
     ),
-    repeat(context, { name: 'expiry', everyMilliseconds: Math.min(config.pollMilliseconds, 1000), signal }, () =>
-      expireJobs(context),
+    repeat(
+      context,
+      { name: 'expiry', everyMilliseconds: Math.min(config.pollMilliseconds, 1000), signal },
+      async () => {
+        await expireJobs(context)
+        await releaseApprovals(context)
+      },
     ),
     repeat(context, { name: 'blobs', everyMilliseconds: 600_000, signal }, sweep),
   ])

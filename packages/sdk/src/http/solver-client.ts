@@ -17,6 +17,9 @@ import {
   PublishRequest,
   Quote,
   QuoteRequest,
+  SettlementApprovalAnswer,
+  settlementHash,
+  SettlementLanes,
   sha256,
   type SigningDomain,
   type Signer,
@@ -226,6 +229,17 @@ export function createSolverClient(options: {
     },
     acknowledge: (orderHash: Bytes32, request: AcknowledgementRequest): Promise<JobView> =>
       callJson(JobView, `/jobs/${orderHash}/acknowledgement`, post(z.encode(AcknowledgementSchema, request))),
+    /**
+     * Asks the solver to consent to a settlement of payers that it guards; the provider of the settlement signs.
+     * @throws SettlementRefusedError as it travels: read it with `findRefusedLanes`
+     */
+    approveSettlement(settlement: SettlementLanes, signer: Signer): Promise<SettlementApprovalAnswer> {
+      const { provider, solver, token, moduleVersions, lanes } = settlement
+      const body = { provider, solver, token, moduleVersions, lanes }
+      const request = post(z.encode(SettlementLanes, body))
+      const headers = { ...request.headers, ...authorized(settlementHash(body), signer) }
+      return callJson(SettlementApprovalAnswer, '/settlements/approvals', { ...request, headers })
+    },
     /** Progress, states and logs as they happen, until the stream ends; log bytes are the program's and nothing to obey. */
     async *watchJob(
       orderHash: Bytes32,

@@ -1,7 +1,15 @@
-import type { Address, Bytes32, Hex } from '@lilypad-agents/protocol'
+import type { Address, Bytes32, Hex, LaneProgress, SettlementLanes } from '@lilypad-agents/protocol'
 
 /** What a payer has in the vault, in base units of the token. */
-export type ChainAccount = { readonly balance: bigint; readonly pendingWithdrawal: bigint }
+export type ChainAccount = {
+  readonly balance: bigint
+  readonly pendingWithdrawal: bigint
+  /** Solver without whose consent nothing leaves before the withdraw delay; zero when there is none. */
+  readonly guardian: Address
+  readonly nextGuardian: Address
+  /** From when anyone can put the next guardian into force; zero when no change is pending. */
+  readonly guardianChangesAt: number
+}
 
 /** A session grant as the vault knows it. */
 export type ChainGrant = {
@@ -39,6 +47,19 @@ export type ChainSettlement = {
   readonly blockNumber: number
 }
 
+/** A `SettlementAnnounced` event: money that leaves without the guardian after a delay. */
+export type ChainAnnouncement = {
+  readonly settlementHash: Bytes32
+  readonly payer: Address
+  readonly token: Address
+  readonly amount: bigint
+  /** Last second in which it can be settled. */
+  readonly expiresAt: number
+  readonly blockNumber: number
+  /** What was announced, when the transaction shows it: another contract may have called the vault. */
+  readonly settlement: SettlementLanes | undefined
+}
+
 type Range = { readonly fromBlock: number; readonly toBlock: number }
 
 /** What the solver reads from the chain. It writes nothing there. */
@@ -48,6 +69,7 @@ export type Chain = {
   /** The smaller of what the newest and the confirmed block say. */
   getAccount(options: { readonly payer: Address; readonly token: Address }): Promise<ChainAccount>
   getGrant(options: { readonly payer: Address; readonly key: Address; readonly token: Address }): Promise<ChainGrant>
+  getLane(laneId: Bytes32): Promise<LaneProgress>
   isNonceUsed(options: { readonly laneId: Bytes32; readonly nonce: number }): Promise<boolean>
   /** Whether the account, which may be a contract (ERC-1271, ERC-6492), signed the digest. */
   isSignedBy(options: {
@@ -57,6 +79,7 @@ export type Chain = {
   }): Promise<boolean>
   findVersion(moduleVersion: Bytes32): Promise<ChainVersion | undefined>
   listSettlements(range: Range): Promise<readonly ChainSettlement[]>
+  listAnnouncements(range: Range): Promise<readonly ChainAnnouncement[]>
   /** Module versions deprecated in these blocks. */
   listDeprecations(range: Range): Promise<readonly Bytes32[]>
 }

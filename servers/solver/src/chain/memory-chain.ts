@@ -1,5 +1,13 @@
-import { type Address, type Bytes32, findSigner, zeroAddress } from '@lilypad-agents/protocol'
-import type { Chain, ChainAccount, ChainGrant, ChainSettlement, ChainVersion } from './chain.ts'
+import { type Address, type Bytes32, findSigner, type LaneProgress, zeroAddress } from '@lilypad-agents/protocol'
+import type { Chain, ChainAccount, ChainAnnouncement, ChainGrant, ChainSettlement, ChainVersion } from './chain.ts'
+
+const noAccount: ChainAccount = {
+  balance: 0n,
+  pendingWithdrawal: 0n,
+  guardian: zeroAddress,
+  nextGuardian: zeroAddress,
+  guardianChangesAt: 0,
+}
 
 const noGrant: ChainGrant = {
   isKnown: false,
@@ -17,6 +25,8 @@ const noGrant: ChainGrant = {
 export type MemoryChain = Chain & {
   setBalance(payer: Address, token: Address, account: Partial<ChainAccount>): void
   setGrant(payer: Address, key: Address, token: Address, grant: Partial<ChainGrant>): void
+  setLane(laneId: Bytes32, lane: LaneProgress): void
+  announce(announcement: Omit<ChainAnnouncement, 'blockNumber'>): void
   setNonceUsed(laneId: Bytes32, nonce: number): void
   publish(moduleVersion: Bytes32, version: Partial<ChainVersion> & Pick<ChainVersion, 'manifestDigest'>): void
   deprecate(moduleVersion: Bytes32): void
@@ -33,11 +43,13 @@ export function createMemoryChain(options: { readonly chainId: number }): Memory
   const accounts = new Map<string, ChainAccount>()
   const grants = new Map<string, ChainGrant>()
   const nonces = new Set<string>()
+  const lanes = new Map<Bytes32, LaneProgress>()
   const versions = new Map<Bytes32, ChainVersion>()
   const state = {
     block: 1,
     failure: undefined as Error | undefined,
     settlements: [] as ChainSettlement[],
+    announcements: [] as ChainAnnouncement[],
     deprecations: [] as { moduleVersion: Bytes32; blockNumber: number }[],
   }
   const answer = async <T>(read: () => T): Promise<T> => {
@@ -47,22 +59,25 @@ export function createMemoryChain(options: { readonly chainId: number }): Memory
   return {
     getChainId: () => answer(() => options.chainId),
     getBlockNumber: () => answer(() => state.block),
-    getAccount: ({ payer, token }) =>
-      answer(() => accounts.get(`${payer}:${token}`) ?? { balance: 0n, pendingWithdrawal: 0n }),
+    getAccount: ({ payer, token }) => answer(() => accounts.get(`${payer}:${token}`) ?? noAccount),
     getGrant: ({ payer, key, token }) => answer(() => grants.get(`${payer}:${key}:${token}`) ?? noGrant),
+    getLane: (laneId) => answer(() => lanes.get(laneId) ?? { settledAmount: 0n, settledJobs: 0, nextNonce: 0 }),
     isNonceUsed: ({ laneId, nonce }) => answer(() => nonces.has(`${laneId}:${nonce}`)),
     isSignedBy: ({ address, digest, signature }) => answer(() => findSigner(digest, signature) === address),
     findVersion: (moduleVersion) => answer(() => versions.get(moduleVersion)),
     listSettlements: ({ fromBlock, toBlock }) =>
       answer(() => state.settlements.filter(({ blockNumber }) => blockNumber >= fromBlock && blockNumber <= toBlock)),
+    listAnnouncements: ({ fromBlock, toBlock }) =>
+      answer(() => state.announcements.filter(({ blockNumber }) => blockNumber >= fromBlock && blockNumber <= toBlock)),
     listDeprecations: ({ fromBlock, toBlock }) =>
       answer(() =>
         state.deprecations
           .filter(({ blockNumber }) => blockNumber >= fromBlock && blockNumber <= toBlock)
           .map(({ moduleVersion }) => moduleVersion),
       ),
-    setBalance: (payer, token, account) =>
-      void accounts.set(`${payer}:${token}`, { balance: 0n, pendingWithdrawal: 0n, ...account }),
+    setBalance: (payer, token, account) => void accounts.set(`${payer}:${token}`, { ...noAccount, ...account }),
+    setLane: (laneId, lane) => void lanes.set(laneId, lane),
+    announce: (announcement) => void state.announcements.push({ ...announcement, blockNumber: ++state.block }),
     setGrant: (payer, key, token, grant) =>
       void grants.set(`${payer}:${key}:${token}`, { ...noGrant, isKnown: true, ...grant }),
     setNonceUsed: (laneId, nonce) => void nonces.add(`${laneId}:${nonce}`),
@@ -91,6 +106,7 @@ export function createMemoryChain(options: { readonly chainId: number }): Memory
     rewind(blocks) {
       state.block -= blocks
       state.settlements = state.settlements.filter(({ blockNumber }) => blockNumber <= state.block)
+      state.announcements = state.announcements.filter(({ blockNumber }) => blockNumber <= state.block)
       state.deprecations = state.deprecations.filter(({ blockNumber }) => blockNumber <= state.block)
     },
     setUnreachable(error) {

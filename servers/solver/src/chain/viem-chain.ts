@@ -1,9 +1,17 @@
 import { jobVaultAbi, moduleRegistryAbi, parametersAbi } from '@lilypad-agents/abi'
-import { type Address, type Bytes32, isSignedBy, zeroAddress } from '@lilypad-agents/protocol'
+import {
+  type Address,
+  type Bytes32,
+  type Hex,
+  isSignedBy,
+  SettlementLanes,
+  settlementHash,
+  zeroAddress,
+} from '@lilypad-agents/protocol'
 import { translateChainErrors } from '@lilypad-agents/sdk'
-import { createPublicClient, http, stringToHex } from 'viem'
+import { createPublicClient, decodeFunctionData, http, stringToHex } from 'viem'
 import { smallerAmount } from '../amount/smaller-amount.ts'
-import type { Chain } from './chain.ts'
+import type { Chain, ChainAccount } from './chain.ts'
 
 /** Most blocks asked for in one request for logs; public RPCs refuse more. */
 const logRange = 2000
@@ -81,7 +89,7 @@ export function createViemChain(options: {
     getAccount: ({ payer, token }) =>
       translateChainErrors('getAccount', async () => {
         const latest = client.readContract({ ...vault, functionName: 'getAccount', args: [payer, token] })
-        if (confirmations === 0) return await latest
+        if (confirmations === 0) return toAccount(await latest)
         const block = Math.max((await getBlockNumber()) - confirmations, deployedAtBlock)
         const confirmed = client.readContract({
           ...vault,
@@ -90,10 +98,7 @@ export function createViemChain(options: {
           blockNumber: BigInt(block),
         })
         const [now, then] = await Promise.all([latest, confirmed])
-        return {
-          balance: smallerAmount(now.balance, then.balance),
-          pendingWithdrawal: now.pendingWithdrawal,
-        }
+        return { ...toAccount(now), balance: smallerAmount(now.balance, then.balance) }
       }),
     getGrant: ({ payer, key, token }) =>
       translateChainErrors('getGrant', async () => {
@@ -102,6 +107,15 @@ export function createViemChain(options: {
           getWithdrawDelay(),
         ])
         return { ...grant, liveUntil: grant.validUntil + delay }
+      }),
+    getLane: (laneId) =>
+      translateChainErrors('getLane', async () => {
+        const { settledAmount, settledJobs, nextNonce } = await client.readContract({
+          ...vault,
+          functionName: 'getLane',
+          args: [laneId],
+        })
+        return { settledAmount, settledJobs, nextNonce }
       }),
     isNonceUsed: ({ laneId, nonce }) =>
       translateChainErrors('isNonceUsed', () =>
@@ -164,6 +178,29 @@ export function createViemChain(options: {
           return settled.flat()
         }),
       ),
+    listAnnouncements: (range) =>
+      translateChainErrors('listAnnouncements', () =>
+        collect(range, async (fromBlock, toBlock) => {
+          const logs = await client.getContractEvents({
+            ...vault,
+            eventName: 'SettlementAnnounced',
+            fromBlock,
+            toBlock,
+            strict: true,
+          })
+          return Promise.all(
+            logs.map(async ({ args, transactionHash, blockNumber }) => ({
+              settlementHash: args.settlementHash,
+              payer: args.payer.toLowerCase() as Address,
+              token: args.token.toLowerCase() as Address,
+              amount: args.amount,
+              expiresAt: Number(args.expiresAt),
+              blockNumber: Number(blockNumber),
+              settlement: findAnnounced((await client.getTransaction({ hash: transactionHash })).input, args),
+            })),
+          )
+        }),
+      ),
     listDeprecations: (range) =>
       translateChainErrors('listDeprecations', () =>
         collect(range, async (fromBlock, toBlock) => {
@@ -177,5 +214,35 @@ export function createViemChain(options: {
           return logs.map(({ args }) => args.versionId)
         }),
       ),
+  }
+}
+
+function toAccount({
+  balance,
+  pendingWithdrawal,
+  guardian,
+  nextGuardian,
+  guardianChangesAt,
+}: ChainAccount): ChainAccount {
+  return {
+    balance,
+    pendingWithdrawal,
+    guardian: guardian.toLowerCase() as Address,
+    nextGuardian: nextGuardian.toLowerCase() as Address,
+    guardianChangesAt,
+  }
+}
+
+/** What a transaction announced, if it called the vault itself. */
+function findAnnounced(input: Hex, event: { readonly settlementHash: Bytes32 }): SettlementLanes | undefined {
+  try {
+    const { functionName, args } = decodeFunctionData({ abi: jobVaultAbi, data: input })
+    if (functionName !== 'announceSettlement') return undefined
+    const { provider, solver, token, moduleVersions, lanes } = args[0]
+    const settlement = SettlementLanes.parse({ provider, solver, token, moduleVersions, lanes })
+    return settlementHash(settlement) === event.settlementHash ? settlement : undefined
+  } catch {
+    // Some other call: the event alone is believed then.
+    return undefined
   }
 }

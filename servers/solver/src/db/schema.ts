@@ -9,6 +9,7 @@ import {
   text,
   uniqueIndex,
 } from 'drizzle-orm/pg-core'
+import { sql } from 'drizzle-orm'
 import type { Hex, JobState } from '@lilypad-agents/protocol'
 
 // Signed objects are kept as the JSON text that travelled: what was signed is never rebuilt from columns. The columns
@@ -76,6 +77,8 @@ export const jobs = pgTable(
     acknowledgementIndex: bigint('acknowledgement_index', { mode: 'number' }),
     /** The provider has the voucher on its disk. */
     acknowledgementReceived: boolean('acknowledgement_received').notNull().default(false),
+    /** Last second of the newest approval of a settlement with this job in it. Until then its money may leave. */
+    approvedUntil: seconds('approved_until'),
     settlementTransaction: hex('settlement_transaction'),
     settlementBlock: bigint('settlement_block', { mode: 'number' }),
     settlementPrice: amount('settlement_price'),
@@ -91,6 +94,9 @@ export const jobs = pgTable(
     index('jobs_state_updated').on(table.state, table.updatedAt),
     index('jobs_settlement_block').on(table.settlementBlock),
     index('jobs_module').on(table.moduleVersion, table.updatedAt),
+    index('jobs_approved_late')
+      .on(table.approvedUntil)
+      .where(sql`state = 'expired' and settlement_transaction is null`),
   ],
 )
 
@@ -163,6 +169,25 @@ export const jobEvents = pgTable(
     event: text('event').notNull(),
   },
   (table) => [primaryKey({ columns: [table.orderHash, table.sequence] })],
+)
+
+/** Settlements that leave without a guardian's consent after a delay. */
+export const announcements = pgTable(
+  'announcements',
+  {
+    settlementHash: hex('settlement_hash').primaryKey(),
+    payer: hex('payer').notNull(),
+    token: hex('token').notNull(),
+    amount: amount('amount').notNull(),
+    expiresAt: seconds('expires_at').notNull(),
+    blockNumber: bigint('block_number', { mode: 'number' }).notNull(),
+    /** SettlementLanes, where the announcing transaction shows it. */
+    settlement: text('settlement'),
+  },
+  (table) => [
+    index('announcements_payer').on(table.payer, table.token),
+    index('announcements_block').on(table.blockNumber),
+  ],
 )
 
 /** How far the chain has been read. */

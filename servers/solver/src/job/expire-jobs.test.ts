@@ -10,6 +10,7 @@ const job = {
   deliverBy: 80,
   updatedAt: 20,
   missingInputs: 0,
+  approvedUntil: null,
 } as const
 
 test.each([

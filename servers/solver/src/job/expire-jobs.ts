@@ -2,11 +2,14 @@ import { and, eq, inArray, isNotNull, isNull, lt, or } from 'drizzle-orm'
 import type { Bytes32 } from '@lilypad-agents/protocol'
 import { nowSeconds, type SolverContext } from '../context.ts'
 import { jobs } from '../db/schema.ts'
-import { changeJob, type JobRow, moveJob } from './job-row.ts'
+import { changeJob, holdAmount, type JobRow, moveJob, patchJob } from './job-row.ts'
+
+/** How long after its last second an approval still counts: clocks differ, and a payment is seen a little later. */
+const lateApprovalSeconds = 300
 
 /** Why a job has expired, if it has. */
 export function findExpiry(
-  job: Pick<JobRow, 'state' | 'acceptedAt' | 'startBy' | 'deliverBy' | 'updatedAt' | 'missingInputs'>,
+  job: Pick<JobRow, 'state' | 'acceptedAt' | 'startBy' | 'deliverBy' | 'updatedAt' | 'missingInputs' | 'approvedUntil'>,
   rules: Pick<SolverContext['rules'], 'deliveryGraceSeconds' | 'acknowledgeWithinSeconds'>,
   now: number,
 ): string | undefined {
@@ -26,7 +29,8 @@ export function findExpiry(
         ? 'The provider did not deliver in time. Nothing is charged.'
         : undefined
     case 'delivered':
-      return job.updatedAt + rules.acknowledgeWithinSeconds < now
+      return job.updatedAt + rules.acknowledgeWithinSeconds < now &&
+        (job.approvedUntil === null || job.approvedUntil + lateApprovalSeconds < now)
         ? 'The requester did not acknowledge the delivery in time.'
         : undefined
     default:
@@ -46,7 +50,11 @@ export async function expireJobs(context: SolverContext): Promise<readonly Bytes
         and(eq(jobs.state, 'reserved'), isNull(jobs.acceptedAt), lt(jobs.startBy, now)),
         and(eq(jobs.state, 'reserved'), isNotNull(jobs.acceptedAt), lt(jobs.deliverBy, now - deliveryGraceSeconds)),
         and(inArray(jobs.state, ['running']), lt(jobs.deliverBy, now - deliveryGraceSeconds)),
-        and(eq(jobs.state, 'delivered'), lt(jobs.updatedAt, now - acknowledgeWithinSeconds)),
+        and(
+          eq(jobs.state, 'delivered'),
+          lt(jobs.updatedAt, now - acknowledgeWithinSeconds),
+          or(isNull(jobs.approvedUntil), lt(jobs.approvedUntil, now - lateApprovalSeconds)),
+        ),
       ),
     )
     .limit(500)
@@ -64,4 +72,20 @@ export async function expireJobs(context: SolverContext): Promise<readonly Bytes
     context.log.info({ jobId: orderHash }, 'job.expired')
   }
   return expired
+}
+
+/** Frees the money of expired jobs that was reserved again for an approval which nobody used. */
+export async function releaseApprovals(context: SolverContext): Promise<void> {
+  const before = nowSeconds(context) - lateApprovalSeconds
+  const isOver = and(eq(jobs.state, 'expired'), isNull(jobs.settlementTransaction), lt(jobs.approvedUntil, before))
+  const over = await context.database.select({ orderHash: jobs.orderHash }).from(jobs).where(isOver).limit(500)
+  for (const { orderHash } of over) {
+    await changeJob(context, orderHash, async (transaction, job) => {
+      // It may have been approved again, or paid, since it was found.
+      if (job.settlementTransaction !== null || job.approvedUntil === null || job.approvedUntil >= before) return
+      const patched = await patchJob(transaction, job, { approvedUntil: null })
+      await holdAmount(transaction, patched, 0n, nowSeconds(context))
+    })
+    context.log.info({ jobId: orderHash }, 'approval.released')
+  }
 }

@@ -9,12 +9,15 @@ import {
   reservationType,
   sessionGrantType,
   SignedReservation,
+  zeroAddress,
 } from '@lilypad-agents/protocol'
 import { z } from 'zod'
 import type { ChainGrant } from '../chain/chain.ts'
 import { nowSeconds, type SolverContext } from '../context.ts'
 import type { Transaction } from '../db/open-database.ts'
 import { jobEvents, jobFiles, jobs, ledgers, reservations } from '../db/schema.ts'
+import { assertGuardian } from '../guardian/assert-guardian.ts'
+import { readFunds } from '../guardian/read-funds.ts'
 import { assertWithinCaps, grantCaps } from '../grant/assert-within-grant.ts'
 import { assertOrder } from '../order/assert-order.ts'
 import { emptyLedger, nextReservation } from '../reservation/next-reservation.ts'
@@ -26,6 +29,7 @@ export type PlacedOrder = { readonly job: JobRow; readonly view: JobViewJson; re
 /** A settlement came between reading the balance and locking the ledger; the balance has to be read again. */
 class BalanceOutdated extends Error {}
 const maxAttempts = 5
+const maxUnobservedSeconds = 3600
 
 /** Takes orders. The same order, however often and however many at once, is one job with one reservation. */
 export function createOrderDesk(context: SolverContext) {
@@ -69,15 +73,14 @@ export function createOrderDesk(context: SolverContext) {
     const { order, grant } = request
     const { payer, key, token } = order
     const lane = laneId(order)
-    const settlements = await getSettlements(request)
-    const [account, chainGrant, isNonceUsed] = await Promise.all([
-      context.chain.getAccount({ payer, token }),
+    const [{ account, spendable, settlements }, chainGrant, isNonceUsed] = await Promise.all([
+      readFunds(context, { payer, token }),
       grant ? context.chain.getGrant({ payer, key, token }) : undefined,
       context.chain.isNonceUsed({ laneId: lane, nonce: order.nonce }),
     ])
     if (isNonceUsed) throw nonceUsed(order.nonce)
-    // Pending money still pays jobs that run, but no new promise is made against it.
-    const spendable = account.balance - account.pendingWithdrawal
+    assertGuardian(order, { account, solver: context.signer.address })
+    if (account.guardian !== zeroAddress) assertObserved()
     return context.database.transaction(async (transaction) => {
       const ledger = await lockLedger(transaction, request)
       const known = await findJob(transaction, orderHash)
@@ -111,12 +114,13 @@ export function createOrderDesk(context: SolverContext) {
     })
   }
 
-  async function getSettlements({ order }: OrderRequest): Promise<number> {
-    const [ledger] = await context.database
-      .select({ settlements: ledgers.settlements })
-      .from(ledgers)
-      .where(and(eq(ledgers.payer, order.payer), eq(ledgers.token, order.token)))
-    return ledger?.settlements ?? 0
+  /** Announced settlements leave after a day; whoever has not read the chain for so long must promise nothing. */
+  function assertObserved(): void {
+    const { at } = context.observed
+    if (at !== undefined && at + maxUnobservedSeconds >= nowSeconds(context)) return
+    throw new LilypadError('RPC_UNREACHABLE', 'The solver has not caught up with the chain yet.', {
+      hint: 'try again in a few seconds',
+    })
   }
 
   async function assertCaps(

@@ -4,6 +4,7 @@ import type { ChainSettlement } from '../chain/chain.ts'
 import { nowSeconds, type SolverContext } from '../context.ts'
 import type { Transaction } from '../db/open-database.ts'
 import { chainCursors, jobs, ledgers } from '../db/schema.ts'
+import { observeAnnouncements } from '../guardian/observe-announcements.ts'
 import { addJobEvent, changeJob, findJob, holdAmount, type JobRow, moveJob, patchJob } from '../job/job-row.ts'
 
 const cursorName = 'settlements'
@@ -31,7 +32,9 @@ export async function observeSettlements(context: SolverContext): Promise<void> 
     if (!found.has(orderHash)) await undoSettlement(context, orderHash)
   }
   await context.catalog.deprecate(deprecations)
+  await observeAnnouncements(context, range)
   if (latest !== cursor) await setCursor(context, latest)
+  context.observed.at = nowSeconds(context)
 }
 
 async function settleJob(context: SolverContext, settlement: ChainSettlement): Promise<void> {
@@ -48,7 +51,7 @@ async function settleJob(context: SolverContext, settlement: ChainSettlement): P
     // The voucher may have reached the provider without us, so a delivered job can be found settled.
     const acknowledged = job.state === 'delivered' ? await moveJob(transaction, context, job, 'acknowledged') : job
     if (acknowledged.state === 'acknowledged') await moveJob(transaction, context, acknowledged, 'settled', facts)
-    else await patchJob(transaction, job, facts)
+    else await holdAmount(transaction, await patchJob(transaction, job, facts), 0n, nowSeconds(context))
   })
   context.log.info({ jobId: orderHash, transaction: settlementTransaction }, 'job.settled')
 }
@@ -68,11 +71,13 @@ async function undoSettlement(context: SolverContext, orderHash: Bytes32): Promi
   await changeJob(context, orderHash, async (transaction, job) => {
     await countSettlement(transaction, job)
     const nothing = { settlementTransaction: null, settlementBlock: null, settlementPrice: null }
+    const at = nowSeconds(context)
     if (job.state !== 'settled') {
-      await patchJob(transaction, job, nothing)
+      const patched = await patchJob(transaction, job, nothing)
+      // An expired job was paid by an approval; while that lasts, it can be paid again.
+      if (job.approvedUntil !== null) await holdAmount(transaction, patched, job.price ?? 0n, at)
       return
     }
-    const at = nowSeconds(context)
     const state: JobState = 'acknowledged'
     const undone = await addJobEvent(
       transaction,
