@@ -32,7 +32,7 @@ test('finds network and key in the state directory, and has defaults for the res
     modules: 'all',
     executors: ['wasm', 'docker'],
     priceFactorBips: 10_000,
-    settlement: { maxJobs: 100, maxAgeSeconds: 2 },
+    settlement: { maxJobs: 100, maxAgeSeconds: 2, announceAfterSeconds: 21_600 },
     logLevel: 'info',
     fault: undefined,
   })

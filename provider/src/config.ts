@@ -25,6 +25,7 @@ const Settings = z.object({
   LILYPAD_SLOTS: integer(1, 65_535).optional(),
   LILYPAD_SETTLE_JOBS: integer(1, 100_000).default(100),
   LILYPAD_SETTLE_SECONDS: z.coerce.number().min(0).max(86_400).default(2),
+  LILYPAD_ANNOUNCE_SECONDS: z.coerce.number().min(0).max(31_536_000).default(21_600),
   LILYPAD_REFRESH_SECONDS: z.coerce.number().min(0.1).max(3600).default(5),
   LILYPAD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   LILYPAD_FAULT: z.enum(faultPoints).optional(),
@@ -57,6 +58,7 @@ const flags = {
   slots: 'LILYPAD_SLOTS',
   'settle-jobs': 'LILYPAD_SETTLE_JOBS',
   'settle-seconds': 'LILYPAD_SETTLE_SECONDS',
+  'announce-seconds': 'LILYPAD_ANNOUNCE_SECONDS',
 } as const
 
 /**
@@ -102,7 +104,11 @@ export function readConfig(options: {
     priceFactorBips: settings.LILYPAD_PRICE_FACTOR_BIPS,
     slots: settings.LILYPAD_SLOTS,
     solver: settings.LILYPAD_SOLVER,
-    settlement: { maxJobs: settings.LILYPAD_SETTLE_JOBS, maxAgeSeconds: settings.LILYPAD_SETTLE_SECONDS },
+    settlement: {
+      maxJobs: settings.LILYPAD_SETTLE_JOBS,
+      maxAgeSeconds: settings.LILYPAD_SETTLE_SECONDS,
+      announceAfterSeconds: settings.LILYPAD_ANNOUNCE_SECONDS,
+    },
     refreshSeconds: settings.LILYPAD_REFRESH_SECONDS,
     logLevel: settings.LILYPAD_LOG_LEVEL,
     fault: settings.LILYPAD_FAULT,

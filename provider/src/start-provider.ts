@@ -133,7 +133,14 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   const askBook = new AskBook({ domain, signer, token: network.contracts.lilyToken, slots: slotCount, priceFactorBips })
   const slots = new RunSlots(slotCount)
   const send = (frame: ProviderFrame) => connection.send(frame)
-  const settlement = new SettlementDaemon({ ...options.settlement, journal, chain, reach, log })
+  const settlement = new SettlementDaemon({
+    ...options.settlement,
+    journal,
+    chain,
+    approve: (packed) => client.approveSettlement(packed, signer),
+    reach,
+    log,
+  })
   const acknowledgements = new AcknowledgementDesk({
     domain,
     journal,

@@ -115,6 +115,7 @@ export {
 export {
   type Account,
   getAccount,
+  getAnnouncement,
   getCredit,
   getEarnings,
   getGrant,

@@ -1,4 +1,4 @@
-import type { Address, Bytes32, Hex, SignedGrant } from '@lilypad-agents/protocol'
+import type { Address, Bytes32, Hex, SettlementLanes, SignedGrant } from '@lilypad-agents/protocol'
 import type { LaneSettlement } from '@lilypad-agents/sdk'
 import type { ChainGrant, PayerAccount } from '../order/check-order.ts'
 
@@ -10,6 +10,9 @@ export type ChainVersion = { readonly manifestDigest: Bytes32; readonly isDeprec
 
 /** A solver's consent to a settlement of the payers it guards. */
 export type Approval = { readonly approvedUntil: number; readonly approval: Hex }
+
+/** When an announced settlement can be paid without the guardian; `now` is the chain's time. All in Unix seconds. */
+export type ChainAnnouncement = { readonly executableAt: number; readonly expiresAt: number; readonly now: number }
 
 /** A transaction in a block. `skipped` lanes were not settled by it; `reason` is the name of the vault's error. */
 export type IncludedTransaction = {
@@ -38,6 +41,10 @@ export interface Chain {
    * hash of the settlement they cover.
    */
   settle(lanes: readonly LaneSettlement[], approvals?: ReadonlyMap<Bytes32, Approval>): Promise<Bytes32>
+  /** Announces the only lane of a settlement, which can be paid without its guardian after a delay. */
+  announce(settlement: SettlementLanes): Promise<Bytes32>
+  findAnnouncement(settlementHash: Bytes32): Promise<ChainAnnouncement | undefined>
+  settleAnnounced(settlement: SettlementLanes): Promise<Bytes32>
   registerGrant(grant: SignedGrant): Promise<Bytes32>
   waitForTransaction(transaction: Bytes32, signal?: AbortSignal): Promise<IncludedTransaction>
 }

@@ -1,10 +1,19 @@
 import { jobVaultAbi } from '@lilypad-agents/abi'
-import { type Address, type Bytes32, type Hex, LilypadError, settlementHash } from '@lilypad-agents/protocol'
 import {
+  type Address,
+  type Bytes32,
+  type Hex,
+  LilypadError,
+  settlementHash,
+  type SettlementLanes,
+} from '@lilypad-agents/protocol'
+import {
+  announceSettlement,
   type ChainClient,
   type ContractCall,
   ContractRevertedError,
   getAccount,
+  getAnnouncement,
   getCredit,
   getGrant,
   getLane,
@@ -12,6 +21,7 @@ import {
   ModuleUnknownError,
   registerGrant,
   settle,
+  settleAnnounced,
   settleOne,
   toSettlements,
   translateChainErrors,
@@ -94,6 +104,17 @@ export function createViemChain(client: ChainClient): Chain {
           ...approvals?.get(settlementHash(settlement)),
         })),
       }),
+    announce: (settlement) => announceSettlement(client, { settlement: unapproved(settlement) }),
+    async findAnnouncement(hash) {
+      const [announcement, block] = await Promise.all([
+        getAnnouncement(client, { settlementHash: hash }),
+        translateChainErrors('getBlock', () => client.getBlock()),
+      ])
+      if (announcement.announcedAt === 0) return undefined
+      const { executableAt, expiresAt } = announcement
+      return { executableAt, expiresAt, now: Number(block.timestamp) }
+    },
+    settleAnnounced: (settlement) => settleAnnounced(client, { settlement: unapproved(settlement) }),
     registerGrant: (grant) => registerGrant(client, grant),
     async waitForTransaction(hash, signal) {
       const receipt = await translateChainErrors('waitForTransaction', () => waitForReceipt(client, hash, signal))
@@ -109,6 +130,8 @@ export function createViemChain(client: ChainClient): Chain {
     },
   }
 }
+
+const unapproved = (settlement: SettlementLanes) => ({ ...settlement, approvedUntil: 0, approval: '0x' as const })
 
 /**
  * Waits for the receipt by asking for it. Watching for new blocks would not do: after a chain has lost its last ones, its

@@ -11,6 +11,7 @@ import {
   LilypadError,
   ModuleManifest,
   OrderRequest,
+  SettlementLanes,
   SignedGrant,
   type SignedReservation,
   type SignedVoucher,
@@ -57,6 +58,9 @@ export type JournalLane = Lane & {
   readonly oldestUnsettledAt: number | undefined
   readonly checkedAt: number
 }
+
+/** A settlement of one lane that waits to be paid without the payer's guardian. It can be paid only while the lane has `settledJobs` settled. */
+export type Announcement = { readonly settlement: SettlementLanes; readonly settledJobs: number }
 
 /** One acknowledged job of a lane. */
 export type LaneEntry = {
@@ -529,6 +533,38 @@ export class Journal {
       sentAt: Number(row.sent_at),
       blockNumber: row.block_number === null ? undefined : Number(row.block_number),
     }))
+  }
+
+  // Guardians that do not consent
+
+  /** Since when the guardian of a lane's payer has not consented; from now on if it was not noted before. */
+  noteUnapproved(id: Bytes32, now: number): number {
+    this.#run('INSERT OR IGNORE INTO unapproved_lanes (lane_id, since) VALUES (?, ?)', id, now)
+    return Number(this.#get('SELECT since FROM unapproved_lanes WHERE lane_id = ?', id)?.since ?? now)
+  }
+
+  /** The guardian has consented, or the lane is paid without it. */
+  forgetUnapproved(id: Bytes32): void {
+    this.#run('DELETE FROM unapproved_lanes WHERE lane_id = ?', id)
+  }
+
+  /** Keeps what is going to be announced of a lane that has `settledJobs` settled. */
+  saveAnnouncement(id: Bytes32, announcement: Announcement): void {
+    this.#run(
+      'UPDATE unapproved_lanes SET settled_jobs = ?, settlement = ? WHERE lane_id = ?',
+      announcement.settledJobs,
+      JSON.stringify(announcement.settlement),
+      id,
+    )
+  }
+
+  findAnnouncement(id: Bytes32): Announcement | undefined {
+    const row = this.#get('SELECT settled_jobs, settlement FROM unapproved_lanes WHERE lane_id = ?', id)
+    if (typeof row?.settlement !== 'string') return undefined
+    return {
+      settledJobs: Number(row.settled_jobs),
+      settlement: SettlementLanes.parse(JSON.parse(row.settlement)),
+    }
   }
 
   // Modules

@@ -88,6 +88,14 @@ CREATE TABLE IF NOT EXISTS settlements (
   block_number INTEGER
 ) STRICT;
 
+-- Lanes whose guardian has not consented, with what was announced of them: sent again after a crash, byte for byte.
+CREATE TABLE IF NOT EXISTS unapproved_lanes (
+  lane_id TEXT PRIMARY KEY REFERENCES lanes (lane_id),
+  since INTEGER NOT NULL,
+  settled_jobs INTEGER,
+  settlement TEXT
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS modules (
   module_version TEXT PRIMARY KEY,
   manifest TEXT NOT NULL

@@ -14,6 +14,7 @@ import {
   type SessionGrant,
   sha256,
   type SignedGrant,
+  zeroAddress,
   zeroBytes32,
 } from '@lilypad-agents/protocol'
 import { describe, expect, test } from 'vitest'
@@ -88,6 +89,19 @@ const ask = {
 }
 const inputs = { text: 'frog' }
 const leastPrice = 100n + 10n + 4n
+
+const unguarded = { guardian: zeroAddress, guardianChangesAt: 0 }
+const guardedBy = (guardian: typeof solver, guardianChangesAt = 0): Change => ({
+  facts: {
+    account: {
+      balance: 1000n,
+      pendingWithdrawal: 0n,
+      withdrawableAt: 0,
+      guardian: guardian.address,
+      guardianChangesAt,
+    },
+  },
+})
 
 const plainOrder: JobOrder = {
   payer: payer.address,
@@ -186,7 +200,7 @@ function factsWith(change: Change = {}): OrderFacts {
     unknownLaneJobs: 0,
     knownReservation: undefined,
     knownPrevious: undefined,
-    account: { balance: 1000n, pendingWithdrawal: 0n, withdrawableAt: 0 },
+    account: { balance: 1000n, pendingWithdrawal: 0n, withdrawableAt: 0, ...unguarded },
     payerExposure: 0n,
     keyExposure: 0n,
     chainGrant: undefined,
@@ -217,15 +231,25 @@ describe('an order that the provider can run and be paid for breaks no rule', ()
       'grant signed by a payer that is a contract',
       { order: bySession, grantSigner: stranger, facts: { isGrantSigned: true } },
     ],
-    ['whole balance', { facts: { account: { balance: 500n, pendingWithdrawal: 0n, withdrawableAt: 0 } } }],
+    [
+      'whole balance',
+      { facts: { account: { balance: 500n, pendingWithdrawal: 0n, withdrawableAt: 0, ...unguarded } } },
+    ],
     [
       'money on its way out that cannot leave before it is due',
       {
         facts: {
-          account: { balance: 500n, pendingWithdrawal: 500n, withdrawableAt: now + 120 + settleGraceSeconds + 1 },
+          account: {
+            balance: 500n,
+            pendingWithdrawal: 500n,
+            withdrawableAt: now + 120 + settleGraceSeconds + 1,
+            ...unguarded,
+          },
         },
       },
     ],
+    ['payer guarded by the solver', guardedBy(solver)],
+    ['payer that leaves its guardian later', guardedBy(solver, now + 121 + settleGraceSeconds)],
     ['last second to start', { order: { startBy: now } }],
     ['last second of the ask', { ask: { validUntil: now }, isAskOrdered: true }],
     ['longest life', { order: { deliverBy: now + maxOrderSeconds + 10 } }],
@@ -294,13 +318,24 @@ describe('each rule is broken alone', () => {
     ['lane-history: STATE_CONFLICT', { facts: { unknownLaneJobs: 3 } }],
     [
       'balance: INSUFFICIENT_BALANCE',
-      { facts: { account: { balance: 499n, pendingWithdrawal: 0n, withdrawableAt: 0 } } },
+      { facts: { account: { balance: 499n, pendingWithdrawal: 0n, withdrawableAt: 0, ...unguarded } } },
     ],
     ['balance: INSUFFICIENT_BALANCE', { facts: { payerExposure: 501n } }],
     [
       'balance: INSUFFICIENT_BALANCE',
-      { facts: { account: { balance: 500n, pendingWithdrawal: 1n, withdrawableAt: now + 120 + settleGraceSeconds } } },
+      {
+        facts: {
+          account: {
+            balance: 500n,
+            pendingWithdrawal: 1n,
+            withdrawableAt: now + 120 + settleGraceSeconds,
+            ...unguarded,
+          },
+        },
+      },
     ],
+    ['payer-guardian: GUARDIAN_MISMATCH', guardedBy(stranger)],
+    ['payer-guardian-stays: GUARDIAN_MISMATCH', guardedBy(solver, now + 120 + settleGraceSeconds)],
     ['grant-known: GRANT_INVALID', { order: bySession }],
     ['grant-known: GRANT_INVALID', { order: bySession, facts: { chainGrant: { ...chainGrant, isKnown: false } } }],
     ['grant-signature: GRANT_INVALID', { order: bySession, grantSigner: stranger }],

@@ -15,6 +15,7 @@ import {
   type SignedReservation,
   sessionGrantType,
   type SigningDomain,
+  zeroAddress,
   zeroBytes32,
 } from '@lilypad-agents/protocol'
 
@@ -23,6 +24,10 @@ export type PayerAccount = {
   readonly balance: bigint
   readonly pendingWithdrawal: bigint
   readonly withdrawableAt: number
+  /** Solver without whose consent nothing of it is paid before the withdraw delay; zero when there is none. */
+  readonly guardian: Address
+  /** When another guardian can come into force; zero when no change is pending. */
+  readonly guardianChangesAt: number
 }
 
 /** What the chain says of a grant. `remaining` is what is left of the total; `spentToday` counts on the chain's current day. */
@@ -93,6 +98,7 @@ export function checkOrder(facts: OrderFacts): readonly Violation[] {
   checkModule(facts, rule)
   checkReservation(facts, rule)
   checkMoney(facts, rule)
+  checkGuardian(facts, rule)
   checkKey(facts, rule)
   return violations
 }
@@ -257,6 +263,25 @@ function checkMoney({ request, account, payerExposure, isNonceTaken, unknownLane
     'INSUFFICIENT_BALANCE',
     covers >= payerExposure + order.maxPrice,
     `the payer has ${covers} for ${payerExposure + order.maxPrice}`,
+  )
+}
+
+/** From a guarded account only its guardian can have a job paid at once, so the one that reserved the job has to be it, and stay it. */
+function checkGuardian({ request, account }: OrderFacts, rule: Rule): void {
+  const { order } = request
+  const { guardian, guardianChangesAt } = account
+  if (guardian === zeroAddress) return
+  rule(
+    'payer-guardian',
+    'GUARDIAN_MISMATCH',
+    guardian === order.solver,
+    `the payer's guardian is ${guardian}, not the solver of the order`,
+  )
+  rule(
+    'payer-guardian-stays',
+    'GUARDIAN_MISMATCH',
+    guardianChangesAt === 0 || guardianChangesAt > order.deliverBy + settleGraceSeconds,
+    'the payer leaves its guardian before the job would be paid',
   )
 }
 

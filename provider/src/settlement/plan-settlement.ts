@@ -25,9 +25,12 @@ export const defaultSettlementLimits: SettlementLimits = { maxRecords: 1000, max
 /** The vault takes at most this many versions for the records of a lane. */
 const maxModuleVersions = 256
 
+/** A lane with what is to be settled of it. */
+export type PlannedLane = { readonly laneId: Bytes32; readonly settlement: LaneSettlement }
+
 export type SettlementPlan = {
   /** One transaction each. */
-  readonly batches: readonly (readonly { readonly laneId: Bytes32; readonly settlement: LaneSettlement }[])[]
+  readonly batches: readonly (readonly PlannedLane[])[]
   /** Lanes of which the chain has all. */
   readonly settled: readonly Bytes32[]
   /** Lanes that the journal cannot continue from where the chain is. */
@@ -45,8 +48,8 @@ export function planSettlement(
 ): SettlementPlan {
   const settled: Bytes32[] = []
   const broken: { laneId: Bytes32; reason: string }[] = []
-  const batches: { laneId: Bytes32; settlement: LaneSettlement }[][] = []
-  let batch: { laneId: Bytes32; settlement: LaneSettlement }[] = []
+  const batches: PlannedLane[][] = []
+  let batch: PlannedLane[] = []
   let records = 0
   for (const lane of lanes) {
     const state = chain.get(lane.laneId)

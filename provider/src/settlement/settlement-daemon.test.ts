@@ -5,13 +5,19 @@ import {
   appendRecord,
   type Bytes32,
   laneId,
+  LilypadError,
   type OrderRequest,
+  parseSettlementLanes,
   type SessionGrant,
+  settlementHash,
+  type SettlementLanes,
+  SettlementRefusedError,
   sha256,
+  zeroAddress,
   zeroBytes32,
 } from '@lilypad-agents/protocol'
 import { pino } from 'pino'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { MemoryChain } from '../chain/memory-chain.ts'
 import { Journal } from '../journal/journal.ts'
 import { SettlementDaemon, type SettlementOptions } from './settlement-daemon.ts'
@@ -24,6 +30,7 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'lilypad-settlement-'))
   journal = Journal.open(folder)
   chain = new MemoryChain()
+  Object.assign(solver, { isSilent: false, refused: new Map(), asked: [] })
   daemon = createDaemon()
 })
 afterEach(async () => {
@@ -33,7 +40,20 @@ afterEach(async () => {
 })
 
 const createDaemon = (options: SettlementOptions = {}) =>
-  new SettlementDaemon({ journal, chain, reach: () => {}, log: pino({ level: 'silent' }), ...options })
+  new SettlementDaemon({ journal, chain, approve, reach: () => {}, log: pino({ level: 'silent' }), ...options })
+/** The solver: consents to everything, but for the lanes refused, or keeps silent. */
+const solver = { isSilent: false, refused: new Map<Bytes32, string>(), asked: [] as SettlementLanes[] }
+async function approve(settlement: SettlementLanes) {
+  if (solver.isSilent) throw new LilypadError('SOLVER_UNREACHABLE', 'The solver does not answer.')
+  solver.asked.push(settlement)
+  const ids = parseSettlementLanes(settlement).map((lane) => laneId({ ...settlement, ...lane }))
+  const refused = ids.flatMap((id) => {
+    const reason = solver.refused.get(id)
+    return reason === undefined ? [] : [{ laneId: id, reason }]
+  })
+  if (refused.length > 0) throw new SettlementRefusedError(refused)
+  return { settlementHash: settlementHash(settlement), approvedUntil: 2 ** 40, approval: signature }
+}
 const address = (digit: string) => `0x${digit.repeat(40)}` as const
 const signature = `0x${'11'.repeat(65)}` as const
 let nonces = 0
@@ -217,4 +237,120 @@ test('sends what is open when it closes', async () => {
   addJob(ann)
   await own.close()
   expect(chain.transactions).toHaveLength(1)
+})
+
+describe('lanes of guarded payers', () => {
+  const guard = (payer: `0x${string}`, guardian: `0x${string}` = address('3')) =>
+    chain.accounts.set(`${payer}:${address('4')}`, {
+      balance: 1000n,
+      pendingWithdrawal: 0n,
+      withdrawableAt: 0,
+      guardian,
+      guardianChangesAt: 0,
+    })
+  const lanesOf = (transaction: number) => chain.transactions[transaction]?.lanes
+
+  test('are settled with one consent for all, and the others along with them', async () => {
+    guard(ann)
+    guard(bob)
+    const lanes = [addJob(ann), addJob(bob), addJob(cleo)]
+    expect(await daemon.settleNow()).toBe(3)
+    expect(solver.asked).toHaveLength(1)
+    expect(chain.transactions.map((transaction) => transaction.lanes)).toEqual([lanes])
+  })
+
+  test('need nobody to be asked where no payer is guarded', async () => {
+    solver.isSilent = true
+    addJob(ann)
+    guard(bob, zeroAddress)
+    addJob(bob)
+    expect(await daemon.settleNow()).toBe(2)
+  })
+
+  test('that the solver refuses are left out, and keep nobody else from being paid', async () => {
+    guard(ann)
+    guard(bob)
+    const [refused, good, plain] = [addJob(ann), addJob(bob), addJob(cleo)]
+    solver.refused.set(refused, 'a job of it was not reserved')
+    // What needs no consent may be refused for reasons that do not matter.
+    solver.refused.set(plain, 'no money left')
+    expect(await daemon.settleNow()).toBe(2)
+    expect(solver.asked).toHaveLength(2)
+    expect([lanesOf(0), lanesOf(1)]).toEqual([[good], [plain]])
+    solver.refused.clear()
+    expect(await daemon.settleNow()).toBe(1)
+    expect(lanesOf(2)).toEqual([refused])
+  })
+
+  test('wait for a silent solver, and are settled when it is back', async () => {
+    guard(ann)
+    const [guarded, plain] = [addJob(ann), addJob(cleo)]
+    solver.isSilent = true
+    expect(await daemon.settleNow()).toBe(1)
+    expect(lanesOf(0)).toEqual([plain])
+    expect(chain.announced).toEqual([])
+    solver.isSilent = false
+    addJob(ann)
+    expect(await daemon.settleNow()).toBe(2)
+    expect(lanesOf(1)).toEqual([guarded])
+  })
+
+  test('of a guardian that is not the solver of the lane are not asked for', async () => {
+    guard(ann, address('9'))
+    addJob(ann)
+    expect(await daemon.settleNow()).toBe(0)
+    expect(solver.asked).toEqual([])
+    expect(chain.transactions).toEqual([])
+  })
+
+  test('are announced after a long silence, and settled by that, also by the next life of the provider', async () => {
+    guard(ann)
+    const lane = addJob(ann)
+    solver.isSilent = true
+    const first = createDaemon({ announceAfterSeconds: 0 })
+    expect(await first.settleNow()).toBe(0)
+    const [announced] = chain.announced
+    expect(announced?.kind).toBe('announce')
+    // It waits, and what comes meanwhile changes nothing about what was announced.
+    addJob(ann)
+    expect(await first.settleNow()).toBe(0)
+    await first.close()
+    expect(chain.announced).toHaveLength(1)
+    chain.now += 86_400
+    const second = createDaemon({ announceAfterSeconds: 3600 })
+    expect(await second.settleNow()).toBe(1)
+    expect(chain.announced).toEqual([announced, { ...announced, kind: 'settle' }])
+    expect(chain.lanes.get(lane)).toMatchObject({ settledJobs: 1, settledAmount: 10n })
+    // The job that came later has a silence of its own.
+    expect(await second.settleNow()).toBe(0)
+    expect(chain.announced).toHaveLength(2)
+    await second.close()
+  })
+
+  test('are announced again when the time to settle them has passed', async () => {
+    guard(ann)
+    addJob(ann)
+    solver.isSilent = true
+    const own = createDaemon({ announceAfterSeconds: 0 })
+    await own.settleNow()
+    chain.now += 2 * 86_400 + 1
+    expect(await own.settleNow()).toBe(0)
+    expect(chain.announced.map(({ kind }) => kind)).toEqual(['announce', 'announce'])
+    chain.now += 86_400
+    expect(await own.settleNow()).toBe(1)
+    await own.close()
+  })
+
+  test('that were announced are still settled with consent when the solver is back', async () => {
+    guard(ann)
+    const lane = addJob(ann)
+    solver.isSilent = true
+    const own = createDaemon({ announceAfterSeconds: 0 })
+    await own.settleNow()
+    solver.isSilent = false
+    expect(await own.settleNow()).toBe(1)
+    expect(lanesOf(0)).toEqual([lane])
+    expect(journal.findAnnouncement(lane)).toBeUndefined()
+    await own.close()
+  })
 })

@@ -4,9 +4,12 @@ import { backoffMilliseconds, pause } from '../connection/backoff.ts'
 import type { ReachPoint } from '../fault/fault-point.ts'
 import type { Journal, JournalLane } from '../journal/journal.ts'
 import { failureFacts, type Logger } from '../log/logger.ts'
+import { Announcer } from './announcer.ts'
+import { type Approve, collectApprovals, type PayableLane } from './collect-approvals.ts'
 import {
   defaultSettlementLimits,
   type LaneBacklog,
+  type PlannedLane,
   planSettlement,
   type SettlementLimits,
   type SettlementPlan,
@@ -17,12 +20,15 @@ export type SettlementOptions = {
   readonly maxJobs?: number
   /** Settles when the oldest of them is this old. @default 2 */
   readonly maxAgeSeconds?: number
+  /** Announces a lane when its guardian has not consented for this long. @default 21600 */
+  readonly announceAfterSeconds?: number
   readonly limits?: SettlementLimits
 }
 
 export type SettlementDaemonOptions = SettlementOptions & {
   readonly journal: Journal
   readonly chain: Chain
+  readonly approve: Approve
   readonly reach: ReachPoint
   readonly log: Logger
 }
@@ -31,6 +37,8 @@ export type SettlementDaemonOptions = SettlementOptions & {
 const reorganisationSeconds = 600
 const recheckSeconds = 30
 const chainReadsAtOnce = 16
+/** Error of the vault for a lane that only the payer's guardian keeps from being paid. */
+const unapprovedError = 'LaneUnapproved'
 
 const seconds = () => Math.floor(Date.now() / 1000)
 
@@ -41,6 +49,7 @@ const seconds = () => Math.floor(Date.now() / 1000)
 export class SettlementDaemon {
   readonly #options: SettlementDaemonOptions
   readonly #stop = new AbortController()
+  readonly #announcer: Announcer
   /** Lanes the vault refused, with the time of the next try. */
   readonly #refused = new Map<Bytes32, { readonly attempts: number; readonly nextAt: number }>()
   #wake: (() => void) | undefined
@@ -49,6 +58,8 @@ export class SettlementDaemon {
 
   constructor(options: SettlementDaemonOptions) {
     this.#options = options
+    const { journal, chain, log, announceAfterSeconds = 21_600 } = options
+    this.#announcer = new Announcer({ journal, chain, log, afterSeconds: announceAfterSeconds })
   }
 
   start(): void {
@@ -219,29 +230,61 @@ export class SettlementDaemon {
     }
   }
 
-  async #settleBatch(batch: SettlementPlan['batches'][number]): Promise<void> {
-    const { chain, journal, log, reach } = this.#options
-    const payable: (typeof batch)[number][] = []
+  async #settleBatch(batch: readonly PlannedLane[]): Promise<void> {
+    const payable = await this.#listPayable(batch)
+    const { transactions, approvals, unapproved } = await collectApprovals(payable, this.#options.approve)
+    for (const lanes of transactions) await this.#send(lanes, approvals)
+    for (const { lane, reason } of unapproved) await this.#waitForGuardian(lane, reason)
+  }
+
+  /** Lanes that the vault would pay now, as far as consent of a guardian does not keep it from that. */
+  async #listPayable(batch: readonly PlannedLane[]): Promise<readonly PayableLane[]> {
+    const { chain } = this.#options
+    const payable: PayableLane[] = []
     for (const lane of batch) {
       const problem = await chain.findLaneProblem(lane.settlement)
-      if (problem === undefined) payable.push(lane)
-      else this.#refuse(lane.laneId, problem)
+      if (problem === undefined) payable.push({ ...lane, isGuarded: false })
+      else if (problem !== unapprovedError) this.#refuse(lane.laneId, problem)
+      else {
+        const { payer, token, solver } = lane.settlement.acknowledgement.voucher
+        const { guardian } = await chain.getAccount({ payer, token })
+        // Only the solver that the lane names can consent to it, so a guardian that came later need not be asked.
+        if (guardian === solver) payable.push({ ...lane, isGuarded: true })
+        else await this.#waitForGuardian(lane, `the guardian is ${guardian}`)
+      }
     }
-    if (payable.length === 0) return
-    const jobs = payable.reduce((sum, { settlement }) => sum + settlement.records.length, 0)
-    const transaction = await chain.settle(payable.map(({ settlement }) => settlement))
+    return payable
+  }
+
+  async #send(lanes: readonly PlannedLane[], approvals: Parameters<Chain['settle']>[1]): Promise<void> {
+    const { chain, journal, log, reach } = this.#options
+    const jobs = lanes.reduce((sum, { settlement }) => sum + settlement.records.length, 0)
+    const transaction = await chain.settle(
+      lanes.map(({ settlement }) => settlement),
+      approvals,
+    )
     reach('settlement-sent')
-    journal.noteSettlement({ transaction, lanes: payable.length, jobs, now: seconds() })
-    log.info({ event: 'settlement.sent', transaction, lanes: payable.length, jobs }, 'settlement sent')
+    journal.noteSettlement({ transaction, lanes: lanes.length, jobs, now: seconds() })
+    log.info({ event: 'settlement.sent', transaction, lanes: lanes.length, jobs }, 'settlement sent')
     const included = await chain.waitForTransaction(transaction, this.#stop.signal)
     reach('settlement-confirmed')
     journal.noteSettlementBlock(transaction, included.blockNumber)
     const skipped = new Map(included.skipped.map(({ laneId, reason }) => [laneId, reason]))
-    for (const { laneId } of payable) {
-      const reason = skipped.get(laneId) ?? (included.hasSucceeded ? undefined : 'TransactionReverted')
-      if (reason === undefined) this.#refused.delete(laneId)
-      else this.#refuse(laneId, reason)
+    for (const lane of lanes) {
+      const reason = skipped.get(lane.laneId) ?? (included.hasSucceeded ? undefined : 'TransactionReverted')
+      if (reason === unapprovedError) await this.#waitForGuardian(lane, reason)
+      else if (reason !== undefined) this.#refuse(lane.laneId, reason)
+      else {
+        this.#refused.delete(lane.laneId)
+        journal.forgetUnapproved(lane.laneId)
+      }
     }
+  }
+
+  /** The voucher stays; the guardian is asked again later, and not for ever. */
+  async #waitForGuardian(lane: PlannedLane, reason: string): Promise<void> {
+    this.#refuse(lane.laneId, reason)
+    await this.#announcer.advance(lane)
   }
 
   #refuse(laneId: Bytes32, reason: string): void {

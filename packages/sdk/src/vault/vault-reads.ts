@@ -60,6 +60,16 @@ export async function getGrant(
   )
 }
 
+/** When an announced settlement can be paid without the guardian, in Unix seconds; zeros when it was not announced. */
+export async function getAnnouncement(
+  client: ChainClient,
+  options: { readonly settlementHash: Bytes32 },
+): Promise<{ readonly announcedAt: number; readonly executableAt: number; readonly expiresAt: number }> {
+  return translateChainErrors('getAnnouncement', () =>
+    client.readContract({ ...vault(client), functionName: 'getAnnouncement', args: [options.settlementHash] }),
+  )
+}
+
 /** Credit that an account may withdraw now, in base units. */
 export async function getCredit(
   client: ChainClient,
