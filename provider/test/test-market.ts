@@ -12,6 +12,7 @@ import {
 } from '@lilypad-agents/sdk'
 import { startSolver } from '../../servers/solver/src/index.ts'
 import { type Actor, startTestChain } from '../../packages/testkit/src/index.ts'
+import { createTestClient, http } from 'viem'
 import { expect } from 'vitest'
 
 export type TestMarket = Awaited<ReturnType<typeof startTestMarket>>
@@ -33,20 +34,26 @@ export async function startTestMarket() {
   const networkFile = join(folder, 'network.json')
   writeFileSync(networkFile, JSON.stringify(network))
   const author = await testChain.createActor()
-  const requester = await testChain.createActor()
-  await testChain.deposit(requester.signer.address, 10n ** 20n)
   const limit = 10n ** 24n
-  const lilypad = createLilypad({
-    network,
-    store: memoryStore(),
-    signer: requester.signer,
-    policy: { perJob: limit, perDay: limit, total: limit },
-  })
+  const openRequester = async () => {
+    const actor = await testChain.createActor()
+    await testChain.deposit(actor.signer.address, 10n ** 20n)
+    const lilypad = createLilypad({
+      network,
+      store: memoryStore(),
+      signer: actor.signer,
+      policy: { perJob: limit, perDay: limit, total: limit },
+    })
+    return { actor, lilypad }
+  }
+  const { actor: requester, lilypad } = await openRequester()
   return {
     folder,
     network,
     lilypad,
     requester,
+    /** Another payer with money. */
+    openRequester,
     createActor: testChain.createActor,
     solverAddress: solver.address as Address,
     async publish(manifest: ModuleManifest): Promise<void> {
@@ -82,6 +89,15 @@ export async function startTestMarket() {
       return (await eventually(() => lilypad.order(quote.quoteId))).orderHash
     },
     findSettlement: (orderHash: Bytes32) => findSettlement(lilypad.client, { orderHash }),
+    /** Lets the chain's clock show a later time. */
+    async warpTo(seconds: number): Promise<void> {
+      const client = createTestClient({ mode: 'anvil', transport: http(network.rpcUrl) })
+      await client.setNextBlockTimestamp({ timestamp: BigInt(seconds) })
+      await client.mine({ blocks: 1 })
+    },
+    async stopSolver(): Promise<void> {
+      await solver.close()
+    },
     async restartSolver(pauseMilliseconds = 0): Promise<void> {
       const port = Number(new URL(solver.url).port)
       await solver.close()

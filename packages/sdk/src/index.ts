@@ -84,6 +84,7 @@ export {
   transferCall,
 } from './token/token-actions.ts'
 export { depositAndGrantNonce } from './vault/deposit-and-grant-nonce.ts'
+export { type DepositAndGrant, signDepositAndGrant } from './vault/sign-deposit-and-grant.ts'
 export { auditVault, type VaultAudit } from './vault/audit-vault.ts'
 export { findSettlement, type Settlement } from './vault/find-settlement.ts'
 export { type LaneSettlement, type Settlement as PackedSettlement, toSettlements } from './vault/to-settlements.ts'

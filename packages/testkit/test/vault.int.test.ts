@@ -17,6 +17,8 @@ import {
   collectModule,
   type ContractCall,
   deposit,
+  depositAndGrant,
+  depositAndGrantNonce,
   depositWithAuthorization,
   depositWithPermit,
   deprecateVersion,
@@ -40,6 +42,7 @@ import {
   settle,
   settleOne,
   signatureParts,
+  signDepositAndGrant,
   signDepositAuthorization,
   signingDomain,
   toLilypadChain,
@@ -295,4 +298,46 @@ test('a withdrawal waits, can be taken back, and tells by name why it cannot be 
   await cancelWithdraw.sync(payer.client, { token })
   expect((await account()).pendingWithdrawal).toBe(0n)
   await assertChain(payer.client)
+})
+
+test('one signature deposits, grants and names a guardian, and is good for nothing less', async () => {
+  const own = await testChain.createActor()
+  const key = createSigner(keccak256('key of a newcomer'))
+  await sendCallSync(testChain.deployer, transferCall({ token, to: own.signer.address, amount: 3n * lily }))
+  const grant = {
+    payer: own.signer.address,
+    key: key.address,
+    token,
+    perJob: lily,
+    perDay: lily,
+    total: 2n * lily,
+    validUntil: Math.floor((await now()).getTime() / 1000) + 3600,
+    providersRoot: zeroBytes32,
+    modulesRoot: zeroBytes32,
+    nonce: 1n,
+  }
+  const signed = await signDepositAndGrant(relay.client, {
+    chain,
+    account: privateKeyToAccount(own.key),
+    grant,
+    guardian: solver.signer.address,
+    amount: 3n * lily,
+    now: await now(),
+  })
+  const { guardian, salt, authorization } = signed
+  const { value: amount, validAfter, validBefore, v, r, s } = authorization
+  const nonce = depositAndGrantNonce(signingDomain(chain), { grant, guardian, salt })
+  const plain = { token, from: own.signer.address, amount, validAfter, validBefore, nonce, v, r, s }
+  const changed = { ...signed, guardian: relay.signer.address }
+  for (const attempt of [
+    depositWithAuthorization.sync(relay.client, plain),
+    depositAndGrant.sync(relay.client, changed),
+  ])
+    await expect(attempt).rejects.toMatchObject({ code: 'CONTRACT_REVERTED', errorName: named })
+  await depositAndGrant.sync(relay.client, signed)
+  expect(await getAccount(relay.client, { payer: own.signer.address, token })).toMatchObject({
+    balance: 3n * lily,
+    guardian: solver.signer.address,
+  })
+  expect(await getGrant(relay.client, grant)).toMatchObject({ isKnown: true, perJob: lily, nonce: 1n })
 })
