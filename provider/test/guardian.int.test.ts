@@ -11,6 +11,7 @@ import {
   toSettlements,
 } from '@lilypad-agents/sdk'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { createViemChain as createSolverChain } from '../../servers/solver/src/chain/viem-chain.ts'
 import { createViemChain } from '../src/chain/viem-chain.ts'
 import { NoopExecutor } from '../src/executors/noop/noop-executor.ts'
 import { createLogger } from '../src/log/logger.ts'
@@ -109,6 +110,12 @@ test('a payer that pays itself at a second address gets the consent of nobody', 
   // In public it may leave, after the delay: the ledger of the solver sees it go.
   const chain = createViemChain(second.client)
   await chain.waitForTransaction(await chain.announce(settlement))
+  const { rpcUrl, contracts } = market.network
+  const seen = createSolverChain({ rpcUrl, ...contracts, confirmations: 0, deployedAtBlock: 0 })
+  const range = { fromBlock: 0, toBlock: await seen.getBlockNumber() }
+  const { approval, approvedUntil, ...lanes } = settlement
+  expect(await seen.listAnnouncements(range)).toMatchObject([{ amount: balance, payer: lane.payer, settlement: lanes }])
+  expect(await seen.getAccount({ payer: lane.payer, token: token() })).toMatchObject({ guardian: solverAddress })
   const order = async () => {
     const { quote } = await lilypad.quote({ module: 'pond', inputs: { text: 'frog' } })
     return lilypad.order(quote.quoteId)

@@ -31,7 +31,7 @@ import { resumeJobs } from './commands/resume-jobs.ts'
 import { quoteModule, runModule, writeJobFiles } from './commands/run-module.ts'
 import { up } from './commands/up.ts'
 import { unaskedChain, verifyFiles } from './commands/verify-files.ts'
-import { moveWallet, showWallet } from './commands/wallet.ts'
+import { changeGuardian, type GuardianMove, moveWallet, showWallet } from './commands/wallet.ts'
 import { openClient } from './local/open-client.ts'
 import { openStateDirectory } from './local/state-directory.ts'
 import { buildModule, publishModule } from './module/publish-module.ts'
@@ -56,6 +56,12 @@ const ports = (text: string): readonly number[] => {
   const numbers = text.split(',').map(wholeNumber(0, 65_535))
   if (numbers.length === 3) return numbers
   throw new InvalidArgumentError('Expected three ports, separated by commas.')
+}
+
+const addressOption = (text: string): Address => {
+  const { data } = Address.safeParse(text)
+  if (data) return data
+  throw new InvalidArgumentError('Expected an address of 20 bytes.')
 }
 
 const collect = (value: string, previous: readonly string[] = []) => [...previous, value]
@@ -433,20 +439,46 @@ shared(
   })
 
 const wallet = program.command('wallet').description('balances, limits, deposits and withdrawals')
-shared(wallet.command('show', { isDefault: true }).description('balances and limits')).action((options: Shared) =>
-  withClient(options, (lilypad, { printer }) => showWallet(lilypad, printer)),
+shared(
+  wallet.command('show', { isDefault: true }).alias('balance').description('balances, guardian and limits'),
+).action((options: Shared) => withClient(options, (lilypad, { printer }) => showWallet(lilypad, printer)))
+shared(
+  wallet
+    .command('deposit')
+    .description('put LILY of the payer into the vault; names the solver as guardian of an account that has none')
+    .argument('<lily>', 'amount, such as 2.5'),
 )
-for (const [kind, description] of [
-  ['deposit', 'put LILY of the payer into the vault'],
-  ['withdraw', 'ask for LILY back; it leaves after the delay'],
-] as const) {
-  shared(wallet.command(kind).description(description).argument('<lily>', 'amount, such as 2.5')).action(
-    (amount: string, options: Shared) => {
-      const { state, networkFile, printer } = open(options)
-      return moveWallet(state, networkFile, { kind, amount }, printer)
-    },
+  .option('--no-guardian', 'leave an account without a guardian as it is')
+  .action((amount: string, options: Shared & { guardian: boolean }) => {
+    const { state, networkFile, printer } = open(options)
+    return moveWallet(state, networkFile, { kind: 'deposit', amount, withoutGuardian: !options.guardian }, printer)
+  })
+shared(
+  wallet
+    .command('withdraw')
+    .description('ask for LILY back; it leaves after the delay')
+    .argument('<lily>', 'amount, such as 2.5'),
+).action((amount: string, options: Shared) => {
+  const { state, networkFile, printer } = open(options)
+  return moveWallet(state, networkFile, { kind: 'withdraw', amount }, printer)
+})
+shared(wallet.command('guardian').description('show or change the solver that has to consent to what leaves'))
+  .addOption(
+    new Option('--set [solver]', "name a solver; without an address, the network's")
+      .argParser(addressOption)
+      .conflicts(['clear', 'finalize']),
   )
-}
+  .addOption(new Option('--clear', 'have no guardian, after the withdraw delay').conflicts('finalize'))
+  .option('--finalize', 'put a change into force whose delay is over')
+  .action((options: Shared & { set?: Address | true; clear?: boolean; finalize?: boolean }) => {
+    const { state, networkFile, printer } = open(options)
+    const move = (): GuardianMove => {
+      if (options.set !== undefined) return { kind: 'set', guardian: options.set === true ? undefined : options.set }
+      if (options.clear === true) return { kind: 'clear' }
+      return { kind: options.finalize === true ? 'finalize' : 'show' }
+    }
+    return changeGuardian(state, networkFile, move(), printer)
+  })
 for (const [kind, description] of [
   ['finalize-withdraw', 'pay out a withdrawal whose delay is over'],
   ['cancel-withdraw', 'take back a requested withdrawal'],
@@ -481,12 +513,6 @@ for (const [name, description, act] of [
       const keyFile = options.key ?? state.keyFile('provider')
       return act({ stateDirectory: state.path, networkFile, keyFile }, printer)
     })
-}
-
-const addressOption = (text: string): Address => {
-  const { data } = Address.safeParse(text)
-  if (data) return data
-  throw new InvalidArgumentError('Expected an address of 20 bytes.')
 }
 
 program

@@ -13,7 +13,7 @@ import {
   assertChain,
   type ChainClient,
   createChainClient,
-  depositWithAuthorization,
+  depositAndGrant,
   getAccount,
   getGrant,
   getTokenBalance,
@@ -21,7 +21,7 @@ import {
   parseTokenAmount,
   registerGrant,
   sendCallSync,
-  signDepositAuthorization,
+  signDepositAndGrant,
   signingDomain,
   toLilypadChain,
   transferCall,
@@ -131,8 +131,8 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
     const deployer = createChainClient({ chain, privateKey: developmentKey })
     await assertChain(deployer)
     onStep('wallets')
-    await fundAccounts(state, deployer, network)
-    await openSession(state, deployer)
+    await fundAccounts(state, deployer)
+    await openWallet(state, deployer)
 
     const inherited = Object.fromEntries(
       inheritedVariables.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
@@ -251,7 +251,8 @@ async function openContracts(
   return write(contracts)
 }
 
-async function fundAccounts(state: StateDirectory, deployer: ChainClient, network: Network): Promise<void> {
+/** Gives every party ether for its transactions. */
+async function fundAccounts(state: StateDirectory, deployer: ChainClient): Promise<void> {
   for (const role of ['provider', 'author', 'solver', 'requester'] as const) {
     const { address } = createSigner(state.key(role))
     if ((await deployer.getBalance({ address })) > parseEther('1')) continue
@@ -260,24 +261,6 @@ async function fundAccounts(state: StateDirectory, deployer: ChainClient, networ
     const hash = await deployer.sendTransaction({ account, to: address, value: parseEther('10') })
     await deployer.waitForTransactionReceipt({ hash })
   }
-  // The requester's ether is for withdrawals alone: its deposit is signed and somebody else sends it, and jobs cost it no gas.
-  const requester = privateKeyToAccount(state.key('requester'))
-  const payer = createSigner(state.key('requester')).address
-  const token = network.contracts.lilyToken
-  const chain = toLilypadChain(network)
-  const { balance } = await getAccount(deployer, { payer, token })
-  if (balance >= parseTokenAmount('10')) return
-  const held = await getTokenBalance(deployer, { token, account: payer })
-  if (held < startingBalance)
-    await sendCallSync(deployer, transferCall({ token, to: payer, amount: startingBalance - held }))
-  const authorization = await signDepositAuthorization(deployer, {
-    chain,
-    account: requester,
-    token,
-    amount: startingBalance,
-    now: await chainTime(deployer),
-  })
-  await depositWithAuthorization.sync(deployer, authorization)
 }
 
 async function chainTime(client: ChainClient): Promise<Date> {
@@ -285,16 +268,23 @@ async function chainTime(client: ChainClient): Promise<Date> {
   return new Date(Math.max(Date.now(), Number(timestamp) * 1000))
 }
 
-/** Lets the session key order for the requester, within caps, and renews the grant before it ends. */
-async function openSession(state: StateDirectory, deployer: ChainClient): Promise<void> {
+/**
+ * Gives the requester money in the vault and its session key a grant, under one signature that names the local solver as guardian, and renews
+ * the grant before it ends. The requester's ether is for withdrawals alone: somebody else sends what it signs, and jobs cost it no gas.
+ */
+async function openWallet(state: StateDirectory, deployer: ChainClient): Promise<void> {
+  const { chain } = deployer
+  const token = chain.contracts.lilyToken.address
   const payerSigner = createSigner(state.key('requester'))
+  const payer = payerSigner.address
   const key = createSigner(state.key('session')).address
-  const token = deployer.chain.contracts.lilyToken.address
-  const onChain = await getGrant(deployer, { payer: payerSigner.address, key, token })
+  const onChain = await getGrant(deployer, { payer, key, token })
+  const { balance } = await getAccount(deployer, { payer, token })
   const soon = Math.floor(Date.now() / 1000) + 7 * day
-  if (existsSync(state.grantFile) && onChain.isKnown && onChain.validUntil > soon) return
+  const hasMoney = balance >= parseTokenAmount('10')
+  if (hasMoney && existsSync(state.grantFile) && onChain.isKnown && onChain.validUntil > soon) return
   const grant: SessionGrant = {
-    payer: payerSigner.address,
+    payer,
     key,
     token,
     ...sessionCaps,
@@ -303,7 +293,22 @@ async function openSession(state: StateDirectory, deployer: ChainClient): Promis
     modulesRoot: zeroBytes32,
     nonce: onChain.nonce + 1n,
   }
-  const signed = { grant, signature: sessionGrantType.sign(signingDomain(deployer.chain), grant, payerSigner) }
-  await registerGrant.sync(deployer, signed)
+  // Solver and providers read the grant off chain, so it is signed for them too.
+  const signed = { grant, signature: sessionGrantType.sign(signingDomain(chain), grant, payerSigner) }
+  if (hasMoney) await registerGrant.sync(deployer, signed)
+  else {
+    const held = await getTokenBalance(deployer, { token, account: payer })
+    if (held < startingBalance)
+      await sendCallSync(deployer, transferCall({ token, to: payer, amount: startingBalance - held }))
+    const deposit = await signDepositAndGrant(deployer, {
+      chain,
+      account: privateKeyToAccount(state.key('requester')),
+      grant,
+      guardian: createSigner(state.key('solver')).address,
+      amount: startingBalance,
+      now: await chainTime(deployer),
+    })
+    await depositAndGrant.sync(deployer, deposit)
+  }
   writeFileSync(state.grantFile, `${JSON.stringify(z.encode(SignedGrant, signed), null, 2)}\n`, { mode: 0o600 })
 }

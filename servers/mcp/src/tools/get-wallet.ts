@@ -1,3 +1,4 @@
+import { zeroAddress } from '@lilypad-agents/protocol'
 import { z } from 'zod'
 import { Amount, currencyShape, formatAmount, tokenSymbol, withToken } from '../money/token.ts'
 import { defineTool } from '../tool/define-tool.ts'
@@ -20,6 +21,7 @@ export const getWallet = defineTool({
     key: z.string().optional(),
     vault_balance: Amount.optional().describe('pays jobs'),
     pending_withdrawal: Amount.optional(),
+    guardian: z.string().nullable().optional().describe('solver that consents to payments; null: none'),
     token_balance: Amount.optional().describe('not in the vault'),
     spent: z.object({ last_24h: Amount, total: Amount }).optional().describe('with what is reserved'),
     limits: Limits.optional(),
@@ -43,7 +45,7 @@ export const getWallet = defineTool({
         },
       }
     }
-    const { payer, key, balance, pendingWithdrawal, tokenBalance, spent, policy } = await lilypad.getWallet()
+    const { payer, key, balance, pendingWithdrawal, guardian, tokenBalance, spent, policy } = await lilypad.getWallet()
     const left = { today: policy.perDay - spent.day, ever: policy.total - spent.total }
     const isDayTighter = left.today < left.ever
     const available = isDayTighter ? left.today : left.ever
@@ -56,6 +58,7 @@ export const getWallet = defineTool({
         key,
         vault_balance: formatAmount(balance),
         pending_withdrawal: formatAmount(pendingWithdrawal),
+        guardian: guardian === zeroAddress ? null : guardian,
         token_balance: formatAmount(tokenBalance),
         spent: { last_24h: formatAmount(spent.day), total: formatAmount(spent.total) },
         limits: {
