@@ -98,7 +98,8 @@ import {SafeTransferLib} from "solady/utils/SafeTransferLib.sol";
 /// constructor creates and nobody can replace; the vault runs them as its own.
 ///
 /// KNOWN LIMITS
-/// - A solver that approves what it did not reserve, or reserves more than a balance, is answered by its bond, not here.
+/// - A solver that approves what it did not reserve, or reserves more than a balance, is answered by its bond, not here. One that reserves
+///   for a payer whose guardian it is not does so at the risk of its bond: that payer can leave at once.
 /// - A voucher that grows by more than the day's cap cannot be settled: a provider settles at least daily, or keeps older vouchers.
 /// - A nonce out of order costs a bitmap word per 256, and a look-up per job of the lane from then on; locked jobs best have a lane of
 ///   their own.
@@ -192,7 +193,8 @@ contract JobVault is IJobVault, JobVaultBase {
         bytes32 s
     ) external nonReentrant returns (uint256 received) {
         require(uint32(uint256(nonce)) != uint32(RESERVED_NONCE_TAG), DepositNonceReserved(from, token, nonce));
-        DepositAuthorization memory authorization = DepositAuthorization(amount, validAfter, validBefore, v, r, s);
+        DepositAuthorization memory authorization =
+            DepositAuthorization({value: amount, validAfter: validAfter, validBefore: validBefore, v: v, r: r, s: s});
         return _receiveAuthorized(token, from, nonce, authorization);
     }
 
@@ -337,16 +339,16 @@ contract JobVault is IJobVault, JobVaultBase {
         uint256 state = _loadLane(laneId);
         // safe: the counters of a lane are below 2^48, jobs of a block below 2^16, amounts below 2^96 and checked before they are stored
         unchecked {
-            uint256 settledJobs = uint48(state >> LANE_JOBS);
+            uint256 settledJobs = _bits(state, LANE_JOBS, 48);
             if ((settledJobs == 0) != (_word(0x120) == 0)) _revertMisplaced(laneId, settledJobs);
             if (state & LANE_IS_OPEN == 0) state |= _openLane(laneId, _nameInFrame());
             uint256 grown = !hasNonces && state & LANE_HAS_MARKS == 0
                 ? _jobsAt(cursor) << LANE_NEXT_NONCE
                 : _useNonces(laneId, cursor, hasNonces, state);
             (uint256 amount, uint256 highestPrice) =
-                _sweepRecords(laneId, cursor, hasNonces, uint48(state >> LANE_NEXT_NONCE));
+                _sweepRecords(laneId, cursor, hasNonces, _bits(state, LANE_NEXT_NONCE, 48));
             uint256 jobs = _jobsAt(cursor);
-            uint256 settledAmount = uint96(state);
+            uint256 settledAmount = _bits(state, 0, 96);
             _requireSigned(laneId, cursor, settledAmount + amount, settledJobs + jobs);
             _debit(laneId, amount, highestPrice);
             uint256 parties =
@@ -702,7 +704,7 @@ contract JobVault is IJobVault, JobVaultBase {
     /// @dev Writes what the lanes of a settlement share.
     function _closeBatch(Batch memory batch, uint256 jobs) private {
         Earnings storage earnings = _earnings[batch.provider][batch.token];
-        _setEarnings(earnings, batch.credit, batch.credit - earnings.credit, jobs);
+        _earn(earnings, batch.credit - earnings.credit, jobs);
         for (uint256 offset = 0; offset < batch.modulesSize; offset += 0x80) {
             bytes32 version;
             uint256 grossAmount;
@@ -750,7 +752,14 @@ contract JobVault is IJobVault, JobVaultBase {
     /// @dev The reason is what the frame left in the return data; the payer and the rest of the lane's name are in its block.
     function _emitSkipped(Batch memory batch, bytes calldata lanes, uint256 offset) private {
         bytes4 reason;
-        LaneKey memory name = LaneKey(address(0), address(0), batch.provider, batch.solver, batch.token, 0);
+        LaneKey memory name = LaneKey({
+            payer: address(0),
+            key: address(0),
+            provider: batch.provider,
+            solver: batch.solver,
+            token: batch.token,
+            lane: 0
+        });
         bytes32 laneId;
         // safe: writes scratch space and members of the struct; the block is whole
         assembly ("memory-safe") {
@@ -812,7 +821,7 @@ contract JobVault is IJobVault, JobVaultBase {
     /// and marks. What it writes before a later check fails is undone with the frame.
     function _useNonces(bytes32 laneId, uint256 cursor, bool hasNonces, uint256 state) private returns (uint256 grown) {
         mapping(uint256 wordIndex => uint256) storage words = _nonceWords[laneId];
-        uint256 nextNonce = uint48(state >> LANE_NEXT_NONCE);
+        uint256 nextNonce = _bits(state, LANE_NEXT_NONCE, 48);
         // safe: fewer than 2^16 jobs; the counter never passes the number of jobs, 2^48
         unchecked {
             uint256 end = nextNonce + _jobsAt(cursor);
@@ -825,7 +834,7 @@ contract JobVault is IJobVault, JobVaultBase {
                     }
                     recordAt += 85;
                 }
-                (uint256 word, uint256 bit) = (words[nonce >> 8], 1 << (nonce & 0xff));
+                (uint256 word, uint256 bit) = (words[nonce >> 8], _bitOf(nonce));
                 if (nonce < nextNonce || word & bit != 0) revert LaneNonceUsed(laneId, nonce);
                 if (nonce == nextNonce) {
                     nextNonce++;
@@ -834,7 +843,7 @@ contract JobVault is IJobVault, JobVaultBase {
                     grown = ~state & LANE_HAS_MARKS;
                 }
             }
-            grown += (nextNonce - uint48(state >> LANE_NEXT_NONCE)) << LANE_NEXT_NONCE;
+            grown += (nextNonce - _bits(state, LANE_NEXT_NONCE, 48)) << LANE_NEXT_NONCE;
         }
     }
 
@@ -921,6 +930,8 @@ contract JobVault is IJobVault, JobVaultBase {
             word := sload(account.slot)
             consent := calldataload(0x64)
         }
+        // safe: the 160 bits above the balance
+        // forge-lint: disable-next-line(unsafe-typecast)
         address guardian = address(uint160(word >> 96));
         bool isApproved = false;
         if (guardian != address(0)) {
@@ -928,7 +939,7 @@ contract JobVault is IJobVault, JobVaultBase {
             require(isApproved || consent >= ANNOUNCED, LaneUnapproved(laneId, guardian));
         }
         if (payer != _address(0x40)) _spendByKey(payer, amount, highestPrice, consent, isApproved);
-        require(amount <= uint96(word), LaneBalanceTooLow(laneId, amount, uint96(word)));
+        require(amount <= _bits(word, 0, 96), LaneBalanceTooLow(laneId, amount, _bits(word, 0, 96)));
         if (consent == DRY_RUN) revert LaneDryRun(payer, amount);
         // safe: the balance is in the lowest bits and not below the amount
         assembly ("memory-safe") {
@@ -1009,6 +1020,8 @@ contract JobVault is IJobVault, JobVaultBase {
     }
 
     function _address(uint256 offset) private pure returns (address) {
+        // safe: a word that holds an address
+        // forge-lint: disable-next-line(unsafe-typecast)
         return address(uint160(uint256(_word(offset))));
     }
 

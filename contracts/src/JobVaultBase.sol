@@ -147,7 +147,7 @@ abstract contract JobVaultBase is EIP712, ReentrancyGuardTransient {
         assembly ("memory-safe") {
             word := sload(account.slot)
         }
-        if (word >> 112 & 0xff != 0) return (uint16(word >> 96), uint96(word));
+        if (word >> 112 & 0xff != 0) return (_bits(word, 96, 16), _bits(word, 0, 96));
         (address author, uint16 bips) = _registry.findFee(version);
         if (author == address(0)) return (0, 0);
         account.feeBips = bips;
@@ -155,11 +155,19 @@ abstract contract JobVaultBase is EIP712, ReentrancyGuardTransient {
         return (bips, 0);
     }
 
-    function _setEarnings(IJobVault.Earnings storage earnings, uint256 credit, uint256 grown, uint256 jobs) internal {
-        IJobVault.Earnings memory before = earnings;
-        earnings.credit = credit.toUint96();
-        earnings.earned = FixedPointMathLib.min(before.earned + grown, type(uint112).max).toUint112();
-        earnings.jobs = (before.jobs + jobs).toUint48();
+    /// @dev Adds to credit, earnings and jobs of a provider.
+    function _earn(IJobVault.Earnings storage earnings, uint256 amount, uint256 jobs) internal {
+        uint256 word;
+        assembly ("memory-safe") {
+            word := sload(earnings.slot)
+        }
+        uint256 credit = (_bits(word, 0, 96) + amount).toUint96();
+        uint256 earned = FixedPointMathLib.min(_bits(word, 96, 112) + amount, type(uint112).max);
+        // safe: credit and earnings fit, and 2^48 jobs cannot be paid
+        assembly ("memory-safe") {
+            word := add(and(word, not(sub(shl(208, 1), 1))), shl(208, jobs))
+            sstore(earnings.slot, or(or(word, shl(96, earned)), credit))
+        }
     }
 
     /// @dev Fixes the shares of a lane at its first use; returns them as bits of its state.
@@ -213,19 +221,22 @@ abstract contract JobVaultBase is EIP712, ReentrancyGuardTransient {
             caps := sload(grant.slot)
             use := sload(add(grant.slot, 1))
         }
-        uint256 validUntil = uint40(caps >> 192);
+        uint256 validUntil = _bits(caps, 192, 40);
         require(validUntil != 0, IJobVault.GrantMissing(payer, key, token));
         if (at > validUntil) {
             require(at <= validUntil + _withdrawDelay(), IJobVault.GrantExpired(payer, key, validUntil, at));
         }
         uint256 revokedAt = use >> 216;
         require(revokedAt == 0 || at < revokedAt || isVouched, IJobVault.GrantIsRevoked(payer, key, revokedAt, at));
-        require(highestPrice <= uint96(caps), IJobVault.GrantJobCapExceeded(payer, key, uint96(caps), highestPrice));
-        uint256 remaining = uint96(use);
+        require(
+            highestPrice <= _bits(caps, 0, 96),
+            IJobVault.GrantJobCapExceeded(payer, key, _bits(caps, 0, 96), highestPrice)
+        );
+        uint256 remaining = _bits(use, 0, 96);
         require(amount <= remaining, IJobVault.GrantTotalCapExceeded(payer, key, remaining, amount));
         uint256 today = block.timestamp / 1 days;
-        uint256 spentToday = uint24(use >> 192) == today ? uint96(use >> 96) : 0;
-        uint256 perDay = uint96(caps >> 96);
+        uint256 spentToday = _bits(use, 192, 24) == today ? _bits(use, 96, 96) : 0;
+        uint256 perDay = _bits(caps, 96, 96);
         require(
             spentToday + amount <= perDay,
             IJobVault.GrantDayCapExceeded(payer, key, FixedPointMathLib.zeroFloorSub(perDay, spentToday), amount)
@@ -245,6 +256,21 @@ abstract contract JobVaultBase is EIP712, ReentrancyGuardTransient {
         require(root == 0 || _members[root][leaf], IJobVault.GrantMemberUnproven(payer, key, root, leaf));
     }
 
+    /// @dev A member of a packed word.
+    function _bits(uint256 word, uint256 position, uint256 size) internal pure returns (uint256) {
+        // safe: sizes below 256
+        unchecked {
+            // forge-lint: disable-next-line(incorrect-shift)
+            return word >> position & ((1 << size) - 1);
+        }
+    }
+
+    /// @dev Bit of a nonce in its word.
+    function _bitOf(uint256 nonce) internal pure returns (uint256) {
+        // forge-lint: disable-next-line(incorrect-shift)
+        return 1 << (nonce & 0xff);
+    }
+
     /// @dev Solver's and protocol's parts of what both have in a lane; zeros stay zeros.
     function _splitShares(uint256 state, uint256 shares)
         internal
@@ -252,14 +278,14 @@ abstract contract JobVaultBase is EIP712, ReentrancyGuardTransient {
         returns (uint256 solverAmount, uint256 protocolAmount)
     {
         if (shares == 0) return (0, 0);
-        solverAmount = shares * uint16(state >> LANE_SOLVER_FEE) / _sharesOf(state);
+        solverAmount = shares * _bits(state, LANE_SOLVER_FEE, 16) / _sharesOf(state);
         protocolAmount = shares - solverAmount;
     }
 
     function _sharesOf(uint256 state) internal pure returns (uint256 bips) {
         // safe: two numbers of 16 bits
         unchecked {
-            return uint256(uint16(state >> LANE_SOLVER_FEE)) + uint16(state >> LANE_PROTOCOL_FEE);
+            return _bits(state, LANE_SOLVER_FEE, 16) + _bits(state, LANE_PROTOCOL_FEE, 16);
         }
     }
 
@@ -273,7 +299,7 @@ abstract contract JobVaultBase is EIP712, ReentrancyGuardTransient {
 
     function _uncollectedFees(bytes32 laneId) internal view returns (uint256 solverAmount, uint256 protocolAmount) {
         uint256 state = _loadLane(laneId);
-        return _splitShares(state, _growthOfShare(_sharesOf(state), _collectedAmounts[laneId], uint96(state)));
+        return _splitShares(state, _growthOfShare(_sharesOf(state), _collectedAmounts[laneId], _bits(state, 0, 96)));
     }
 
     function _withdrawDelay() internal view returns (uint256) {

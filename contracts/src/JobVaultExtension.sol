@@ -185,7 +185,7 @@ contract JobVaultExtension is JobVaultBase {
         IJobVault.LaneKey calldata name = request.lane;
         bytes32 laneId = _hashLane(name);
         (uint64 nonce, uint256 amount) = (request.nonce, request.amount);
-        if (request.freeNonce) _nonceWords[laneId][nonce >> 8] &= ~(1 << (nonce & 0xff));
+        if (request.freeNonce) _nonceWords[laneId][nonce >> 8] &= ~_bitOf(nonce);
         _held[name.token] -= amount;
         (uint256 payerAmount, uint256 solverAmount) =
             _giveBack(laneId, name, nonce, amount, request.tag, request.toCredit);
@@ -337,8 +337,8 @@ contract JobVaultExtension is JobVaultBase {
     function _useNonce(IJobVault.LaneKey calldata name, bytes32 laneId, uint64 nonce) private {
         uint256 state = _loadLane(laneId);
         uint256 word = _nonceWords[laneId][nonce >> 8];
-        uint256 bit = 1 << (nonce & 0xff);
-        require(nonce >= uint48(state >> LANE_NEXT_NONCE) && word & bit == 0, IJobVault.LaneNonceUsed(laneId, nonce));
+        uint256 bit = _bitOf(nonce);
+        require(nonce >= _bits(state, LANE_NEXT_NONCE, 48) && word & bit == 0, IJobVault.LaneNonceUsed(laneId, nonce));
         _nonceWords[laneId][nonce >> 8] = word | bit;
         if (state & LANE_HAS_MARKS != 0) return;
         if (state & LANE_IS_OPEN == 0) state |= _openLane(laneId, name);
@@ -370,12 +370,23 @@ contract JobVaultExtension is JobVaultBase {
             authorAmount = _growthOfShare(feeBips, grossBefore, grossAfter);
         }
         (uint256 solverAmount, uint256 protocolAmount) = _splitShares(state, price * _sharesOf(state) / BIPS);
-        IJobVault.UnlanedFees storage fees = _unlanedFees[payment.lane.solver][token];
-        fees.solver = (fees.solver + solverAmount).toUint96();
-        fees.protocol = (fees.protocol + protocolAmount).toUint96();
+        _addUnlanedFees(payment.lane.solver, token, solverAmount, protocolAmount);
         providerAmount = price - authorAmount - solverAmount - protocolAmount;
-        IJobVault.Earnings storage earnings = _earnings[payment.lane.provider][token];
-        _setEarnings(earnings, earnings.credit + providerAmount, providerAmount, 1);
+        _earn(_earnings[payment.lane.provider][token], providerAmount, 1);
+    }
+
+    function _addUnlanedFees(address solver, address token, uint256 solverAmount, uint256 protocolAmount) private {
+        IJobVault.UnlanedFees storage fees = _unlanedFees[solver][token];
+        uint256 word;
+        assembly ("memory-safe") {
+            word := sload(fees.slot)
+        }
+        solverAmount = (_bits(word, 0, 96) + solverAmount).toUint96();
+        protocolAmount = ((word >> 96) + protocolAmount).toUint96();
+        // safe: both have 96 bits
+        assembly ("memory-safe") {
+            sstore(fees.slot, or(solverAmount, shl(96, protocolAmount)))
+        }
     }
 
     /// @dev Gives unspent held money back: first what the solver's bond had covered to the solver, then the rest to the payer, and the room
