@@ -74,6 +74,7 @@ import {SafeTransferLib} from "solady/utils/SafeTransferLib.sol";
 /// - A payer and a provider that pay each other can have the audit pool pay mediators, at the price of the fees of their jobs.
 /// - A provider that loses a dispute to itself moves its payer's share of the stake before unbonding is over; the rest is lost to it.
 /// - A proof of equivocation can be copied from the mempool by another reporter.
+/// - A single mediator's mismatch stands, and takes the stake, unless somebody appeals in time: a provider watches its cases.
 /// - A mismatch of a provider whose stake is gone pays the mediators of a dispute nothing.
 /// - Receipts and reservations of contract accounts are not accepted: both are signed by plain keys.
 contract Mediation is IMediation, ReentrancyGuardTransient {
