@@ -215,6 +215,27 @@ contract MediationCloseTest is MediationFixture {
         _assertReleased(caseId);
     }
 
+    function test_TheBondOfWhoWasRightPaysNobody() public {
+        bytes32 caseId = dispute(orderOf(0));
+        address mediator = judge(caseId, MISMATCH);
+        _slashProvider(STAKE);
+        close(caseId);
+        assertEq(creditOf(disputer), BOND);
+        assertEq(creditOf(mediator), 0);
+    }
+
+    function test_WhatAnAuditHasLeftGoesBackToItsOpener() public {
+        parameters.schedule("auditFeeBips", 2000);
+        vm.warp(START + 2 days - 1 hours);
+        bytes32 caseId = _audit(PRICE / 10);
+        address mediator = judge(caseId, MATCH);
+        close(caseId);
+        // The fee fell to a fifth of the price in between: the pool pays first, the opener the rest.
+        assertEq(creditOf(mediator), PRICE / 5);
+        assertEq(creditOf(disputer), FEE - PRICE / 5);
+        assertEq(creditOf(provider.addr), 0);
+    }
+
     function test_ThePoolAddsWhatASmallSlashLacks() public {
         bytes32 caseId = _audit(FEE);
         address mediator = judge(caseId, MISMATCH);
