@@ -35,11 +35,12 @@ import {SafeCastLib} from "solady/utils/SafeCastLib.sol";
 ///
 /// ROLES
 /// Only the provider of an order claims, locks or withdraws: each binds its own stake or gives up a lane's nonce, which nobody may do to
-/// it. Anyone finalizes, settles and expires. Mediation holds and resolves disputed claims. JobEscrow brings prepaid jobs.
+/// it. Anyone finalizes and expires, and settles at the full price. Mediation holds and resolves disputed claims. JobEscrow brings prepaid jobs.
 ///
 /// ACKNOWLEDGEMENT
 /// A signed `Acknowledgement` pays a locked job at once, and a claimed one that is not disputed. One with price zero gives the money back.
-/// Vouchers do not reach jobs here: their nonces are used.
+/// Only the provider brings one of less than it can ask for, which is its consent: otherwise a payer, the output in hand, would sign and
+/// bring an acknowledgement of nothing. Vouchers do not reach jobs here: their nonces are used.
 ///
 /// COLLATERAL
 /// A claim binds `collateralRatioBips` of its price, a lock of the highest price. To bind it the provider's free stake must also be at
@@ -65,6 +66,8 @@ import {SafeCastLib} from "solady/utils/SafeCastLib.sol";
 /// KNOWN LIMITS
 /// - A claim's price is checked against the order's maximum, not against meter and ask: that is for a dispute.
 /// - A payer that has a guardian but no reservation for an order cannot be claimed from.
+/// - A payer without a guardian can use a nonce up by a voucher of nothing, as it can pay itself and leave, before its job is claimed:
+///   from such a payer a provider takes a lock.
 /// - What a payer signed with a key that a grant does not cover is refused by the vault, here as there.
 contract JobClaims is IJobClaims, ReentrancyGuardTransient {
     using SafeCastLib for uint256;
@@ -390,6 +393,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         uint256 price = settlement.price;
         uint256 moneyHeld = _moneyHeld(order, held);
         if (price > moneyHeld) return (false, LockPriceInvalid.selector);
+        if (price < held.amount && msg.sender != order.provider) return (false, LockPriceUnagreed.selector);
         address payer = _payerOf(orderHash, order, held.origin);
         address signer = StrictSignatureLib.findSigner(
             _hashAcknowledgement(orderHash, settlement.receiptHash, price), settlement.acknowledgement

@@ -78,7 +78,7 @@ contract JobClaimsGasTest is ClaimsFixture {
         vm.prank(provider);
         assertEq(claims.lockBatch(requests), JOBS);
         lockGas = vm.lastCallGas().gasTotalUsed / JOBS;
-        vm.prank(anyone);
+        vm.prank(provider);
         assertEq(claims.settleLocked(settlements), JOBS);
         settleGas = vm.lastCallGas().gasTotalUsed / JOBS;
     }

@@ -13,6 +13,7 @@ import {Vm} from "forge-std/Test.sol";
 // └── else holds the highest price, binds the stake once per token, opens the lock
 // settleLocked
 // ├── an order unknown here, signed by another, above what is held, or paid already: is skipped, the others are paid
+// ├── less than the provider can ask for, not brought by it: is skipped
 // ├── a price of zero gives everything back
 // └── else pays, gives the rest back, frees the stake
 // expireLock
@@ -67,6 +68,23 @@ contract JobClaimsLockTest is ClaimsFixture {
         assertEq(vault.getCredit(provider, address(token)), uint256(price) * 9300 / 10_000);
         _skips(settlement, IJobClaims.LockStatusInvalid.selector);
         assertEq(lockOne(createLock(order)), 0);
+    }
+
+    function testFuzz_OnlyTheProviderBringsLessThanItCanAskFor(address caller, uint96 price, bool isClaimed) public {
+        vm.assume(caller != provider);
+        JobOrder memory order = createOrder(0);
+        lockOne(createLock(order));
+        if (isClaimed) claimAs(provider, createClaim(order, PRICE));
+        uint128 asked = isClaimed ? PRICE : MAX_PRICE;
+        IJobClaims.LockedSettlement[] memory settlements = new IJobClaims.LockedSettlement[](1);
+        settlements[0] = createSettlement(order, uint96(bound(price, 0, asked - 1)), key);
+        vm.startPrank(caller);
+        vm.expectEmit(address(claims));
+        emit IJobClaims.LockSkipped(vault.hashOrder(order), provider, IJobClaims.LockPriceUnagreed.selector);
+        assertEq(claims.settleLocked(settlements), 0);
+        settlements[0] = createSettlement(order, uint96(asked), key);
+        assertEq(claims.settleLocked(settlements), 1);
+        vm.stopPrank();
     }
 
     function test_AnAcknowledgementOfNothingGivesEverythingBack() public {
@@ -171,7 +189,7 @@ contract JobClaimsLockTest is ClaimsFixture {
             vm.expectEmit(address(claims));
             emit IJobClaims.LockSkipped(vault.hashOrder(settlements[i].order), provider, reasons[i]);
         }
-        vm.prank(anyone);
+        vm.prank(provider);
         assertEq(claims.settleLocked(settlements), 2);
         assertStatus(settlements[0].order, IJobClaims.ClaimStatus.Paid);
         assertStatus(settlements[5].order, IJobClaims.ClaimStatus.Paid);

@@ -188,6 +188,8 @@ interface IJobClaims {
     error LockTimesInvalid();
     /// @notice Reason of a skipped item: no price, or one above 96 bits or above what is held.
     error LockPriceInvalid();
+    /// @notice Reason of a skipped item: it pays less than the provider can ask for, and the provider did not bring it.
+    error LockPriceUnagreed();
     /// @notice Reason of a skipped item: the reservation is not the named solver's for this order and amount.
     error LockReservationInvalid();
     /// @notice Reason of a skipped item: the provider's free stake is below the minimum.
@@ -231,7 +233,8 @@ interface IJobClaims {
     function lockBatch(LockRequest[] calldata requests) external returns (uint256 locked);
 
     /// @notice Pays acknowledged jobs out of their held money. A bad item is reported by `LockSkipped` and changes nothing.
-    /// @dev Anyone may call. For each item: locked, or claimed and not disputed; signed; the price is inside what is held.
+    /// @dev Anyone may call. For each item: locked, or claimed and not disputed; signed; the price is inside what is held. Below the highest
+    /// price of a lock, or the price of a claim, the caller is the provider, because the payer alone signs.
     /// @return settled Number of jobs paid.
     function settleLocked(LockedSettlement[] calldata settlements) external returns (uint256 settled);
 
