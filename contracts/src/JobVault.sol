@@ -47,8 +47,9 @@ import {SafeTransferLib} from "solady/utils/SafeTransferLib.sol";
 /// function of its gross amount, so neither is written where it can be computed.
 ///
 /// ROLES
-/// None is privileged over balances: no owner, no pause, no upgrade. Everyone may submit every signed object. Only a payer withdraws its
-/// balance, only a credited party decides where its credit goes; a session key can do neither. JobClaims may set a payer's money aside
+/// None is privileged over balances: no owner, no pause, no upgrade. Everyone may submit every signed object; only the provider announces
+/// a settlement, which pays it, because a payer could use up nonces of jobs that run by announcing records of nothing. Only a payer
+/// withdraws its balance, only a credited party decides where its credit goes; a session key can do neither. JobClaims may set a payer's money aside
 /// under the same caps that settlements have, and split it between provider and payer; it cannot send it anywhere else.
 ///
 /// GUARDIANS
@@ -301,6 +302,7 @@ contract JobVault is IJobVault, JobVaultBase {
 
     /// @inheritdoc IJobVault
     function announceSettlement(Settlement calldata settlement) external returns (bytes32 settlementHash) {
+        require(msg.sender == settlement.provider, VaultCallerInvalid(settlement.provider, msg.sender));
         settlementHash = hashSettlement(settlement);
         Announcement storage announcement = _announcements[settlementHash];
         require(

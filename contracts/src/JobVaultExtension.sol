@@ -134,7 +134,7 @@ contract JobVaultExtension is JobVaultBase {
         );
         uint256 covered = FixedPointMathLib.zeroFloorSub(amount, balance);
         require(covered == 0 || request.reservedAt != 0, IJobVault.HeldBalanceTooLow(laneId, amount, balance));
-        uint256 tagBits = name.key == name.payer ? 0 : _spendGrantOnHold(request);
+        uint256 tagBits = name.key == name.payer ? 0 : _spendGrantOnHold(request, guardian != address(0));
 
         balance = balance + covered - amount;
         account.balance = balance.toUint96();
@@ -320,12 +320,13 @@ contract JobVaultExtension is JobVaultBase {
         return root == 0 || root == stored;
     }
 
-    function _spendGrantOnHold(IJobVault.Hold calldata request) private returns (uint256 generation) {
+    /// @dev Only a guardian's word reaches behind a revocation: any other solver may be the one who stole the key.
+    function _spendGrantOnHold(IJobVault.Hold calldata request, bool isGuarded) private returns (uint256 generation) {
         IJobVault.LaneKey calldata name = request.lane;
         (address payer, address key, address token) = (name.payer, name.key, name.token);
         IJobVault.Grant storage grant = _grants[payer][key][token];
         (uint256 amount, uint256 reservedAt) = (request.amount, request.reservedAt);
-        bool isVouched = reservedAt != 0 && reservedAt <= grant.revokedAt;
+        bool isVouched = isGuarded && reservedAt <= grant.revokedAt;
         if (_spendGrant(grant, payer, key, token, amount, amount, block.timestamp, isVouched)) {
             _requireMember(payer, key, grant.providersRoot, bytes32(uint256(uint160(name.provider))));
             if (amount != 0) _requireMember(payer, key, grant.modulesRoot, request.moduleVersion);

@@ -537,8 +537,8 @@ interface IJobVault {
     /// - the payer's balance covers the prices.
     function settleOne(Settlement calldata settlement) external;
 
-    /// @notice Makes public that a lane will be paid without the payer's guardian, and starts the withdraw delay. Anyone may call.
-    /// @dev Requirements: those of `settleOne`, the guardian's consent apart; not announced before, or over.
+    /// @notice Makes public that a lane will be paid without the payer's guardian, and starts the withdraw delay.
+    /// @dev Requirements: called by the provider; those of `settleOne`, the guardian's consent apart; not announced before, or over.
     /// @return settlementHash `hashSettlement(settlement)`.
     function announceSettlement(Settlement calldata settlement) external returns (bytes32 settlementHash);
 
@@ -553,7 +553,7 @@ interface IJobVault {
     /// @notice Sets money aside for one job and uses up its nonce. Only JobClaims may call.
     /// @dev What the balance lacks is drawn from the solver's bond when it reserved the order.
     /// Requirements: the payer's guardian, when it has one, reserved the order; the nonce is free; the key's grant allows it, a revoked
-    /// one when the order was reserved before; balance and bond cover the amount.
+    /// one when the guardian reserved the order before; balance and bond cover the amount.
     /// @return laneId Lane of the job.
     /// @return tag To be handed back with the money.
     function hold(Hold calldata request) external returns (bytes32 laneId, uint8 tag);
