@@ -23,13 +23,12 @@ contract JobVaultAnnounceTest is VaultFixture {
         guard();
     }
 
-    function testFuzz_PublishesWhatWillLeave(address caller, uint8 count) public {
+    function testFuzz_PublishesWhatWillLeave(uint8 count) public {
         count = uint8(bound(count, 1, 100));
         Lane memory lane = openLane(createJobs(count, PRICE, 0));
         IJobVault.Settlement memory settlement = toSettlement(lane);
         bytes32 settlementHash = settlementHashOf(settlement);
-        vm.prank(caller);
-        assertEq(vault.announceSettlement(settlement), settlementHash);
+        assertEq(_announce(settlement), settlementHash);
         // Nothing of the dry run is left.
         assertEq(balanceOf(payer.addr), BALANCE);
         assertEq(vault.getLane(laneIdOf(lane)).settledJobs, 0);
@@ -51,15 +50,14 @@ contract JobVaultAnnounceTest is VaultFixture {
             START + WITHDRAW_DELAY,
             START + 2 * WITHDRAW_DELAY
         );
-        vault.announceSettlement(settlement);
+        _announce(settlement);
     }
 
-    function testFuzz_PaysInsideTheWindow(uint256 waited, address caller) public {
+    function testFuzz_PaysInsideTheWindow(uint256 waited) public {
         waited = bound(waited, WITHDRAW_DELAY, 2 * WITHDRAW_DELAY);
         IJobVault.Settlement memory settlement = toSettlement(openLane(createJobs(7, PRICE, 0)));
-        vault.announceSettlement(settlement);
+        _announce(settlement);
         vm.warp(START + waited);
-        vm.prank(caller);
         vault.settleAnnounced(settlement);
         assertEq(balanceOf(payer.addr), BALANCE - 7 * PRICE);
         vm.expectPartialRevert(IJobVault.LaneAlreadySettled.selector);
@@ -70,7 +68,7 @@ contract JobVaultAnnounceTest is VaultFixture {
         waited = bound(waited, 0, 10 * WITHDRAW_DELAY);
         if (waited >= WITHDRAW_DELAY && waited <= 2 * WITHDRAW_DELAY) waited = 2 * WITHDRAW_DELAY + 1;
         IJobVault.Settlement memory settlement = toSettlement(openLane(createJobs(7, PRICE, 0)));
-        vault.announceSettlement(settlement);
+        _announce(settlement);
         vm.warp(START + waited);
         vm.expectRevert(
             abi.encodeWithSelector(
@@ -92,7 +90,7 @@ contract JobVaultAnnounceTest is VaultFixture {
 
     // What was announced is one settlement; a larger one of the same lane is another.
     function test_RevertWhen_OtherBytesAreExecuted() public {
-        vault.announceSettlement(toSettlement(openLane(createJobs(1, PRICE, 0))));
+        _announce(toSettlement(openLane(createJobs(1, PRICE, 0))));
         vm.warp(START + WITHDRAW_DELAY);
         IJobVault.Settlement memory other = toSettlement(openLane(createJobs(2, PRICE, 0)));
         vm.expectPartialRevert(IJobVault.SettlementNotExecutable.selector);
@@ -103,16 +101,16 @@ contract JobVaultAnnounceTest is VaultFixture {
 
     function test_RevertWhen_ItWaitsAlready_UntilItIsOver() public {
         IJobVault.Settlement memory settlement = toSettlement(openLane(createJobs(1, PRICE, 0)));
-        vault.announceSettlement(settlement);
+        _announce(settlement);
         vm.warp(START + 2 * WITHDRAW_DELAY);
         vm.expectRevert(
             abi.encodeWithSelector(
                 IJobVault.SettlementAnnouncedBefore.selector, settlementHashOf(settlement), START + 2 * WITHDRAW_DELAY
             )
         );
-        vault.announceSettlement(settlement);
+        _announce(settlement);
         vm.warp(START + 2 * WITHDRAW_DELAY + 1);
-        vault.announceSettlement(settlement);
+        _announce(settlement);
         assertEq(vault.getAnnouncement(settlementHashOf(settlement)).executableAt, START + 3 * WITHDRAW_DELAY + 1);
     }
 
@@ -120,26 +118,26 @@ contract JobVaultAnnounceTest is VaultFixture {
         Lane memory lane = openLane(createJobs(1, PRICE, 0));
         lane.jobs[0].price += 1;
         vm.expectPartialRevert(IJobVault.LaneSignatureInvalid.selector);
-        vault.announceSettlement(toSettlement(lane));
+        _announce(toSettlement(lane));
         lane = openPayerLane(createJobs(101, PRICE, 0));
         vm.expectPartialRevert(IJobVault.LaneBalanceTooLow.selector);
-        vault.announceSettlement(toSettlement(lane));
+        _announce(toSettlement(lane));
         vm.prank(payer.addr);
         vault.revokeGrant(key.addr, address(token), 1);
         lane = openLane(createJobs(1, PRICE, 0));
         vm.expectPartialRevert(IJobVault.GrantIsRevoked.selector);
-        vault.announceSettlement(toSettlement(lane));
+        _announce(toSettlement(lane));
         Lane[] memory two = new Lane[](2);
         (two[0], two[1]) = (openPayerLane(createJobs(1, PRICE, 0)), openPayerLane(createJobs(1, PRICE, 0)));
         IJobVault.Settlement memory settlement = toBatch(two)[0];
         vm.expectPartialRevert(IJobVault.SettlementMalformed.selector);
-        vault.announceSettlement(settlement);
+        _announce(settlement);
     }
 
     // A payer must not void by a revocation what has been announced before it.
     function test_RevocationsAfterTheAnnouncementDoNotStopIt() public {
         IJobVault.Settlement memory settlement = toSettlement(openLane(createJobs(7, PRICE, 0)));
-        vault.announceSettlement(settlement);
+        _announce(settlement);
         vm.warp(START + 1);
         vm.prank(payer.addr);
         vault.revokeGrant(key.addr, address(token), 1);
@@ -150,7 +148,7 @@ contract JobVaultAnnounceTest is VaultFixture {
 
     function test_RevocationsBeforeTheAnnouncementDo_EvenInTheSameSecond() public {
         IJobVault.Settlement memory settlement = toSettlement(openLane(createJobs(7, PRICE, 0)));
-        vault.announceSettlement(settlement);
+        _announce(settlement);
         vm.prank(payer.addr);
         vault.revokeGrant(key.addr, address(token), 1);
         vm.warp(START + WITHDRAW_DELAY);
@@ -164,9 +162,9 @@ contract JobVaultAnnounceTest is VaultFixture {
         uint256 end = vault.getGrant(payer.addr, key.addr, address(token)).validUntil + WITHDRAW_DELAY;
         vm.warp(end + 1);
         vm.expectPartialRevert(IJobVault.GrantExpired.selector);
-        vault.announceSettlement(settlement);
+        _announce(settlement);
         vm.warp(end);
-        vault.announceSettlement(settlement);
+        _announce(settlement);
         vm.warp(end + WITHDRAW_DELAY);
         vault.settleAnnounced(settlement);
         assertEq(balanceOf(payer.addr), BALANCE - 7 * PRICE);
@@ -177,11 +175,17 @@ contract JobVaultAnnounceTest is VaultFixture {
         address honest = provider;
         provider = payer.addr;
         IJobVault.Settlement memory exit = toSettlement(openPayerLane(createJobs(100, PRICE, 0)));
-        vault.announceSettlement(exit);
+        _announce(exit);
         provider = honest;
         vault.settleOne(approve(toSettlement(openLane(createJobs(1, PRICE, 0)))));
         vm.warp(START + WITHDRAW_DELAY);
         vm.expectPartialRevert(IJobVault.LaneBalanceTooLow.selector);
         vault.settleAnnounced(exit);
+    }
+
+    /// @dev Only the provider announces.
+    function _announce(IJobVault.Settlement memory settlement) private returns (bytes32) {
+        vm.prank(settlement.provider);
+        return vault.announceSettlement(settlement);
     }
 }
