@@ -99,7 +99,43 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         uint256 exposure;
     }
 
+    /// @dev Orders of a batch; those of one lane and module version that stand side by side are locked by one call to the vault.
+    struct LockRun {
+        // Index of the first order of the present run.
+        uint256 start;
+        // For each order: its hash, its word for `JobVault.hold`, its entry without the vault's tag.
+        bytes32[] orderHashes;
+        uint256[] jobs;
+        uint256[] entries;
+    }
+
+    /// @dev Jobs of one lane and module version that one call to the vault pays.
+    struct PaidRun {
+        // Index of the first job of the present run, and number of jobs.
+        uint256 start;
+        uint256 count;
+        // Order hash, receipt hash and price of each.
+        bytes32[] jobs;
+        // Entry of each before the run.
+        uint256[] entries;
+        uint256 held;
+        uint256 exposure;
+        uint256 tag;
+    }
+
     uint8 private constant SUCCEEDED = 0;
+    uint256 private constant JOB_WORDS = 3;
+    /// @dev Bit of the vault's tag: a solver's bond paid a part.
+    uint8 private constant COVERED_FLAG = 0x80;
+    /// @dev The vault gave no reason.
+    bytes4 private constant UNKNOWN_FAULT = 0xffffffff;
+    // Bits of an entry that is read as a whole; the layout is written down beside `Held`.
+    uint256 private constant ENTRY_EXPOSURE = 96;
+    uint256 private constant ENTRY_DEADLINE = 192;
+    uint256 private constant ENTRY_STATUS = 232;
+    uint256 private constant ENTRY_TAG = 248;
+    uint256 private constant ENTRY_LOCKED = uint256(ClaimOrigin.Lock) << 8 | uint256(ClaimStatus.Locked);
+    uint256 private constant ENTRY_PAID = uint256(ClaimOrigin.Lock) << 8 | uint256(ClaimStatus.Paid);
     uint256 private constant BIPS = 10_000;
 
     /// @inheritdoc IJobClaims
@@ -152,7 +188,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         JobOrder calldata order = request.order;
         orderHash = _hashOrder(order);
         _requireProvider(orderHash, order);
-        Held memory held = _held[orderHash];
+        Held memory held = _loadHeld(orderHash);
         require(
             held.status == ClaimStatus.None || held.status == ClaimStatus.Locked,
             ClaimStatusInvalid(orderHash, held.status)
@@ -172,7 +208,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         held.deadline = (block.timestamp + terms.challengeWindow).toUint40();
         held.status = ClaimStatus.Claimed;
         if (held.origin != ClaimOrigin.Lock) held.exposure = _bindOne(order, price, terms);
-        _held[orderHash] = held;
+        _storeHeld(orderHash, held);
         _receiptHashes[orderHash] = receiptHash;
         emit ClaimOpened({
             orderHash: orderHash,
@@ -191,7 +227,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
     /// @inheritdoc IJobClaims
     function finalizeClaim(JobOrder calldata order) external nonReentrant {
         bytes32 orderHash = _hashOrder(order);
-        Held memory held = _held[orderHash];
+        Held memory held = _loadHeld(orderHash);
         bool isDenied = held.status == ClaimStatus.Denied;
         if (held.status == ClaimStatus.Claimed) {
             require(
@@ -214,7 +250,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
     function withdrawClaim(JobOrder calldata order) external nonReentrant {
         bytes32 orderHash = _hashOrder(order);
         _requireProvider(orderHash, order);
-        Held memory held = _held[orderHash];
+        Held memory held = _loadHeld(orderHash);
         require(held.status == ClaimStatus.Claimed, ClaimStatusInvalid(orderHash, held.status));
         require(held.origin == ClaimOrigin.Claim, ClaimOfLock(orderHash));
         emit ClaimWithdrawn(orderHash, order.payer, order.provider, held.amount);
@@ -245,33 +281,69 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
     function lockBatch(LockRequest[] calldata requests) external nonReentrant returns (uint256 locked) {
         Terms memory terms = _loadTerms();
         Backing memory backing;
-        for (uint256 i = 0; i < requests.length; i++) {
-            JobOrder calldata order = requests[i].order;
+        uint256 count = requests.length;
+        LockRun memory run = LockRun(0, new bytes32[](count), new uint256[](count), new uint256[](count));
+        for (uint256 i = 0; i < count; i++) {
+            LockRequest calldata request = _requestAt(requests, i);
+            JobOrder calldata order = request.order;
+            if (i != run.start && !_isSameLane(_requestAt(requests, i - 1).order, order)) {
+                locked += _lockRun(requests, i, run, backing);
+            }
             bytes32 orderHash = _hashOrder(order);
-            (bool isLocked, bytes4 fault) = _tryLock(orderHash, requests[i], terms, backing);
-            if (isLocked) locked += 1;
-            else emit LockSkipped(orderHash, msg.sender, fault);
+            run.orderHashes[i] = orderHash;
+            bytes4 fault = _findLockFault(orderHash, request, i, run, terms, backing);
+            if (fault == 0) continue;
+            locked += _lockRun(requests, i, run, backing);
+            // The run may have left stake free that was counted as bound.
+            if (fault == LockStakeTooLow.selector) {
+                fault = _findLockFault(orderHash, request, i, run, terms, backing);
+                if (fault == 0) continue;
+            }
+            run.start = i + 1;
+            emit LockSkipped(orderHash, msg.sender, fault);
         }
+        locked += _lockRun(requests, count, run, backing);
         _bind(backing);
     }
 
     /// @inheritdoc IJobClaims
     function settleLocked(LockedSettlement[] calldata settlements) external nonReentrant returns (uint256 settled) {
         Release memory release;
-        for (uint256 i = 0; i < settlements.length; i++) {
-            JobOrder calldata order = settlements[i].order;
+        uint256 count = settlements.length;
+        PaidRun memory run;
+        run.jobs = new bytes32[](count * JOB_WORDS);
+        run.entries = new uint256[](count);
+        for (uint256 i = 0; i < count; i++) {
+            LockedSettlement calldata settlement = _settlementAt(settlements, i);
+            JobOrder calldata order = settlement.order;
             bytes32 orderHash = _hashOrder(order);
-            (bool isSettled, bytes4 fault) = _trySettle(orderHash, settlements[i], release);
-            if (isSettled) settled += 1;
-            else emit LockSkipped(orderHash, order.provider, fault);
+            uint256 entry = _loadEntry(orderHash);
+            bytes4 fault = _findSettleFault(orderHash, settlement, entry);
+            bool isPlain = fault == 0 && uint16(entry >> ENTRY_STATUS) == ENTRY_LOCKED
+                && entry >> ENTRY_TAG < COVERED_FLAG && settlement.price != 0;
+            if (
+                run.count != 0
+                    && !(isPlain
+                        && entry >> ENTRY_TAG == run.tag
+                        && _isSameLane(_settlementAt(settlements, i - 1).order, order))
+            ) settled += _payRun(settlements, run, release);
+            if (isPlain) {
+                if (run.count == 0) run.start = i;
+                _addToRun(run, orderHash, settlement, entry);
+                continue;
+            }
+            if (fault == 0) fault = _settleOne(orderHash, settlement, _loadHeld(orderHash), release);
+            if (fault == 0) settled += 1;
+            else _emitSkipped(orderHash, order.provider, fault);
         }
+        settled += _payRun(settlements, run, release);
         _release(release.provider, release.token, release.exposure);
     }
 
     /// @inheritdoc IJobClaims
     function expireLock(JobOrder calldata order) external nonReentrant {
         bytes32 orderHash = _hashOrder(order);
-        Held memory held = _held[orderHash];
+        Held memory held = _loadHeld(orderHash);
         require(held.status == ClaimStatus.Locked, ClaimStatusInvalid(orderHash, held.status));
         require(block.timestamp > held.deadline, LockNotExpired(orderHash, held.deadline, block.timestamp));
         address payer = _payerOf(orderHash, order, held.origin);
@@ -295,15 +367,24 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         require(block.timestamp <= startBy, ClaimWindowInvalid(orderHash, startBy, block.timestamp));
         _requireLife(orderHash, order, terms);
         Held memory held = _toLock(order, terms, ClaimOrigin.Prepaid);
-        _held[orderHash] = held;
+        _storeHeld(orderHash, held);
         _prepayers[orderHash] = payer;
-        _emitLocked(orderHash, order, payer, held);
+        emit PrepaidOpened({
+            orderHash: orderHash,
+            payer: payer,
+            provider: order.provider,
+            moduleVersion: order.moduleVersion,
+            solver: order.solver,
+            token: order.token,
+            amount: held.amount,
+            deadline: held.deadline
+        });
         jobVault.holdDeposit(from, order.token, held.amount);
     }
 
     /// @inheritdoc IJobClaims
     function getClaim(bytes32 orderHash) external view returns (Claim memory) {
-        Held memory held = _held[orderHash];
+        Held memory held = _loadHeld(orderHash);
         return Claim({
             amount: held.amount,
             exposure: held.exposure,
@@ -320,8 +401,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
     function isPaid(JobOrder calldata order) external view returns (bool) {
         ClaimStatus status = _held[_hashOrder(order)].status;
         if (status != ClaimStatus.None && status != ClaimStatus.Withdrawn) return status == ClaimStatus.Paid;
-        bytes32 laneId = jobVault.hashLane(_toLane(order, order.payer, order.key));
-        return jobVault.isNonceUsed(laneId, order.nonce);
+        return jobVault.isNonceUsed(_laneIdOf(order), order.nonce);
     }
 
     /// @inheritdoc IJobClaims
@@ -342,71 +422,197 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         _requireLife(orderHash, order, terms);
 
         uint256 price = request.receipt.price;
-        uint64 reservedAt = 0;
-        if (request.reservationSignature.length != 0) {
-            (bool isValid, address reserver) =
-                _isReserved(orderHash, order, request.reservation, request.reservationSignature, price);
+        uint256 reservedAt = 0;
+        if (request.reservations.length != 0) {
+            (bool isValid, address reserver) = _isReserved(orderHash, order, request.reservations[0], price);
             require(isValid, ClaimReservationInvalid(orderHash, order.solver, reserver));
-            reservedAt = request.reservation.reservedAt;
+            reservedAt = request.reservations[0].reservation.reservedAt;
         }
-        (, tag) = jobVault.hold(_toHold(order, price, reservedAt));
+        bool isHeld;
+        bytes memory reason;
+        (isHeld, tag, reason) = _hold(order, abi.encode(_toJob(reservedAt, price, order.nonce)), true);
+        if (isHeld) return tag;
+        // safe: ends the call with what the vault said
+        assembly ("memory-safe") {
+            revert(add(reason, 0x20), mload(reason))
+        }
     }
 
-    /// @dev Returns the selector of what is wrong when it returns false, zero when the vault gave no reason.
-    function _tryLock(bytes32 orderHash, LockRequest calldata request, Terms memory terms, Backing memory backing)
+    /// @dev Locks the orders of a run, which ends before `end`: by one call to the vault, or one by one when it refuses that. Their stake is
+    /// counted as bound; what the vault refuses frees it again.
+    function _lockRun(LockRequest[] calldata requests, uint256 end, LockRun memory run, Backing memory backing)
         private
-        returns (bool, bytes4)
+        returns (uint256 locked)
     {
-        JobOrder calldata order = request.order;
-        bytes4 fault = _findLockFault(orderHash, request, terms);
-        if (fault != 0) return (false, fault);
-        if (backing.token != order.token) _openBacking(backing, order.token);
-        uint256 exposure = CollateralMath.requiredExposureRoundedUp(order.maxPrice, terms.collateralRatioBips);
-        if (backing.free - backing.bound < _minimumStake(backing, order.maxPrice, terms)) {
-            return (false, LockStakeTooLow.selector);
+        uint256 start = run.start;
+        if (start == end) return 0;
+        run.start = end;
+        JobOrder calldata first = requests[start].order;
+        (bool isHeld, uint256 tag) = _tryHoldMany(first, start, end, run.jobs);
+        (bytes32 laneId, bytes32 moduleVersion) = (_laneIdOf(first), first.moduleVersion);
+        for (uint256 i = start; i < end; i++) {
+            bytes32 orderHash = run.orderHashes[i];
+            uint256 entry = run.entries[i];
+            if (!isHeld) {
+                bytes4 fault;
+                (tag, fault) = _tryHold(orderHash, requests[i].order, run.jobs[i]);
+                if (fault != 0) {
+                    backing.bound -= uint96(entry >> ENTRY_EXPOSURE);
+                    _emitSkipped(orderHash, msg.sender, fault);
+                    continue;
+                }
+            }
+            _storeEntry(orderHash, entry | tag << ENTRY_TAG);
+            emit LockOpened(
+                orderHash,
+                laneId,
+                moduleVersion,
+                uint96(entry),
+                uint96(entry >> ENTRY_EXPOSURE),
+                uint40(entry >> ENTRY_DEADLINE)
+            );
+            locked += 1;
         }
-
-        uint64 reservedAt = request.reservationSignature.length == 0 ? 0 : request.reservation.reservedAt;
-        Held memory held = _toLock(order, terms, ClaimOrigin.Lock);
-        try jobVault.hold(_toHold(order, order.maxPrice, reservedAt)) returns (bytes32, uint8 tag) {
-            held.tag = tag;
-        } catch (bytes memory reason) {
-            return (false, _selectorOf(reason));
-        }
-        held.exposure = exposure.toUint96();
-        backing.bound += exposure;
-        _held[orderHash] = held;
-        _emitLocked(orderHash, order, order.payer, held);
-        return (true, 0);
     }
 
-    /// @dev As `_tryLock`.
-    function _trySettle(bytes32 orderHash, LockedSettlement calldata settlement, Release memory release)
+    /// @dev Passes the words of a run as bytes: the word before them, which is done with, is their length meanwhile.
+    function _tryHoldMany(JobOrder calldata first, uint256 start, uint256 end, uint256[] memory jobs)
         private
-        returns (bool, bytes4)
+        returns (bool isHeld, uint256 tag)
     {
-        JobOrder calldata order = settlement.order;
-        Held memory held = _held[orderHash];
-        if (held.status != ClaimStatus.Locked && held.status != ClaimStatus.Claimed) {
-            return (false, LockStatusInvalid.selector);
+        bytes memory part;
+        uint256 before;
+        // safe: inside the array, of which `end` words are there
+        assembly ("memory-safe") {
+            part := add(jobs, shl(5, start))
+            before := mload(part)
+            mstore(part, shl(5, sub(end, start)))
         }
+        (isHeld, tag,) = _hold(first, part, false);
+        assembly ("memory-safe") {
+            mstore(part, before)
+        }
+    }
+
+    /// @dev Returns the selector of what is wrong.
+    function _tryHold(bytes32 orderHash, JobOrder calldata order, uint256 job) private returns (uint8, bytes4) {
+        // The same order can be in a batch twice.
+        if (_loadEntry(orderHash) != 0) return (0, LockStatusInvalid.selector);
+        (bool isHeld, uint8 tag, bytes memory reason) = _hold(order, abi.encode(job), false);
+        return isHeld ? (tag, bytes4(0)) : (0, _faultOf(reason));
+    }
+
+    /// @dev Has the vault hold money for jobs of the lane of `first`.
+    function _hold(JobOrder calldata first, bytes memory jobs, bool isFreeable)
+        private
+        returns (bool isHeld, uint8 tag, bytes memory reason)
+    {
+        try jobVault.hold(_toLane(first, first.payer, first.key), first.moduleVersion, jobs, isFreeable) returns (
+            uint8 tag_
+        ) {
+            return (true, tag_, reason);
+        } catch (bytes memory reason_) {
+            return (false, 0, reason_);
+        }
+    }
+
+    /// @dev The job is paid in the books here before the vault is asked, so that a second item cannot bring it again.
+    function _addToRun(PaidRun memory run, bytes32 orderHash, LockedSettlement calldata settlement, uint256 entry)
+        private
+    {
+        uint256 index = run.start + run.count;
+        bytes32[] memory jobs = run.jobs;
+        bytes32 receiptHash = settlement.receiptHash;
         uint256 price = settlement.price;
-        uint256 moneyHeld = _moneyHeld(order, held);
-        if (price > moneyHeld) return (false, LockPriceInvalid.selector);
-        if (price < held.amount && msg.sender != order.provider) return (false, LockPriceUnagreed.selector);
-        address payer = _payerOf(orderHash, order, held.origin);
-        address signer = StrictSignatureLib.findSigner(
-            _hashAcknowledgement(orderHash, settlement.receiptHash, price), settlement.acknowledgement
-        );
-        address expected = held.origin == ClaimOrigin.Prepaid ? payer : order.key;
-        if (signer == address(0) || signer != expected) return (false, LockSignatureInvalid.selector);
+        // safe: there are three words for each settlement
+        assembly ("memory-safe") {
+            let pointer := add(add(jobs, 0x20), mul(index, 0x60))
+            mstore(pointer, orderHash)
+            mstore(add(pointer, 0x20), receiptHash)
+            mstore(add(pointer, 0x40), price)
+        }
+        run.entries[index] = entry;
+        run.tag = entry >> ENTRY_TAG;
+        // safe: amounts of 96 bits
+        unchecked {
+            run.held += uint96(entry);
+            run.exposure += uint96(entry >> ENTRY_EXPOSURE);
+            run.count += 1;
+        }
+        _storeEntry(orderHash, ENTRY_PAID << ENTRY_STATUS);
+    }
 
+    /// @dev Pays the jobs of a run by one call to the vault, or one by one when it refuses that.
+    function _payRun(LockedSettlement[] calldata settlements, PaidRun memory run, Release memory release)
+        private
+        returns (uint256 settled)
+    {
+        (uint256 start, uint256 count) = (run.start, run.count);
+        if (count == 0) return 0;
+        JobOrder calldata first = settlements[start].order;
+        if (_tryPayMany(first, run)) {
+            _addRelease(release, first, run.exposure);
+            settled = count;
+        } else {
+            for (uint256 i = start; i < start + count; i++) {
+                _storeEntry(run.jobs[i * JOB_WORDS], run.entries[i]);
+            }
+            for (uint256 i = start; i < start + count; i++) {
+                bytes32 orderHash = run.jobs[i * JOB_WORDS];
+                bytes4 fault = _settleOne(orderHash, settlements[i], _loadHeld(orderHash), release);
+                if (fault == 0) settled += 1;
+                else _emitSkipped(orderHash, first.provider, fault);
+            }
+        }
+        (run.count, run.held, run.exposure) = (0, 0, 0);
+    }
+
+    /// @dev As `_tryHoldMany`.
+    function _tryPayMany(JobOrder calldata first, PaidRun memory run) private returns (bool isMoved) {
+        bytes32[] memory jobs = run.jobs;
+        bytes memory part;
+        (uint256 start, uint256 count) = (run.start, run.count);
+        uint256 before;
+        // safe: inside the array, which has three words for each settlement
+        assembly ("memory-safe") {
+            part := add(jobs, mul(start, 0x60))
+            before := mload(part)
+            mstore(part, mul(count, 0x60))
+        }
+        (isMoved,) = _pay(
+            IJobVault.Payment({
+                lane: _toLane(first, first.payer, first.key),
+                moduleVersion: first.moduleVersion,
+                nonce: 0,
+                held: run.held.toUint128(),
+                tag: run.tag.toUint8(),
+                refundToCredit: false
+            }),
+            part
+        );
+        assembly ("memory-safe") {
+            mstore(part, before)
+        }
+    }
+
+    /// @dev Returns the selector of what the vault said.
+    function _settleOne(
+        bytes32 orderHash,
+        LockedSettlement calldata settlement,
+        Held memory held,
+        Release memory release
+    ) private returns (bytes4) {
+        JobOrder calldata order = settlement.order;
+        uint256 price = settlement.price;
+        address payer = _payerOf(orderHash, order, held.origin);
         ClaimStatus status = price == 0 ? ClaimStatus.Refunded : ClaimStatus.Paid;
         (bool isMoved, bytes4 reason) = _tryFinish(orderHash, order, held, payer, settlement.receiptHash, price, status);
-        if (!isMoved) return (false, reason);
-        emit LockSettled(orderHash, payer, order.provider, settlement.receiptHash, price, moneyHeld - price);
+        if (!isMoved) return reason;
+        if (price == 0) {
+            emit LockReleased(orderHash, payer, order.provider, settlement.receiptHash, _moneyHeld(order, held));
+        }
         _addRelease(release, order, held.exposure);
-        return (true, 0);
+        return 0;
     }
 
     function _finish(
@@ -419,7 +625,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         ClaimStatus status
     ) private {
         (bool isMoved, bytes4 reason) = _tryFinish(orderHash, order, held, payer, receiptHash, price, status);
-        require(isMoved, ClaimMoneyRefused(orderHash, reason));
+        require(isMoved, ClaimMoneyRefused(orderHash, reason == UNKNOWN_FAULT ? bytes4(0) : reason));
     }
 
     /// @dev Pays `price`, or gives all back when it is zero, and makes the state final; changes nothing when the vault refuses.
@@ -437,11 +643,31 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         if (!isMoved) return (false, reason);
         // Only a claim has a receipt: for a lock there is no slot to clear.
         if (held.status != ClaimStatus.Locked) delete _receiptHashes[orderHash];
-        _held[orderHash] = Held({amount: 0, exposure: 0, deadline: 0, status: status, origin: held.origin, tag: 0});
+        _end(orderHash, status, held.origin);
         uint256 refund = _moneyHeld(order, held) - price;
         if (held.origin != ClaimOrigin.Prepaid || refund == 0) return (true, 0);
         // A stranger's rest is sent on its way. When the token refuses, it stays the stranger's credit.
         try jobVault.pushCredit(payer, order.token) returns (uint256) {} catch {}
+    }
+
+    function _end(bytes32 orderHash, ClaimStatus status, ClaimOrigin origin) private {
+        _storeEntry(orderHash, (uint256(origin) << 8 | uint256(status)) << ENTRY_STATUS);
+    }
+
+    function _storeHeld(bytes32 orderHash, Held memory held) private {
+        uint256 state = uint256(held.tag) << 16 | uint256(held.origin) << 8 | uint256(held.status);
+        _storeEntry(
+            orderHash,
+            state << ENTRY_STATUS | uint256(held.deadline) << ENTRY_DEADLINE | uint256(held.exposure) << ENTRY_EXPOSURE
+                | held.amount
+        );
+    }
+
+    function _storeEntry(bytes32 orderHash, uint256 entry) private {
+        Held storage held = _held[orderHash];
+        assembly ("memory-safe") {
+            sstore(held.slot, entry)
+        }
     }
 
     /// @dev Has the vault pay `price`, or give all back when it is zero, and free the nonce when the claim is withdrawn.
@@ -464,24 +690,27 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
             ) {
                 return (true, 0);
             } catch (bytes memory reason) {
-                return (false, _selectorOf(reason));
+                return (false, _faultOf(reason));
             }
         }
-        IJobVault.Payment memory payment = IJobVault.Payment({
-            lane: lane,
-            nonce: order.nonce,
-            orderHash: orderHash,
-            receiptHash: receiptHash,
-            moduleVersion: order.moduleVersion,
-            price: price.toUint128(),
-            held: moneyHeld,
-            tag: held.tag,
-            refundToCredit: isPrepaid
-        });
-        try jobVault.payHeld(payment) {
+        return _pay(
+            IJobVault.Payment({
+                lane: lane,
+                moduleVersion: order.moduleVersion,
+                nonce: order.nonce,
+                held: moneyHeld,
+                tag: held.tag,
+                refundToCredit: isPrepaid
+            }),
+            abi.encode(orderHash, receiptHash, price)
+        );
+    }
+
+    function _pay(IJobVault.Payment memory payment, bytes memory jobs) private returns (bool, bytes4) {
+        try jobVault.payHeld(payment, jobs) {
             return (true, 0);
         } catch (bytes memory reason) {
-            return (false, _selectorOf(reason));
+            return (false, _faultOf(reason));
         }
     }
 
@@ -538,37 +767,90 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         _terms = terms;
     }
 
-    function _emitLocked(bytes32 orderHash, JobOrder calldata order, address payer, Held memory held) private {
-        emit LockOpened({
-            orderHash: orderHash,
-            payer: payer,
-            provider: order.provider,
-            moduleVersion: order.moduleVersion,
-            solver: order.solver,
-            token: order.token,
-            amount: held.amount,
-            exposure: held.exposure,
-            deadline: held.deadline,
-            origin: held.origin
-        });
+    function _emitSkipped(bytes32 orderHash, address provider, bytes4 fault) private {
+        emit LockSkipped(orderHash, provider, fault == UNKNOWN_FAULT ? bytes4(0) : fault);
     }
 
-    function _findLockFault(bytes32 orderHash, LockRequest calldata request, Terms memory terms)
+    /// @dev Returns the selector of what is wrong; else counts the stake for the order as bound, and adds the order to the run.
+    function _findLockFault(
+        bytes32 orderHash,
+        LockRequest calldata request,
+        uint256 index,
+        LockRun memory run,
+        Terms memory terms,
+        Backing memory backing
+    ) private returns (bytes4) {
+        JobOrder calldata order = request.order;
+        if (order.provider != msg.sender) return LockProviderInvalid.selector;
+        if (uint8(_loadEntry(orderHash) >> ENTRY_STATUS) != 0) return LockStatusInvalid.selector;
+        if (!_isTimely(order, terms)) return LockTimesInvalid.selector;
+        uint256 price = order.maxPrice;
+        if (price == 0 || price > type(uint96).max) return LockPriceInvalid.selector;
+        address signer = StrictSignatureLib.findSigner(orderHash, _tailOf(_offsetOf(order), 15));
+        if (signer == address(0) || signer != order.key) return LockSignatureInvalid.selector;
+        uint256 reservedAt = 0;
+        if (_tailOf(_offsetOf(order), 16).length != 0) {
+            (bool isReserved,) = _isReserved(orderHash, order, request.reservations[0], price);
+            if (!isReserved) return LockReservationInvalid.selector;
+            reservedAt = request.reservations[0].reservation.reservedAt;
+        }
+        if (backing.token != order.token) _openBacking(backing, order.token);
+        if (!_isBacked(backing, price, terms)) return LockStakeTooLow.selector;
+        // safe: not above the free stake, a number of 96 bits; times of 64 bits
+        unchecked {
+            uint256 exposure = CollateralMath.requiredExposureRoundedUp(price, terms.collateralRatioBips);
+            backing.bound += exposure;
+            run.jobs[index] = _toJob(reservedAt, price, order.nonce);
+            run.entries[index] = ENTRY_LOCKED << ENTRY_STATUS | (uint256(order.deliverBy) + terms.claimGrace)
+                << ENTRY_DEADLINE | exposure << ENTRY_EXPOSURE | price;
+        }
+        return 0;
+    }
+
+    function _findSettleFault(bytes32 orderHash, LockedSettlement calldata settlement, uint256 entry)
         private
         view
         returns (bytes4)
     {
-        JobOrder calldata order = request.order;
-        if (order.provider != msg.sender) return LockProviderInvalid.selector;
-        if (_held[orderHash].status != ClaimStatus.None) return LockStatusInvalid.selector;
-        if (!_isTimely(order, terms)) return LockTimesInvalid.selector;
-        if (order.maxPrice == 0 || order.maxPrice > type(uint96).max) return LockPriceInvalid.selector;
-        address signer = StrictSignatureLib.findSigner(orderHash, request.orderSignature);
-        if (signer == address(0) || signer != order.key) return LockSignatureInvalid.selector;
-        if (request.reservationSignature.length == 0) return 0;
-        (bool isReserved,) =
-            _isReserved(orderHash, order, request.reservation, request.reservationSignature, order.maxPrice);
-        return isReserved ? bytes4(0) : LockReservationInvalid.selector;
+        JobOrder calldata order = settlement.order;
+        uint256 status = uint8(entry >> ENTRY_STATUS);
+        uint256 origin = uint8(entry >> ENTRY_STATUS + 8);
+        uint256 price = settlement.price;
+        uint256 moneyHeld = uint96(entry);
+        if (status != uint256(ClaimStatus.Locked)) {
+            if (status != uint256(ClaimStatus.Claimed)) return LockStatusInvalid.selector;
+            if (origin != uint256(ClaimOrigin.Claim)) moneyHeld = order.maxPrice;
+        }
+        if (price > moneyHeld) return LockPriceInvalid.selector;
+        if (price < uint96(entry) && msg.sender != order.provider) return LockPriceUnagreed.selector;
+        address signer = StrictSignatureLib.findSigner(
+            _hashAcknowledgement(orderHash, settlement.receiptHash, price), _tailOf(_offsetOf(order), 17)
+        );
+        address expected = origin == uint256(ClaimOrigin.Prepaid) ? _prepayers[orderHash] : order.key;
+        return signer == address(0) || signer != expected ? LockSignatureInvalid.selector : bytes4(0);
+    }
+
+    /// @dev One copy of the code that unpacks an entry.
+    function _loadHeld(bytes32 orderHash) private view returns (Held memory) {
+        return _held[orderHash];
+    }
+
+    function _loadEntry(bytes32 orderHash) private view returns (uint256 entry) {
+        Held storage held = _held[orderHash];
+        assembly ("memory-safe") {
+            entry := sload(held.slot)
+        }
+    }
+
+    /// @dev Whether the stake allows a job of this price. What a stranger needs is enough for anyone, and takes no division to tell.
+    function _isBacked(Backing memory backing, uint256 price, Terms memory terms) private view returns (bool) {
+        uint256 free = backing.free - backing.bound;
+        // safe: 96 bits times two of 24 bits
+        unchecked {
+            uint256 most = price * (uint256(terms.collateralRatioBips) + terms.newcomerCollateralBips);
+            if (free < type(uint96).max && free * BIPS >= most + 2 * BIPS) return true;
+        }
+        return free >= _minimumStake(backing, price, terms);
     }
 
     function _checkReceipt(bytes32 orderHash, JobOrder calldata order, Receipt calldata receipt, bool isLocked)
@@ -591,14 +873,13 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         );
     }
 
-    function _isReserved(
-        bytes32 orderHash,
-        JobOrder calldata order,
-        Reservation calldata reservation,
-        bytes calldata signature,
-        uint256 amount
-    ) private view returns (bool isReserved, address signer) {
-        signer = StrictSignatureLib.findSigner(_hashReservation(reservation), signature);
+    function _isReserved(bytes32 orderHash, JobOrder calldata order, SignedReservation calldata signed, uint256 amount)
+        private
+        view
+        returns (bool isReserved, address signer)
+    {
+        Reservation calldata reservation = signed.reservation;
+        signer = StrictSignatureLib.findSigner(_hashReservation(reservation), signed.signature);
         isReserved = signer != address(0) && signer == order.solver && reservation.solver == order.solver
             && reservation.orderHash == orderHash && reservation.payer == order.payer
             && reservation.token == order.token && reservation.amount >= amount;
@@ -691,18 +972,17 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         return held.origin == ClaimOrigin.Claim ? held.amount : order.maxPrice;
     }
 
-    function _toHold(JobOrder calldata order, uint256 amount, uint64 reservedAt)
-        private
-        pure
-        returns (IJobVault.Hold memory)
-    {
-        return IJobVault.Hold({
-            lane: _toLane(order, order.payer, order.key),
-            nonce: order.nonce,
-            amount: amount.toUint128(),
-            moduleVersion: order.moduleVersion,
-            reservedAt: reservedAt
-        });
+    function _toJob(uint256 reservedAt, uint256 amount, uint256 nonce) private pure returns (uint256) {
+        return reservedAt << 192 | amount << 64 | nonce;
+    }
+
+    /// @dev Of an order that names its payer.
+    function _laneIdOf(JobOrder calldata order) private pure returns (bytes32 laneId) {
+        IJobVault.LaneKey memory lane = _toLane(order, order.payer, order.key);
+        // safe: reads the six words of a struct in memory
+        assembly ("memory-safe") {
+            laneId := keccak256(lane, 0xc0)
+        }
     }
 
     function _toLane(JobOrder calldata order, address payer, address key)
@@ -715,10 +995,66 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         });
     }
 
-    function _selectorOf(bytes memory reason) private pure returns (bytes4) {
+    /// @dev Never zero.
+    function _faultOf(bytes memory reason) private pure returns (bytes4 fault) {
         // safe: the arguments of an error are cut off on purpose; no reason gives zero
         // forge-lint: disable-next-line(unsafe-typecast)
-        return bytes4(reason);
+        fault = bytes4(reason);
+        if (fault == 0) fault = UNKNOWN_FAULT;
+    }
+
+    /// @dev As `requests[i]` without the checks that it lies inside the calldata: what is outside reads as zeros, which nobody signed.
+    function _requestAt(LockRequest[] calldata requests, uint256 i)
+        private
+        pure
+        returns (LockRequest calldata request)
+    {
+        assembly ("memory-safe") {
+            request := add(requests.offset, calldataload(add(requests.offset, shl(5, i))))
+        }
+    }
+
+    /// @dev As `_requestAt`.
+    function _settlementAt(LockedSettlement[] calldata settlements, uint256 i)
+        private
+        pure
+        returns (LockedSettlement calldata settlement)
+    {
+        assembly ("memory-safe") {
+            settlement := add(settlements.offset, calldataload(add(settlements.offset, shl(5, i))))
+        }
+    }
+
+    /// @dev The dynamic member whose place is said in word `index` of an object; a list's length is its number of elements. As unchecked
+    /// as `_requestAt`: only for signatures, which have one length, and to see whether there is anything.
+    function _tailOf(uint256 offset, uint256 index) private pure returns (bytes calldata tail) {
+        assembly ("memory-safe") {
+            let place := add(offset, calldataload(add(offset, shl(5, index))))
+            tail.length := calldataload(place)
+            tail.offset := add(place, 0x20)
+        }
+    }
+
+    /// @dev Where an order, the first member of requests and settlements, is in the calldata.
+    function _offsetOf(JobOrder calldata order) private pure returns (uint256 offset) {
+        assembly ("memory-safe") {
+            offset := order
+        }
+    }
+
+    /// @dev Whether payer, key, module version, provider, solver, token and lane are the same.
+    function _isSameLane(JobOrder calldata one, JobOrder calldata other) private pure returns (bool isSame) {
+        // safe: reads words of two objects that decoding found inside the calldata
+        assembly ("memory-safe") {
+            let differences := xor(calldataload(one), calldataload(other))
+            differences := or(differences, xor(calldataload(add(one, 0x20)), calldataload(add(other, 0x20))))
+            differences := or(differences, xor(calldataload(add(one, 0x40)), calldataload(add(other, 0x40))))
+            differences := or(differences, xor(calldataload(add(one, 0xa0)), calldataload(add(other, 0xa0))))
+            differences := or(differences, xor(calldataload(add(one, 0xc0)), calldataload(add(other, 0xc0))))
+            differences := or(differences, xor(calldataload(add(one, 0xe0)), calldataload(add(other, 0xe0))))
+            differences := or(differences, xor(calldataload(add(one, 0x120)), calldataload(add(other, 0x120))))
+            isSame := iszero(differences)
+        }
     }
 
     function _hashAcknowledgement(bytes32 orderHash, bytes32 receiptHash, uint256 price)
@@ -726,7 +1062,18 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         view
         returns (bytes32)
     {
-        return _hashTyped(keccak256(abi.encode(TypedHashLib.ACKNOWLEDGEMENT_TYPEHASH, orderHash, receiptHash, price)));
+        bytes32 typehash = TypedHashLib.ACKNOWLEDGEMENT_TYPEHASH;
+        bytes32 structHash;
+        // safe: free memory, not kept
+        assembly ("memory-safe") {
+            let pointer := mload(0x40)
+            mstore(pointer, typehash)
+            mstore(add(pointer, 0x20), orderHash)
+            mstore(add(pointer, 0x40), receiptHash)
+            mstore(add(pointer, 0x60), price)
+            structHash := keccak256(pointer, 0x80)
+        }
+        return _hashTyped(structHash);
     }
 
     function _hashOrder(JobOrder calldata order) private view returns (bytes32) {
@@ -755,7 +1102,19 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
 
     function _hashTyped(bytes32 structHash) private view returns (bytes32) {
         bytes32 domain = block.chainid == _deployedChainId ? _deployedDomain : _buildDomain(address(jobVault));
-        return keccak256(abi.encodePacked(hex"1901", domain, structHash));
+        return _joinDigest(domain, structHash);
+    }
+
+    function _joinDigest(bytes32 domain, bytes32 structHash) private pure returns (bytes32 digest) {
+        // safe: writes the scratch space and two bytes of the free memory pointer, which is put back
+        assembly ("memory-safe") {
+            let pointer := mload(0x40)
+            mstore(0x00, shl(240, 0x1901))
+            mstore(0x02, domain)
+            mstore(0x22, structHash)
+            digest := keccak256(0x00, 0x42)
+            mstore(0x40, pointer)
+        }
     }
 
     /// @dev Every member of the objects is static, so their calldata is their encoding. Whoever sets bits outside a member's type gets a

@@ -364,7 +364,7 @@ contract JobVault is IJobVault, JobVaultBase {
     }
 
     /// @inheritdoc IJobVault
-    function hold(Hold calldata) external returns (bytes32, uint8) {
+    function hold(LaneKey calldata, bytes32, bytes calldata, bool) external returns (uint8) {
         _runExtension();
     }
 
@@ -374,7 +374,7 @@ contract JobVault is IJobVault, JobVaultBase {
     }
 
     /// @inheritdoc IJobVault
-    function payHeld(Payment calldata) external {
+    function payHeld(Payment calldata, bytes calldata) external {
         _runExtension();
     }
 

@@ -120,29 +120,38 @@ contract JobVaultExtension is JobVaultBase {
     }
 
     /// @notice See `IJobVault`.
-    function hold(IJobVault.Hold calldata request) external nonReentrant returns (bytes32 laneId, uint8 tag) {
+    function hold(IJobVault.LaneKey calldata name, bytes32 moduleVersion, bytes calldata jobs, bool isFreeable)
+        external
+        nonReentrant
+        returns (uint8 tag)
+    {
         _requireClaims();
-        IJobVault.LaneKey calldata name = request.lane;
-        (address token, uint256 amount) = (name.token, request.amount);
-        laneId = _hashLane(name);
-        _useNonce(name, laneId, request.nonce);
-        IJobVault.Account storage account = _accounts[name.payer][token];
+        bytes32 laneId = _hashLane(name);
+        (uint256 amount, uint256 highest, uint256 reservedAt) = _useNonces(name, laneId, jobs, isFreeable);
+        (address payer, address token) = (name.payer, name.token);
+        IJobVault.Account storage account = _accounts[payer][token];
         (uint256 balance, address guardian) = (account.balance, account.guardian);
         require(
-            guardian == address(0) || (guardian == name.solver && request.reservedAt != 0),
+            guardian == address(0) || (guardian == name.solver && reservedAt != 0),
             IJobVault.HeldUnreserved(laneId, guardian)
         );
         uint256 covered = FixedPointMathLib.zeroFloorSub(amount, balance);
-        require(covered == 0 || request.reservedAt != 0, IJobVault.HeldBalanceTooLow(laneId, amount, balance));
-        uint256 tagBits = name.key == name.payer ? 0 : _spendGrantOnHold(request, guardian != address(0));
+        require(
+            covered == 0 || (reservedAt != 0 && jobs.length == 32), IJobVault.HeldBalanceTooLow(laneId, amount, balance)
+        );
+        uint256 tagBits = name.key == payer
+            ? 0
+            : _spendGrantOnHold(name, moduleVersion, amount, highest, guardian != address(0), reservedAt);
 
         balance = balance + covered - amount;
-        account.balance = balance.toUint96();
+        // safe: not above the balance before
+        // forge-lint: disable-next-line(unsafe-typecast)
+        account.balance = uint96(balance);
         _held[token] += amount;
-        emit IJobVault.MoneyHeld(laneId, name.payer, token, request.nonce, amount, covered, balance);
+        emit IJobVault.MoneyHeld(laneId, payer, token, jobs.length / 32, amount, covered, balance);
         if (covered != 0) {
             tagBits |= COVERED_FLAG;
-            _coveredAmounts[laneId][request.nonce] = covered;
+            _coveredAmounts[laneId][_wordAt(jobs, 0) & type(uint64).max] = covered;
             _drawOnBond(name.solver, token, covered);
         }
         tag = tagBits.toUint8();
@@ -160,10 +169,8 @@ contract JobVaultExtension is JobVaultBase {
     }
 
     /// @notice See `IJobVault`.
-    function payHeld(IJobVault.Payment calldata payment) external {
+    function payHeld(IJobVault.Payment calldata payment, bytes calldata jobs) external {
         _requireClaims();
-        (uint256 price, uint256 held) = (payment.price, payment.held);
-        require(price <= held, IJobVault.HeldPriceTooHigh(payment.orderHash, held, price));
         IJobVault.LaneKey calldata name = payment.lane;
         bytes32 laneId = _hashLane(name);
         uint256 state = _loadLane(laneId);
@@ -171,12 +178,15 @@ contract JobVaultExtension is JobVaultBase {
             state |= _openLane(laneId, name);
             _storeLane(laneId, state);
         }
+        uint256 held = payment.held;
+        uint256 price = _emitSettled(laneId, payment.moduleVersion, jobs);
+        require(price <= held, IJobVault.HeldPriceTooHigh(laneId, held, price));
         _held[name.token] -= held;
-        emit IJobVault.JobSettled(payment.orderHash, payment.receiptHash, payment.moduleVersion, price, laneId);
-        uint256 providerAmount = _splitPrice(payment, state, price);
+        uint256 count = jobs.length / 96;
+        uint256 providerAmount = _splitPrice(name, payment.moduleVersion, state, price, count);
         (uint256 payerAmount, uint256 solverAmount) =
             _giveBack(laneId, name, payment.nonce, held - price, payment.tag, payment.refundToCredit);
-        emit IJobVault.HeldPaid(payment.orderHash, laneId, providerAmount, payerAmount, solverAmount);
+        emit IJobVault.HeldPaid(laneId, count, providerAmount, payerAmount, solverAmount);
     }
 
     /// @notice See `IJobVault`.
@@ -321,29 +331,100 @@ contract JobVaultExtension is JobVaultBase {
     }
 
     /// @dev Only a guardian's word reaches behind a revocation: any other solver may be the one who stole the key.
-    function _spendGrantOnHold(IJobVault.Hold calldata request, bool isGuarded) private returns (uint256 generation) {
-        IJobVault.LaneKey calldata name = request.lane;
+    function _spendGrantOnHold(
+        IJobVault.LaneKey calldata name,
+        bytes32 moduleVersion,
+        uint256 amount,
+        uint256 highestPrice,
+        bool isGuarded,
+        uint256 reservedAt
+    ) private returns (uint256 generation) {
         (address payer, address key, address token) = (name.payer, name.key, name.token);
         IJobVault.Grant storage grant = _grants[payer][key][token];
-        (uint256 amount, uint256 reservedAt) = (request.amount, request.reservedAt);
         bool isVouched = isGuarded && reservedAt <= grant.revokedAt;
-        if (_spendGrant(grant, payer, key, token, amount, amount, block.timestamp, isVouched)) {
+        if (_spendGrant(grant, payer, key, token, amount, highestPrice, block.timestamp, isVouched)) {
             _requireMember(payer, key, grant.providersRoot, bytes32(uint256(uint160(name.provider))));
-            if (amount != 0) _requireMember(payer, key, grant.modulesRoot, request.moduleVersion);
+            if (amount != 0) _requireMember(payer, key, grant.modulesRoot, moduleVersion);
         }
         return grant.generation;
     }
 
-    /// @dev Uses up a nonce for held money, and opens the lane when it is new.
-    function _useNonce(IJobVault.LaneKey calldata name, bytes32 laneId, uint64 nonce) private {
+    /// @dev Uses up nonces for held money, and opens the lane when it is new. As long as they come in order, nothing is marked and none has
+    /// to be freed, the counter says which are used.
+    /// Returns the sum and the highest of the amounts, and when the last job was reserved, zero when one was not.
+    function _useNonces(IJobVault.LaneKey calldata name, bytes32 laneId, bytes calldata jobs, bool isFreeable)
+        private
+        returns (uint256 amount, uint256 highest, uint256 reservedAt)
+    {
+        mapping(uint256 wordIndex => uint256) storage words = _nonceWords[laneId];
         uint256 state = _loadLane(laneId);
-        uint256 word = _nonceWords[laneId][nonce >> 8];
-        uint256 bit = _bitOf(nonce);
-        require(nonce >= _bits(state, LANE_NEXT_NONCE, 48) && word & bit == 0, IJobVault.LaneNonceUsed(laneId, nonce));
-        _nonceWords[laneId][nonce >> 8] = word | bit;
-        if (state & LANE_HAS_MARKS != 0) return;
         if (state & LANE_IS_OPEN == 0) state |= _openLane(laneId, name);
-        _storeLane(laneId, state | LANE_HAS_MARKS);
+        uint256 nextNonce = _bits(state, LANE_NEXT_NONCE, 48);
+        uint256 wordIndex = type(uint256).max;
+        uint256 word = 0;
+        uint256 first = type(uint256).max;
+        // safe: fewer than 2^48 jobs; sums of amounts of 128 bits
+        unchecked {
+            for (uint256 i = 0; i < jobs.length; i += 32) {
+                uint256 job = _wordAt(jobs, i);
+                uint256 price = uint128(job >> 64);
+                amount += price;
+                if (price > highest) highest = price;
+                uint256 at = job >> 192;
+                if (at > reservedAt) reservedAt = at;
+                if (at < first) first = at;
+                uint256 nonce = job & type(uint64).max;
+                if (nonce == nextNonce && state & LANE_HAS_MARKS == 0 && !isFreeable) {
+                    nextNonce++;
+                    state += 1 << LANE_NEXT_NONCE;
+                    continue;
+                }
+                if (nonce >> 8 != wordIndex) {
+                    if (wordIndex != type(uint256).max) words[wordIndex] = word;
+                    wordIndex = nonce >> 8;
+                    word = words[wordIndex];
+                }
+                uint256 bit = 1 << (nonce & 0xff);
+                require(nonce >= nextNonce && word & bit == 0, IJobVault.LaneNonceUsed(laneId, nonce));
+                word |= bit;
+                state |= LANE_HAS_MARKS;
+            }
+        }
+        if (wordIndex != type(uint256).max) words[wordIndex] = word;
+        _storeLane(laneId, state);
+        if (first == 0) reservedAt = 0;
+    }
+
+    /// @dev `offset` is inside.
+    function _wordAt(bytes calldata data, uint256 offset) private pure returns (uint256 word) {
+        assembly ("memory-safe") {
+            word := calldataload(add(data.offset, offset))
+        }
+    }
+
+    /// @dev Emits `JobSettled` for each job; returns the sum of the prices.
+    function _emitSettled(bytes32 laneId, bytes32 moduleVersion, bytes calldata jobs) private returns (uint256 amount) {
+        bytes32 topic = IJobVault.JobSettled.selector;
+        bool isTooHigh;
+        // safe: writes four words of free memory that are not kept; reads whole jobs inside the array; the sum of prices below 2^128 of
+        // fewer than 2^128 jobs cannot overflow, which is checked at the end
+        assembly ("memory-safe") {
+            let data := mload(0x40)
+            mstore(add(data, 0x20), moduleVersion)
+            mstore(add(data, 0x60), laneId)
+            let cursor := jobs.offset
+            for { let end := add(cursor, mul(div(jobs.length, 0x60), 0x60)) } lt(cursor, end) {
+                cursor := add(cursor, 0x60)
+            } {
+                let price := calldataload(add(cursor, 0x40))
+                mstore(data, calldataload(add(cursor, 0x20)))
+                mstore(add(data, 0x40), price)
+                log2(data, 0x80, topic, calldataload(cursor))
+                amount := add(amount, price)
+                isTooHigh := or(isTooHigh, shr(128, price))
+            }
+        }
+        require(!isTooHigh, IJobVault.HeldPriceTooHigh(laneId, type(uint128).max, amount));
     }
 
     function _drawOnBond(address solver, address token, uint256 amount) private {
@@ -357,23 +438,26 @@ contract JobVaultExtension is JobVaultBase {
         require(arrived >= amount, IJobVault.HeldArrivalTooLow(token, amount, arrived));
     }
 
-    /// @dev Splits the price of one job: module account, unlaned shares, provider.
-    function _splitPrice(IJobVault.Payment calldata payment, uint256 state, uint256 price)
-        private
-        returns (uint256 providerAmount)
-    {
-        address token = payment.lane.token;
-        (uint256 feeBips, uint256 grossBefore) = _openModule(payment.moduleVersion, token);
+    /// @dev Splits the price of one job, or of several as if they were one: module account, unlaned shares, provider.
+    function _splitPrice(
+        IJobVault.LaneKey calldata name,
+        bytes32 moduleVersion,
+        uint256 state,
+        uint256 price,
+        uint256 jobs
+    ) private returns (uint256 providerAmount) {
+        address token = name.token;
+        (uint256 feeBips, uint256 grossBefore) = _openModule(moduleVersion, token);
         uint256 authorAmount = 0;
         if (feeBips != 0 && price != 0) {
             uint256 grossAfter = grossBefore + price;
-            _moduleAccounts[payment.moduleVersion][token].grossAmount = grossAfter.toUint96();
+            _moduleAccounts[moduleVersion][token].grossAmount = grossAfter.toUint96();
             authorAmount = _growthOfShare(feeBips, grossBefore, grossAfter);
         }
         (uint256 solverAmount, uint256 protocolAmount) = _splitShares(state, price * _sharesOf(state) / BIPS);
-        _addUnlanedFees(payment.lane.solver, token, solverAmount, protocolAmount);
+        _addUnlanedFees(name.solver, token, solverAmount, protocolAmount);
         providerAmount = price - authorAmount - solverAmount - protocolAmount;
-        _earn(_earnings[payment.lane.provider][token], providerAmount, 1);
+        _earn(_earnings[name.provider][token], providerAmount, jobs);
     }
 
     function _addUnlanedFees(address solver, address token, uint256 solverAmount, uint256 protocolAmount) private {

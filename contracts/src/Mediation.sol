@@ -565,7 +565,7 @@ contract Mediation is IMediation, ReentrancyGuardTransient {
         require(CollateralMath.isSampled(secret, receiptHash, rateBips), AuditNotSampled(caseId, rateBips));
     }
 
-    function _checkReservation(bytes32 reservationHash, address solver, bytes calldata signature) private pure {
+    function _checkReservation(bytes32 reservationHash, address solver, bytes calldata signature) private view {
         address signer = StrictSignatureLib.findSigner(reservationHash, signature);
         require(signer != address(0) && signer == solver, EquivocationSignatureInvalid(reservationHash, solver));
     }

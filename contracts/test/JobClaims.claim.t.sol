@@ -224,12 +224,12 @@ contract JobClaimsClaimTest is ClaimsFixture {
             IJobClaims.ClaimRequest memory request = createReservedClaim(createOrder(0), PRICE);
             Vm.Wallet memory signer = solver;
             if (i == 0) signer = key;
-            if (i == 1) request.reservation.orderHash = vault.hashOrder(createOrder(1));
-            if (i == 2) request.reservation.payer = anyone;
-            if (i == 3) request.reservation.token = anyone;
-            if (i == 4) request.reservation.amount = PRICE - 1;
-            if (i == 5) request.reservation.solver = anyone;
-            request.reservationSignature = sign(signer, vault.hashReservation(request.reservation));
+            if (i == 1) request.reservations[0].reservation.orderHash = vault.hashOrder(createOrder(1));
+            if (i == 2) request.reservations[0].reservation.payer = anyone;
+            if (i == 3) request.reservations[0].reservation.token = anyone;
+            if (i == 4) request.reservations[0].reservation.amount = PRICE - 1;
+            if (i == 5) request.reservations[0].reservation.solver = anyone;
+            request.reservations[0].signature = sign(signer, vault.hashReservation(request.reservations[0].reservation));
             vm.expectRevert(
                 abi.encodeWithSelector(
                     IJobClaims.ClaimReservationInvalid.selector,

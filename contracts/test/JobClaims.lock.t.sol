@@ -30,16 +30,7 @@ contract JobClaimsLockTest is ClaimsFixture {
         JobOrder memory order = createOrder(0);
         vm.expectEmit(address(claims));
         emit IJobClaims.LockOpened(
-            vault.hashOrder(order),
-            payer.addr,
-            provider,
-            moduleVersion,
-            solver.addr,
-            address(token),
-            MAX_PRICE,
-            EXPOSURE,
-            START + 1 hours + 6 hours,
-            IJobClaims.ClaimOrigin.Lock
+            vault.hashOrder(order), laneIdOf(order), moduleVersion, MAX_PRICE, EXPOSURE, START + 1 hours + 6 hours
         );
         assertEq(lockOne(createLock(order)), 1);
         assertStatus(order, IJobClaims.ClaimStatus.Locked);
@@ -56,10 +47,8 @@ contract JobClaimsLockTest is ClaimsFixture {
         // Also when the deadline has passed, as long as nobody expired the lock.
         skip(30 days);
         IJobClaims.LockedSettlement memory settlement = createSettlement(order, price, key);
-        vm.expectEmit(address(claims));
-        emit IJobClaims.LockSettled(
-            vault.hashOrder(order), payer.addr, provider, settlement.receiptHash, price, MAX_PRICE - price
-        );
+        vm.expectEmit(address(vault));
+        emit IJobVault.JobSettled(vault.hashOrder(order), settlement.receiptHash, moduleVersion, price, laneIdOf(order));
         assertEq(settleOne(settlement), 1);
         assertTrue(claims.isPaid(order));
         assertEq(balanceOf(payer.addr), FUNDS - price);
@@ -90,6 +79,8 @@ contract JobClaimsLockTest is ClaimsFixture {
     function test_AnAcknowledgementOfNothingGivesEverythingBack() public {
         JobOrder memory order = createOrder(0);
         lockOne(createLock(order));
+        vm.expectEmit(address(claims));
+        emit IJobClaims.LockReleased(vault.hashOrder(order), payer.addr, provider, keccak256("receipt"), MAX_PRICE);
         assertEq(settleOne(createSettlement(order, 0, key)), 1);
         assertStatus(order, IJobClaims.ClaimStatus.Refunded);
         assertEq(balanceOf(payer.addr), FUNDS);
@@ -113,7 +104,7 @@ contract JobClaimsLockTest is ClaimsFixture {
         reasons[6] = IJobClaims.LockSignatureInvalid.selector;
         requests[7].orderSignature = "";
         reasons[7] = IJobClaims.LockSignatureInvalid.selector;
-        requests[8].reservationSignature = sign(key, vault.hashReservation(requests[8].reservation));
+        requests[8].reservations = createReserved(requests[8].order, key);
         reasons[8] = IJobClaims.LockReservationInvalid.selector;
         // The nonce of the first order.
         reasons[9] = IJobVault.LaneNonceUsed.selector;
@@ -144,7 +135,7 @@ contract JobClaimsLockTest is ClaimsFixture {
         assertStatus(order, IJobClaims.ClaimStatus.None);
         // Without a reservation the guarded payer is refused, too.
         IJobClaims.LockRequest memory request = createLock(createOrder(0));
-        request.reservationSignature = "";
+        delete request.reservations;
         assertEq(lockOne(request), 0);
         assertEq(lockOne(createLock(createOrder(0))), 1);
     }

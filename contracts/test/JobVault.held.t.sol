@@ -34,12 +34,12 @@ contract JobVaultHeldTest is VaultFixture {
         bytes memory reason = abi.encodeWithSelector(IJobVault.VaultCallerInvalid.selector, claims, relay);
         vm.startPrank(relay);
         vm.expectRevert(reason);
-        vault.hold(_request(payer.addr, 0, PRICE, 0));
+        holdJob(_request(payer.addr, 0, PRICE, 0));
         vm.expectRevert(reason);
         vault.holdDeposit(payer.addr, address(token), 1);
-        IJobVault.Payment memory payment;
+        PaidJob memory payment;
         vm.expectRevert(reason);
-        vault.payHeld(payment);
+        payJob(payment);
         IJobVault.HeldReturn memory request;
         vm.expectRevert(reason);
         vault.returnHeld(request);
@@ -53,7 +53,7 @@ contract JobVaultHeldTest is VaultFixture {
             laneId, payer.addr, provider, payer.addr, solver, address(token), 0, SOLVER_FEE_BIPS, PROTOCOL_FEE_BIPS
         );
         vm.expectEmit(address(vault));
-        emit IJobVault.MoneyHeld(laneId, payer.addr, address(token), nonce, amount, 0, BALANCE - amount);
+        emit IJobVault.MoneyHeld(laneId, payer.addr, address(token), 1, amount, 0, BALANCE - amount);
         (bytes32 held,) = _hold(_request(payer.addr, nonce, amount, 0));
         assertEq(held, laneId);
         assertEq(balanceOf(payer.addr), BALANCE - amount);
@@ -69,12 +69,12 @@ contract JobVaultHeldTest is VaultFixture {
         for (uint64 nonce = 0; nonce < 3; nonce++) {
             vm.prank(claims);
             vm.expectRevert(abi.encodeWithSelector(IJobVault.LaneNonceUsed.selector, laneId, nonce));
-            vault.hold(_request(payer.addr, nonce, PRICE, 0));
+            holdJob(_request(payer.addr, nonce, PRICE, 0));
         }
         _hold(_request(payer.addr, 4, PRICE, 0));
         vm.prank(claims);
         vm.expectRevert(abi.encodeWithSelector(IJobVault.LaneNonceUsed.selector, laneId, 4));
-        vault.hold(_request(payer.addr, 4, PRICE, 0));
+        holdJob(_request(payer.addr, 4, PRICE, 0));
 
         // A voucher over nonces 3 and 4 would pay the fourth a second time, whether it gives its nonces or not.
         IJobVault.LaneKey memory name = laneKey(payer.addr, 0);
@@ -108,12 +108,12 @@ contract JobVaultHeldTest is VaultFixture {
         bytes32 laneId = laneIdOf(laneKey(payer.addr, 0));
         vm.startPrank(claims);
         vm.expectRevert(abi.encodeWithSelector(IJobVault.HeldUnreserved.selector, laneId, solver));
-        vault.hold(_request(payer.addr, 0, PRICE, 0));
-        IJobVault.Hold memory ofAnother = _request(payer.addr, 0, PRICE, uint64(START));
+        holdJob(_request(payer.addr, 0, PRICE, 0));
+        HeldJob memory ofAnother = _request(payer.addr, 0, PRICE, uint64(START));
         ofAnother.lane.solver = relay;
         vm.expectRevert(abi.encodeWithSelector(IJobVault.HeldUnreserved.selector, laneIdOf(ofAnother.lane), solver));
-        vault.hold(ofAnother);
-        vault.hold(_request(payer.addr, 0, PRICE, uint64(START)));
+        holdJob(ofAnother);
+        holdJob(_request(payer.addr, 0, PRICE, uint64(START)));
     }
 
     function test_SpendsTheGrantAndGivesItsRoomBack() public {
@@ -139,14 +139,14 @@ contract JobVaultHeldTest is VaultFixture {
     function test_RevertWhen_TheGrantDoesNotAllowIt() public {
         vm.prank(claims);
         vm.expectPartialRevert(IJobVault.GrantMissing.selector);
-        vault.hold(_request(key.addr, 0, PRICE, 0));
+        holdJob(_request(key.addr, 0, PRICE, 0));
         registerSigned(grantTo(key.addr, PRICE, PRICE, PRICE, 1));
         vm.startPrank(claims);
         vm.expectPartialRevert(IJobVault.GrantJobCapExceeded.selector);
-        vault.hold(_request(key.addr, 0, PRICE + 1, 0));
-        vault.hold(_request(key.addr, 0, PRICE, 0));
+        holdJob(_request(key.addr, 0, PRICE + 1, 0));
+        holdJob(_request(key.addr, 0, PRICE, 0));
         vm.expectPartialRevert(IJobVault.GrantTotalCapExceeded.selector);
-        vault.hold(_request(key.addr, 1, 1, 0));
+        holdJob(_request(key.addr, 1, 1, 0));
     }
 
     // The attack "session key stolen": after the revocation only what was reserved before can be claimed, for the delay.
@@ -157,29 +157,29 @@ contract JobVaultHeldTest is VaultFixture {
         vault.revokeGrant(key.addr, address(token), 1);
         vm.startPrank(claims);
         vm.expectPartialRevert(IJobVault.GrantIsRevoked.selector);
-        vault.hold(_request(key.addr, 0, PRICE, 0));
+        holdJob(_request(key.addr, 0, PRICE, 0));
         vm.expectPartialRevert(IJobVault.GrantIsRevoked.selector);
-        vault.hold(_request(key.addr, 0, PRICE, uint64(START + 11)));
-        vault.hold(_request(key.addr, 0, PRICE, uint64(START + 10)));
+        holdJob(_request(key.addr, 0, PRICE, uint64(START + 11)));
+        holdJob(_request(key.addr, 0, PRICE, uint64(START + 10)));
         vm.warp(START + 10 + WITHDRAW_DELAY);
-        vault.hold(_request(key.addr, 1, PRICE, uint64(START + 10)));
+        holdJob(_request(key.addr, 1, PRICE, uint64(START + 10)));
         vm.warp(START + 11 + WITHDRAW_DELAY);
         vm.expectPartialRevert(IJobVault.GrantExpired.selector);
-        vault.hold(_request(key.addr, 2, PRICE, uint64(START + 10)));
+        holdJob(_request(key.addr, 2, PRICE, uint64(START + 10)));
     }
 
     function test_RevertWhen_TheBalanceIsShortAndNobodyReserved() public {
         bytes32 laneId = laneIdOf(laneKey(payer.addr, 0));
         vm.prank(claims);
         vm.expectRevert(abi.encodeWithSelector(IJobVault.HeldBalanceTooLow.selector, laneId, BALANCE + 1, BALANCE));
-        vault.hold(_request(payer.addr, 0, uint128(BALANCE + 1), 0));
+        holdJob(_request(payer.addr, 0, uint128(BALANCE + 1), 0));
     }
 
     function test_RevertWhen_TheBondDoesNotCoverTheShortfall() public {
         _bond(9);
         vm.prank(claims);
         vm.expectPartialRevert(IStakeVault.StakeShortfall.selector);
-        vault.hold(_request(payer.addr, 0, uint128(BALANCE + 10), uint64(START)));
+        holdJob(_request(payer.addr, 0, uint128(BALANCE + 10), uint64(START)));
     }
 
     // The solver said the order was inside the balance; its bond stands in, and gets back what the provider does not earn.
@@ -190,7 +190,7 @@ contract JobVaultHeldTest is VaultFixture {
         _bond(60 * PRICE);
         uint256 vaultTokens = token.balanceOf(address(vault));
         vm.expectEmit(address(vault));
-        emit IJobVault.MoneyHeld(laneIdOf(laneKey(payer.addr, 0)), payer.addr, address(token), 0, amount, missing, 0);
+        emit IJobVault.MoneyHeld(laneIdOf(laneKey(payer.addr, 0)), payer.addr, address(token), 1, amount, missing, 0);
         (, uint8 tag) = _hold(_request(payer.addr, 0, amount, uint64(START)));
         assertEq(token.balanceOf(address(vault)), vaultTokens + missing);
         assertEq(vault.getHeld(address(token)), amount);
@@ -228,7 +228,7 @@ contract JobVaultHeldTest is VaultFixture {
         vm.expectEmit(address(vault));
         emit IJobVault.JobSettled(keccak256("order"), keccak256("receipt"), moduleVersion, price, laneId);
         vm.expectEmit(address(vault));
-        emit IJobVault.HeldPaid(keccak256("order"), laneId, providerAmount, rest, 0);
+        emit IJobVault.HeldPaid(laneId, 1, providerAmount, rest, 0);
         _pay(payer.addr, 0, price, uint128(price) + rest, tag);
         assertEq(balanceOf(payer.addr), before - price);
         assertEq(creditOf(provider), providerAmount);
@@ -258,12 +258,14 @@ contract JobVaultHeldTest is VaultFixture {
 
     function test_RevertWhen_ThePriceIsAboveWhatIsHeld() public {
         (, uint8 tag) = _hold(_request(payer.addr, 0, PRICE, 0));
-        IJobVault.Payment memory payment = _payment(payer.addr, 0, PRICE + 1, PRICE, tag);
+        PaidJob memory payment = _payment(payer.addr, 0, PRICE + 1, PRICE, tag);
         vm.prank(claims);
         vm.expectRevert(
-            abi.encodeWithSelector(IJobVault.HeldPriceTooHigh.selector, keccak256("order"), PRICE, PRICE + 1)
+            abi.encodeWithSelector(
+                IJobVault.HeldPriceTooHigh.selector, laneIdOf(laneKey(payer.addr, 0)), PRICE, PRICE + 1
+            )
         );
-        vault.payHeld(payment);
+        payJob(payment);
     }
 
     function test_AFreedNonceIsPaidByAVoucher() public {
@@ -292,10 +294,10 @@ contract JobVaultHeldTest is VaultFixture {
         vm.expectEmit(address(vault));
         emit IJobVault.DepositHeld(relay, address(token), 3 * PRICE, 3 * PRICE);
         vault.holdDeposit(relay, address(token), 3 * PRICE);
-        IJobVault.Payment memory payment = _payment(address(0), 0, PRICE, 3 * PRICE, 0);
+        PaidJob memory payment = _payment(address(0), 0, PRICE, 3 * PRICE, 0);
         payment.lane.payer = relay;
         payment.refundToCredit = true;
-        vault.payHeld(payment);
+        payJob(payment);
         vm.stopPrank();
         assertEq(creditOf(relay), 2 * PRICE);
         assertEq(balanceOf(relay), 0);
@@ -341,9 +343,9 @@ contract JobVaultHeldTest is VaultFixture {
     function _request(address keyAddress, uint64 nonce, uint128 amount, uint64 reservedAt)
         private
         view
-        returns (IJobVault.Hold memory)
+        returns (HeldJob memory)
     {
-        return IJobVault.Hold({
+        return HeldJob({
             lane: laneKey(keyAddress, 0),
             nonce: nonce,
             amount: amount,
@@ -352,17 +354,17 @@ contract JobVaultHeldTest is VaultFixture {
         });
     }
 
-    function _hold(IJobVault.Hold memory request) private returns (bytes32 laneId, uint8 tag) {
+    function _hold(HeldJob memory request) private returns (bytes32 laneId, uint8 tag) {
         vm.prank(claims);
-        return vault.hold(request);
+        return holdJob(request);
     }
 
     function _payment(address keyAddress, uint64 nonce, uint128 price, uint128 held, uint8 tag)
         private
         view
-        returns (IJobVault.Payment memory)
+        returns (PaidJob memory)
     {
-        return IJobVault.Payment({
+        return PaidJob({
             lane: laneKey(keyAddress, 0),
             nonce: nonce,
             orderHash: keccak256("order"),
@@ -376,9 +378,9 @@ contract JobVaultHeldTest is VaultFixture {
     }
 
     function _pay(address keyAddress, uint64 nonce, uint128 price, uint128 held, uint8 tag) private {
-        IJobVault.Payment memory payment = _payment(keyAddress, nonce, price, held, tag);
+        PaidJob memory payment = _payment(keyAddress, nonce, price, held, tag);
         vm.prank(claims);
-        vault.payHeld(payment);
+        payJob(payment);
     }
 
     function _return(address keyAddress, uint64 nonce, uint128 amount, uint8 tag, bool freeNonce) private {

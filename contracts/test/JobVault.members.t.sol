@@ -83,17 +83,16 @@ contract JobVaultMembersTest is VaultFixture {
 
     function test_HoldsOnlyForProvenProvidersAndModules() public {
         _grant(_root(_providers), _root(_modules), 1);
-        IJobVault.Hold memory request = IJobVault.Hold({
-            lane: laneKey(key.addr, 0), nonce: 0, amount: PRICE, moduleVersion: moduleVersion, reservedAt: 0
-        });
+        HeldJob memory request =
+            HeldJob({lane: laneKey(key.addr, 0), nonce: 0, amount: PRICE, moduleVersion: moduleVersion, reservedAt: 0});
         vm.startPrank(claims);
         _expectUnproven(_root(_providers), _providers[0]);
-        vault.hold(request);
+        holdJob(request);
         vault.proveMember(_root(_providers), _providers[0], _proof(_providers, 0));
         _expectUnproven(_root(_modules), _modules[0]);
-        vault.hold(request);
+        holdJob(request);
         vault.proveMember(_root(_modules), _modules[0], _proof(_modules, 0));
-        vault.hold(request);
+        holdJob(request);
     }
 
     function test_ALiveListIsReplacedOnlyByTheSameOrNone() public {

@@ -15,10 +15,10 @@ abstract contract TokenSuite is VaultFixture {
         price = uint96(bound(price, 0, first));
         IJobVault.LaneKey memory name = laneKey(payer.addr, 0);
         vm.startPrank(claims);
-        vault.hold(IJobVault.Hold(name, 0, first, moduleVersion, 0));
-        vault.hold(IJobVault.Hold(name, 1, second, moduleVersion, 0));
+        holdJob(HeldJob(name, 0, first, moduleVersion, 0));
+        holdJob(HeldJob(name, 1, second, moduleVersion, 0));
         assertEq(vault.getHeld(address(token)), received);
-        vault.payHeld(IJobVault.Payment(name, 0, "order", "receipt", moduleVersion, price, first, 0, false));
+        payJob(PaidJob(name, 0, "order", "receipt", moduleVersion, price, first, 0, false));
         vault.returnHeld(IJobVault.HeldReturn(name, 1, second, 0, false, true));
         vm.stopPrank();
         assertEq(vault.getHeld(address(token)), 0);

@@ -63,23 +63,28 @@ interface IJobClaims {
         uint40 stableUntil;
     }
 
+    /// @notice A solver's word that an order is inside the payer's balance.
+    /// @param signature Of `order.solver`, 65 bytes.
+    struct SignedReservation {
+        Reservation reservation;
+        bytes signature;
+    }
+
     /// @notice A claim.
     /// @param orderSignature Of `order.key`, 65 bytes; not read when the job is locked.
-    /// @param reservation The solver's reservation of this order; not read when its signature is empty or the job is locked.
+    /// @param reservations The solver's reservation of this order, or none; not read when the job is locked, nor after the first.
     struct ClaimRequest {
         JobOrder order;
         bytes orderSignature;
         Receipt receipt;
-        Reservation reservation;
-        bytes reservationSignature;
+        SignedReservation[] reservations;
     }
 
     /// @notice A lock; members as in `ClaimRequest`.
     struct LockRequest {
         JobOrder order;
         bytes orderSignature;
-        Reservation reservation;
-        bytes reservationSignature;
+        SignedReservation[] reservations;
     }
 
     /// @notice An acknowledged job to be paid out of held money.
@@ -121,8 +126,17 @@ interface IJobClaims {
     );
     /// @notice The provider took its claim back; the job can be acknowledged by a voucher again.
     event ClaimWithdrawn(bytes32 indexed orderHash, address indexed payer, address indexed provider, uint256 refund);
-    /// @notice A job's money is held before it runs.
+    /// @notice A job's money is held before it runs. `LaneOpened` of the vault has named the parties of its lane before.
     event LockOpened(
+        bytes32 indexed orderHash,
+        bytes32 indexed laneId,
+        bytes32 moduleVersion,
+        uint256 amount,
+        uint256 exposure,
+        uint256 deadline
+    );
+    /// @notice A stranger's money is held for a job before it runs; no stake is bound.
+    event PrepaidOpened(
         bytes32 indexed orderHash,
         address indexed payer,
         address indexed provider,
@@ -130,20 +144,14 @@ interface IJobClaims {
         address solver,
         address token,
         uint256 amount,
-        uint256 exposure,
-        uint256 deadline,
-        ClaimOrigin origin
+        uint256 deadline
     );
     /// @notice An order of a batch is left as it was. `reason` is the selector of the error; zero when the vault ran out of gas.
     event LockSkipped(bytes32 indexed orderHash, address indexed provider, bytes4 reason);
-    /// @notice An acknowledged job was paid out of its held money.
-    event LockSettled(
-        bytes32 indexed orderHash,
-        address indexed payer,
-        address indexed provider,
-        bytes32 receiptHash,
-        uint256 price,
-        uint256 refund
+    /// @notice The order's key acknowledged a price of zero: the payer has its money back, and the stake is free.
+    /// @dev A job that is paid leaves `JobSettled` of the vault; the payer's refund is what was held less its price.
+    event LockReleased(
+        bytes32 indexed orderHash, address indexed payer, address indexed provider, bytes32 receiptHash, uint256 refund
     );
     /// @notice A locked job was neither paid nor claimed in time: the payer has its money back, and `penalty` of the provider's stake.
     event LockExpired(

@@ -175,28 +175,15 @@ interface IJobVault {
         bytes32 s;
     }
 
-    /// @notice Money to be set aside for one job.
-    /// @param reservedAt When the solver reserved the order, in Unix seconds; zero without a reservation.
-    struct Hold {
-        LaneKey lane;
-        uint64 nonce;
-        uint128 amount;
-        bytes32 moduleVersion;
-        uint64 reservedAt;
-    }
-
-    /// @notice One job to be paid out of held money.
-    /// @param price What the job costs, at most `held`.
-    /// @param held What is held for it.
-    /// @param tag What `hold` returned; zero for money that came by `holdDeposit`.
+    /// @notice What jobs of one lane and one module version have in common that are paid out of held money.
+    /// @param nonce Of the job when there is one; else not read.
+    /// @param held What is held for all of them.
+    /// @param tag What `hold` returned for each; zero for money that came by `holdDeposit`.
     /// @param refundToCredit Whether what is left becomes the payer's credit; else it goes back to its balance and its grant.
     struct Payment {
         LaneKey lane;
-        uint64 nonce;
-        bytes32 orderHash;
-        bytes32 receiptHash;
         bytes32 moduleVersion;
-        uint128 price;
+        uint64 nonce;
         uint128 held;
         uint8 tag;
         bool refundToCredit;
@@ -289,26 +276,23 @@ interface IJobVault {
         uint256 executableAt,
         uint256 expiresAt
     );
-    /// @notice Money is set aside for a job; `balance` is the payer's after it.
+    /// @notice Money is set aside for `jobs` jobs of a lane; `balance` is the payer's after it.
     /// @dev `coveredAmount` of it came from the solver's bond.
     event MoneyHeld(
         bytes32 indexed laneId,
         address indexed payer,
         address indexed token,
-        uint64 nonce,
+        uint256 jobs,
         uint256 amount,
         uint256 coveredAmount,
         uint256 balance
     );
     /// @notice Money came in for a job directly; `held` is all that is set aside in the token.
     event DepositHeld(address indexed from, address indexed token, uint256 amount, uint256 held);
-    /// @notice A job is paid out of held money; follows its `JobSettled`.
+    /// @notice `jobs` jobs of a lane are paid out of held money; follows their `JobSettled`.
+    /// @dev The rest went back to the payer, and to the solver whose bond had covered a part.
     event HeldPaid(
-        bytes32 indexed orderHash,
-        bytes32 indexed laneId,
-        uint256 providerAmount,
-        uint256 payerAmount,
-        uint256 solverAmount
+        bytes32 indexed laneId, uint256 jobs, uint256 providerAmount, uint256 payerAmount, uint256 solverAmount
     );
     /// @notice Held money is given back; `solverAmount` is what the solver's bond had covered.
     event HeldReturned(
@@ -431,8 +415,8 @@ interface IJobVault {
     error HeldBalanceTooLow(bytes32 laneId, uint256 expected, uint256 actual);
     /// @notice Thrown when less arrived than was to be held.
     error HeldArrivalTooLow(address token, uint256 expected, uint256 actual);
-    /// @notice Thrown when a job costs more than is held for it.
-    error HeldPriceTooHigh(bytes32 orderHash, uint256 held, uint256 price);
+    /// @notice Thrown when jobs cost more than is held for them.
+    error HeldPriceTooHigh(bytes32 laneId, uint256 held, uint256 price);
 
     /// @notice Moves `amount` of the caller's tokens into the vault for `beneficiary`, who becomes their payer.
     /// @dev Requirements: an allowance for the vault; a beneficiary; something arrives.
@@ -550,24 +534,31 @@ interface IJobVault {
     /// @notice Settles one lane of a batch in a call frame of its own. Only the vault itself calls it.
     function settleLaneIsolated() external;
 
-    /// @notice Sets money aside for one job and uses up its nonce. Only JobClaims may call.
-    /// @dev What the balance lacks is drawn from the solver's bond when it reserved the order.
-    /// Requirements: the payer's guardian, when it has one, reserved the order; the nonce is free; the key's grant allows it, a revoked
-    /// one when the guardian reserved the order before; balance and bond cover the amount.
-    /// @return laneId Lane of the job.
-    /// @return tag To be handed back with the money.
-    function hold(Hold calldata request) external returns (bytes32 laneId, uint8 tag);
+    /// @notice Sets money aside for jobs of one lane and one module version and uses up their nonces, all or none. Only JobClaims may call.
+    /// @dev What the balance lacks for a single job is drawn from the solver's bond when it reserved the order.
+    /// Requirements: the payer's guardian, when it has one, reserved every order; the nonces are free; the key's grant allows the jobs, a
+    /// revoked one when the guardian reserved the orders before; the balance, or balance and bond for a single job, cover the sum.
+    /// @param jobs 32 bytes for each: `reservedAt 64 | amount 128 | nonce 64`. `reservedAt` is when the solver reserved the order, in Unix
+    /// seconds; zero without a reservation.
+    /// @param isFreeable Whether `returnHeld` may free a nonce. If not, nonces in the order of the lane cost no bitmap word.
+    /// @return tag To be handed back with the money of each job.
+    function hold(LaneKey calldata lane, bytes32 moduleVersion, bytes calldata jobs, bool isFreeable)
+        external
+        returns (uint8 tag);
 
     /// @notice Moves `amount` of the tokens of `from` here and sets them aside. Only JobClaims may call.
     /// @dev Requirements: an allowance of `from` for the vault; all of it arrives.
     function holdDeposit(address from, address token, uint256 amount) external;
 
-    /// @notice Pays one job out of held money, split like a lane of its own, and gives the rest back. Only JobClaims may call.
-    /// @dev What the solver's bond covered is given back to the solver's credit first. Requirements: price <= held.
-    function payHeld(Payment calldata payment) external;
+    /// @notice Pays jobs of one lane and one module version out of held money, split as if they were one job of a lane of its own, and
+    /// gives the rest back. Only JobClaims may call.
+    /// @dev What the solver's bond covered is given back to the solver's credit first. Requirements: the sum of prices is at most `held`;
+    /// one job when a bond had covered a part.
+    /// @param jobs 96 bytes for each: order hash, receipt hash, price.
+    function payHeld(Payment calldata payment, bytes calldata jobs) external;
 
     /// @notice Gives held money back. Only JobClaims may call.
-    /// @dev What the solver's bond covered is given back to the solver's credit first.
+    /// @dev What the solver's bond covered is given back to the solver's credit first. A nonce is freed that was held as freeable.
     function returnHeld(HeldReturn calldata request) external;
 
     /// @notice Moves the shares of solver and protocol in these lanes to their credits. Anyone may call.

@@ -7,10 +7,21 @@ library StrictSignatureLib {
     uint256 internal constant MAX_S = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0;
 
     /// @dev Returns zero when the signature is malformed, so a caller compares with a non-zero key.
-    function findSigner(bytes32 digest, bytes calldata signature) internal pure returns (address) {
-        if (signature.length != 65) return address(0);
-        bytes32 s = bytes32(signature[32:64]);
-        if (uint256(s) > MAX_S) return address(0);
-        return ecrecover(digest, uint8(signature[64]), bytes32(signature[0:32]), s);
+    function findSigner(bytes32 digest, bytes calldata signature) internal view returns (address signer) {
+        // safe: writes four words of free memory that are not kept, and the scratch space; the precompile returns nothing when it cannot
+        // recover, which leaves zero
+        assembly ("memory-safe") {
+            let s := calldataload(add(signature.offset, 0x20))
+            mstore(0x00, 0)
+            if gt(eq(signature.length, 65), gt(s, MAX_S)) {
+                let pointer := mload(0x40)
+                mstore(pointer, digest)
+                mstore(add(pointer, 0x20), byte(0, calldataload(add(signature.offset, 0x40))))
+                mstore(add(pointer, 0x40), calldataload(signature.offset))
+                mstore(add(pointer, 0x60), s)
+                pop(staticcall(gas(), 1, pointer, 0x80, 0x00, 0x20))
+            }
+            signer := mload(0x00)
+        }
     }
 }

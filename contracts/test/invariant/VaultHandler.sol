@@ -176,15 +176,8 @@ contract VaultHandler is VaultFixture {
         nonce = nonce % MAX_NONCE;
         if (isUsed[laneId][nonce] || (bySession && !_isInsideGrant(name, amount))) return;
         vm.prank(claims);
-        (, uint8 tag) = vault.hold(
-            IJobVault.Hold({
-                lane: name,
-                nonce: nonce,
-                amount: amount,
-                moduleVersion: moduleVersion,
-                reservedAt: uint64(vm.getBlockTimestamp())
-            })
-        );
+        uint256 job = vm.getBlockTimestamp() << 192 | uint256(amount) << 64 | nonce;
+        uint8 tag = vault.hold(name, moduleVersion, abi.encode(job), true);
         isUsed[laneId][nonce] = true;
         LaneRecord storage stored = _laneRecords[laneId];
         if (nonce > stored.highestNonce) stored.highestNonce = nonce;
@@ -213,15 +206,13 @@ contract VaultHandler is VaultFixture {
         vault.payHeld(
             IJobVault.Payment({
                 lane: taken.name,
-                nonce: taken.nonce,
-                orderHash: keccak256("order"),
-                receiptHash: keccak256("receipt"),
                 moduleVersion: moduleVersion,
-                price: price,
+                nonce: taken.nonce,
                 held: taken.amount,
                 tag: taken.tag,
                 refundToCredit: toCredit
-            })
+            }),
+            abi.encode(keccak256("order"), keccak256("receipt"), uint256(price))
         );
         if (!toCredit) _noteRefund(taken, taken.amount - price);
     }
