@@ -96,7 +96,7 @@ contract JobClaimsBatchTest is ClaimsFixture {
         settlements[2] = settlements[0];
         vm.expectEmit(address(claims));
         emit IJobClaims.LockSkipped(vault.hashOrder(orders[0]), provider, IJobClaims.LockStatusInvalid.selector);
-        vm.prank(anyone);
+        vm.prank(provider);
         assertEq(claims.settleLocked(settlements), 3);
         assertEq(balanceOf(payer.addr), FUNDS - 3 * PRICE - MAX_PRICE);
         assertEq(vault.getEarnings(provider, address(token)).jobs, 3);
@@ -109,8 +109,9 @@ contract JobClaimsBatchTest is ClaimsFixture {
         JobOrder[] memory orders = _ordersOf(nonces);
         _lock(orders);
         uint256 remaining = vault.getGrant(payer.addr, key.addr, address(token)).remaining;
-        vm.prank(anyone);
-        assertEq(claims.settleLocked(_settlementsOf(orders, PRICE)), 4);
+        IJobClaims.LockedSettlement[] memory settlements = _settlementsOf(orders, PRICE);
+        vm.prank(provider);
+        assertEq(claims.settleLocked(settlements), 4);
         assertEq(vault.getGrant(payer.addr, key.addr, address(token)).remaining, remaining + 4 * (MAX_PRICE - PRICE));
     }
 
@@ -122,8 +123,9 @@ contract JobClaimsBatchTest is ClaimsFixture {
         assertEq(_lock(orders), 4);
         assertEq(vault.getLane(laneIdOf(orders[0])).nextNonce, 3);
         assertEq(vault.getLane(laneIdOf(orders[2])).nextNonce, 1);
-        vm.prank(anyone);
-        assertEq(claims.settleLocked(_settlementsOf(orders, PRICE)), 4);
+        IJobClaims.LockedSettlement[] memory settlements = _settlementsOf(orders, PRICE);
+        vm.prank(provider);
+        assertEq(claims.settleLocked(settlements), 4);
         // The unknown version pays no author.
         assertEq(vault.getModuleAccount(moduleVersion, address(token)).grossAmount, 3 * PRICE);
         assertEq(vault.getCredit(provider, address(token)), 3 * PRICE * 93 / 100 + PRICE * 98 / 100);
@@ -154,7 +156,7 @@ contract JobClaimsBatchTest is ClaimsFixture {
         for (uint256 i = 0; i < 4; i++) {
             settlements[i] = createSettlement(orders[i], prices[i], key);
         }
-        vm.prank(anyone);
+        vm.prank(provider);
         assertEq(claims.settleLocked(settlements), 4);
         assertEq(balanceOf(payer.addr), balance);
         assertEq(vault.getEarnings(provider, address(token)).jobs, jobs);

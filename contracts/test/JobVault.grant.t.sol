@@ -263,15 +263,18 @@ contract JobVaultGrantTest is VaultFixture {
                 day = vm.getBlockTimestamp() / 1 days;
                 balanceAtDayStart = vault.getAccount(payer.addr, address(token)).balance;
             }
-            IJobVault.LaneState memory empty;
-            Lane[] memory lanes = new Lane[](1);
-            lanes[0] =
-                continueLane(key, laneKey(key.addr, i), empty, 0, createJobs(1 + sizes[i] % 9, PRICE, 0), moduleList());
-            settle(lanes);
+            _settleFirst(i, 1 + sizes[i] % 9);
             uint256 balance = vault.getAccount(payer.addr, address(token)).balance;
             assertLe(balanceAtDayStart - balance, perDay);
             assertLe(before - balance, total);
         }
+    }
+
+    function _settleFirst(uint64 index, uint256 jobs) private {
+        IJobVault.LaneState memory empty;
+        Lane[] memory lanes = new Lane[](1);
+        lanes[0] = continueLane(key, laneKey(key.addr, index), empty, 0, createJobs(jobs, PRICE, 0), moduleList());
+        settle(lanes);
     }
 
     function _saturate(uint128 value) private pure returns (uint96) {

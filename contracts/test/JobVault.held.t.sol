@@ -150,14 +150,13 @@ contract JobVaultHeldTest is VaultFixture {
     }
 
     // The attack "session key stolen": after the revocation only what was reserved before can be claimed, for the delay.
-    function test_ARevokedGrantPaysWhatWasReservedBefore() public {
+    function test_ARevokedGrantPaysWhatTheGuardianReservedBefore() public {
         registerWideGrant();
+        guard();
         vm.warp(START + 10);
         vm.prank(payer.addr);
         vault.revokeGrant(key.addr, address(token), 1);
         vm.startPrank(claims);
-        vm.expectPartialRevert(IJobVault.GrantIsRevoked.selector);
-        holdJob(_request(key.addr, 0, PRICE, 0));
         vm.expectPartialRevert(IJobVault.GrantIsRevoked.selector);
         holdJob(_request(key.addr, 0, PRICE, uint64(START + 11)));
         holdJob(_request(key.addr, 0, PRICE, uint64(START + 10)));
@@ -166,6 +165,19 @@ contract JobVaultHeldTest is VaultFixture {
         vm.warp(START + 11 + WITHDRAW_DELAY);
         vm.expectPartialRevert(IJobVault.GrantExpired.selector);
         holdJob(_request(key.addr, 2, PRICE, uint64(START + 10)));
+    }
+
+    // Without a guardian the solver may be the one who stole the key.
+    function test_RevertWhen_ARevokedGrantHasNoGuardian() public {
+        registerWideGrant();
+        vm.warp(START + 10);
+        vm.prank(payer.addr);
+        vault.revokeGrant(key.addr, address(token), 1);
+        vm.startPrank(claims);
+        vm.expectPartialRevert(IJobVault.GrantIsRevoked.selector);
+        holdJob(_request(key.addr, 0, PRICE, 0));
+        vm.expectPartialRevert(IJobVault.GrantIsRevoked.selector);
+        holdJob(_request(key.addr, 0, PRICE, uint64(START + 10)));
     }
 
     function test_RevertWhen_TheBalanceIsShortAndNobodyReserved() public {

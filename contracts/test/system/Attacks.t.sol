@@ -135,11 +135,11 @@ contract AttacksOfPayersTest is AttackFixture {
         // Naming the guardian without its signature.
         order.solver = solver;
         IJobClaims.ClaimRequest memory request = claimOf(order, uint128(FUNDS));
-        request.reservationSignature = signAs(sockpuppet, vault.hashReservation(request.reservation));
+        request.reservations = reservedBy(request.reservations[0].reservation, sockpuppet);
         vm.prank(sockpuppet);
         vm.expectPartialRevert(IJobClaims.ClaimReservationInvalid.selector);
         jobClaims.claim(request);
-        request.reservationSignature = "";
+        delete request.reservations;
         vm.prank(sockpuppet);
         vm.expectPartialRevert(IJobVault.HeldUnreserved.selector);
         jobClaims.claim(request);
@@ -154,7 +154,7 @@ contract AttacksOfPayersTest is AttackFixture {
         assertFalse(lockJob(order));
         order.solver = solver;
         IJobClaims.LockRequest memory request = lockOf(order);
-        request.reservationSignature = signAs(sockpuppet, vault.hashReservation(request.reservation));
+        request.reservations = reservedBy(request.reservations[0].reservation, sockpuppet);
         assertFalse(lockAs(sockpuppet, request));
         assertEq(balanceOf(payer.addr), FUNDS);
     }
@@ -290,11 +290,11 @@ contract AttacksOfPayersTest is AttackFixture {
         JobOrder memory order = orderOf(0);
         order.maxPrice = uint128(FUNDS + 1);
         IJobClaims.ClaimRequest memory request = claimOf(order, order.maxPrice);
-        request.reservationSignature = "";
+        delete request.reservations;
         vm.prank(provider);
         vm.expectPartialRevert(IJobVault.HeldBalanceTooLow.selector);
         jobClaims.claim(request);
-        request.reservationSignature = signAs(key.addr, vault.hashReservation(request.reservation));
+        request.reservations = reservedBy(reservationOf(order, order.nonce), key.addr);
         vm.prank(provider);
         vm.expectPartialRevert(IJobClaims.ClaimReservationInvalid.selector);
         jobClaims.claim(request);
@@ -783,12 +783,12 @@ contract AttacksWithStolenKeysTest is AttackFixture {
         JobOrder memory order = _order(0);
         order.solver = sockpuppet;
         IJobClaims.LockRequest memory lock = lockOf(order);
-        lock.reservation.reservedAt = before;
-        lock.reservationSignature = signReservation(lock.reservation);
+        lock.reservations[0].reservation.reservedAt = before;
+        lock.reservations = reservedBy(lock.reservations[0].reservation);
         assertFalse(lockAs(sockpuppet, lock));
         IJobClaims.ClaimRequest memory request = claimOf(order, JOB_PRICE);
-        request.reservation.reservedAt = before;
-        request.reservationSignature = signReservation(request.reservation);
+        request.reservations[0].reservation.reservedAt = before;
+        request.reservations = reservedBy(request.reservations[0].reservation);
         vm.prank(sockpuppet);
         vm.expectPartialRevert(IJobVault.GrantIsRevoked.selector);
         jobClaims.claim(request);
@@ -928,7 +928,7 @@ contract AttacksOnBatchesTest is AttackFixture {
             }
             requests[i] = lockOf(order);
             if (i == bad && kind % 6 == 4) requests[i].orderSignature = signAs(sockpuppet, vault.hashOrder(order));
-            if (i == bad && kind % 6 == 5) requests[i].reservation.amount += 1;
+            if (i == bad && kind % 6 == 5) requests[i].reservations[0].reservation.amount += 1;
         }
         vm.prank(provider);
         assertEq(jobClaims.lockBatch(requests), ITEMS - 1);

@@ -213,7 +213,7 @@ contract AttacksByReplayTest is AttackFixture {
         JobOrder memory order = orderOf(0);
         IJobClaims.ClaimRequest memory request = claimOf(order, JOB_PRICE);
         IJobClaims.ClaimRequest memory other = claimOf(orderOf(1), JOB_PRICE);
-        (other.reservation, other.reservationSignature) = (request.reservation, request.reservationSignature);
+        other.reservations = request.reservations;
         vm.startPrank(provider);
         vm.expectPartialRevert(IJobClaims.ClaimReservationInvalid.selector);
         jobClaims.claim(other);
