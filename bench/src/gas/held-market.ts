@@ -35,17 +35,6 @@ import { jobPrice } from './lane-writer.ts'
 
 /** Most a transaction may use on today's networks (EIP-7825). */
 const gasLimit = 16_777_216n
-const noReservation: Reservation = {
-  orderHash: zeroBytes32,
-  solver: zeroAddress,
-  payer: zeroAddress,
-  token: zeroAddress,
-  sequence: 0,
-  previous: zeroBytes32,
-  amount: 0n,
-  outstanding: 0n,
-  reservedAt: 0,
-}
 
 /** Anvil with the contracts, a provider with stake, and a payer that orders with its own key. */
 export type HeldMarket = {
@@ -153,8 +142,7 @@ export async function startHeldMarket(): Promise<HeldMarket> {
                 order: claimed,
                 orderSignature: jobOrderType.sign(domain, claimed, payer),
                 receipt,
-                reservation: noReservation,
-                reservationSignature: '0x',
+                reservations: [],
               },
             }),
           )
@@ -190,8 +178,7 @@ function createLockRun(market: {
     const requests = orders.map((each) => ({
       order: each,
       orderSignature: jobOrderType.sign(domain, each, payer),
-      reservation: noReservation,
-      reservationSignature: '0x' as const,
+      reservations: [],
     }))
     const lock = await gasOf(lockJobs.call(chainOf.chain, { requests }))
     const settlements = await Promise.all(

@@ -1,4 +1,5 @@
-import { jobClaimsAbi } from '@lilypad-agents/abi'
+import { jobClaimsAbi, jobVaultAbi } from '@lilypad-agents/abi'
+import { getAbiItem } from 'viem'
 import { writesOf } from '../chain/writes-of.ts'
 
 const write = writesOf('jobClaims', jobClaimsAbi)
@@ -15,8 +16,11 @@ export const withdrawClaim = write('withdrawClaim', 'ClaimWithdrawn')
 /** Puts money and the sender's stake aside for jobs before they run. A bad one is skipped and reported by an event. */
 export const lockJobs = write('lockBatch', 'LockOpened')
 
-/** Pays locked jobs that were acknowledged. A bad one is skipped. */
-export const settleLockedJobs = write('settleLocked', 'LockSettled')
+/** Pays locked jobs that were acknowledged; the vault's event is each job's record. A bad one is skipped. */
+export const settleLockedJobs = writesOf('jobClaims', [
+  ...jobClaimsAbi,
+  getAbiItem({ abi: jobVaultAbi, name: 'JobSettled' }),
+])('settleLocked', 'JobSettled')
 
 /** Gives the money of a lock back whose job was not delivered in time; anyone may send it. */
 export const expireLock = write('expireLock', 'LockExpired')
