@@ -8,10 +8,7 @@ import {
   moduleVersionId,
   type Receipt,
   receiptType,
-  type Reservation,
   type Signer,
-  zeroAddress,
-  zeroBytes32,
 } from '@lilypad-agents/protocol'
 import {
   approveCall,
