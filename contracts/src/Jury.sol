@@ -22,12 +22,17 @@ import {SafeCastLib} from "solady/utils/SafeCastLib.sol";
 ///
 /// LIFECYCLE
 /// Of a mediator: it joins with enough active stake, is drawn in proportion to it, judges, leaves when it likes; seats that it was given
-/// before, it keeps. Of a round: Mediation starts it, seats are anchored to a future block, drawn, and judged. One verdict decides the
-/// first round, but the first `Inconclusive` asks a second mediator and the second one is the outcome; two of three decide the panel's.
-/// Mediators are dismissed when the case is closed.
+/// before, it keeps. Of a round: Mediation starts it, seats are anchored to a future block, drawn, and judged. Mediators are dismissed
+/// when the case is closed.
+///
+/// DECISIONS
+/// First round: one `Match` decides. The first `Inconclusive` asks a second mediator, and another one decides. A `Mismatch` is only a
+/// suspicion: the panel's round begins in the same call, and nobody pays a bond for it. Panel: two of three decide, else inconclusive.
+/// So no single mediator ever takes a provider's stake.
 ///
 /// FUNDS
-/// None. Stakes are in StakeVault; what mediators lose goes to the treasury, so that nobody earns by judging others wrong.
+/// None. Stakes are in StakeVault. What mediators lose goes to the treasury, so that nobody earns by judging others wrong; only of what a
+/// wrong suspicion costs, `mediatorShareBips` go to those that said `Match`, because no appellant paid for their panel.
 ///
 /// WEIGHTS
 /// A place in the pool weighs as much as its holder's active stake when it joined or was refreshed last; anyone may refresh. Draws read
@@ -61,10 +66,12 @@ import {SafeCastLib} from "solady/utils/SafeCastLib.sol";
 /// More than half of the pool's weight is honest. `block.number` counts the blocks that `blockhash` answers for.
 ///
 /// KNOWN LIMITS
-/// - Whoever proposes the seed block can throw it away at the price of its reward, and so re-roll a draw.
+/// - Whoever proposes the seed block can throw it away at the price of its reward, and so re-roll a draw. The sequencer of a rollup
+///   chooses hashes freely, and so who is drawn; governance is what remains against it.
 /// - A mediator that asks its stake back keeps its weight until somebody refreshes it. Its stake stays slashable longer than a case.
 /// - One draw steps over at most four mediators without stake; refresh them beforehand when there are more.
-/// - With fewer than three others in the pool no panel can be filled: it ends inconclusive unless two agree.
+/// - With fewer than three others in the pool no panel can be filled: it ends inconclusive unless two agree. Then a suspicion slashes
+///   nobody unless governance is asked.
 /// - A panel's third mediator gets no fee when two others decide before it.
 contract Jury is IJury {
     using ObjectDigestLib for Verdict;
@@ -98,6 +105,9 @@ contract Jury is IJury {
     uint256 private constant MAX_REPLACEMENTS = 3;
     uint256 private constant ROUND_WINDOWS = 4;
     uint256 private constant MAJORITY = 2;
+    uint8 private constant FIRST_ROUND = 1;
+    uint8 private constant FIRST_SEATS = 1;
+    uint8 private constant PANEL_SEATS = 3;
 
     IStakeVault private immutable _stakeVault;
     IParameters private immutable _parameters;
@@ -252,42 +262,22 @@ contract Jury is IJury {
     }
 
     /// @inheritdoc IJury
-    function startRound(bytes32 caseId, uint8 seats) external onlyMediation {
+    function startRound(bytes32 caseId) external onlyMediation {
         Round storage round = _rounds[caseId];
         require(!round.isJudging, RoundJudging(caseId));
-        uint256 window = _parameters.get(ParameterNames.VERDICT_WINDOW);
-        uint256 endsAt = block.timestamp + ROUND_WINDOWS * window;
-        round.number++;
-        round.isJudging = true;
-        round.vacantSeats = seats;
-        round.replacements = 0;
-        // Kept, so that a parameter that moves in between cannot shorten a round that has begun.
-        round.verdictWindow = window.toUint40();
-        round.endsAt = endsAt.toUint40();
-        emit RoundStarted(caseId, round.number, seats, endsAt);
-        _anchor(caseId, round);
+        _startRound(caseId, round);
     }
 
     /// @inheritdoc IJury
     function dismiss(bytes32 caseId, VerdictOutcome outcome) external onlyMediation returns (address[] memory winners) {
         Seat[] memory seats = _seats[caseId];
         uint256 penaltyBips = _parameters.get(ParameterNames.MEDIATOR_SLASH_BIPS);
-        winners = new address[](seats.length);
-        uint256 count;
+        winners = _listWinners(seats, outcome);
         for (uint256 i = 0; i < seats.length; i++) {
             Seat memory seat = seats[i];
             if (seat.state == SeatState.Absent) continue;
-            if (seat.state == SeatState.Voted) {
-                if (outcome == VerdictOutcome.Inconclusive || seat.outcome == outcome) {
-                    winners[count++] = seat.mediator;
-                }
-                _recordVerdict(caseId, seat, outcome, penaltyBips);
-            }
+            if (seat.state == SeatState.Voted) _recordVerdict(caseId, seat, outcome, penaltyBips, winners);
             _stakeVault.closeCase(StakeRole.Mediator, seat.mediator);
-        }
-        // safe: not longer than it was made
-        assembly ("memory-safe") {
-            mstore(winners, count)
         }
     }
 
@@ -310,6 +300,11 @@ contract Jury is IJury {
         Round storage round = _rounds[caseId];
         if (round.number == 0 || round.isJudging) return (false, VerdictOutcome.Match, 0);
         return (true, round.outcome, round.appealableUntil);
+    }
+
+    /// @inheritdoc IJury
+    function isPanel(bytes32 caseId) external view returns (bool) {
+        return _rounds[caseId].number > FIRST_ROUND;
     }
 
     /// @inheritdoc IJury
@@ -372,6 +367,22 @@ contract Jury is IJury {
         }
     }
 
+    function _startRound(bytes32 caseId, Round storage round) private {
+        uint256 window = _parameters.get(ParameterNames.VERDICT_WINDOW);
+        uint256 endsAt = block.timestamp + ROUND_WINDOWS * window;
+        uint8 number = round.number + 1;
+        uint8 seats = number == FIRST_ROUND ? FIRST_SEATS : PANEL_SEATS;
+        round.number = number;
+        round.isJudging = true;
+        round.vacantSeats = seats;
+        round.replacements = 0;
+        // Kept, so that a parameter that moves in between cannot shorten a round that has begun.
+        round.verdictWindow = window.toUint40();
+        round.endsAt = endsAt.toUint40();
+        emit RoundStarted(caseId, number, seats, endsAt);
+        _anchor(caseId, round);
+    }
+
     function _anchor(bytes32 caseId, Round storage round) private {
         uint256 seedBlock = _nextSeedBlock();
         round.seedBlock = seedBlock.toUint40();
@@ -390,19 +401,22 @@ contract Jury is IJury {
             removed++;
             _records[mediator].absences++;
             _emitRecordChanged(mediator);
-            emit MediatorReplaced(caseId, mediator, round, _slash(mediator, penaltyBips));
+            emit MediatorReplaced(caseId, mediator, round, _slash(mediator, penaltyBips, new address[](0)));
             _stakeVault.closeCase(StakeRole.Mediator, mediator);
         }
     }
 
-    /// @dev One vote decides the first round, two the panel's; two times `Inconclusive` is an outcome in both.
+    /// @dev One `Match` decides the first round and one `Mismatch` calls the panel; two that agree decide the panel's, and two times
+    /// `Inconclusive` is an outcome in both.
     function _concludeRound(bytes32 caseId, Round storage round) private {
         (uint256[3] memory votes, uint256 sitting) = _countVotes(caseId, round.number);
-        uint256 majority = round.number == 1 ? 1 : MAJORITY;
+        bool isFirst = round.number == FIRST_ROUND;
+        uint256 majority = isFirst ? 1 : MAJORITY;
         if (votes[uint256(VerdictOutcome.Match)] >= majority) {
             _decide(caseId, round, VerdictOutcome.Match);
         } else if (votes[uint256(VerdictOutcome.Mismatch)] >= majority) {
-            _decide(caseId, round, VerdictOutcome.Mismatch);
+            if (isFirst) _startRound(caseId, round);
+            else _decide(caseId, round, VerdictOutcome.Mismatch);
         } else if (votes[uint256(VerdictOutcome.Inconclusive)] >= MAJORITY) {
             _decide(caseId, round, VerdictOutcome.Inconclusive);
         } else if (sitting == 0 && round.vacantSeats == 0) {
@@ -412,8 +426,8 @@ contract Jury is IJury {
 
     /// @dev Nobody sits and no seat is vacant, so a first round got here by one `Inconclusive`, or has no replacement or time left.
     function _askAgainOrGiveUp(bytes32 caseId, Round storage round) private {
-        bool canAsk =
-            round.number == 1 && round.replacements < MAX_REPLACEMENTS && block.timestamp <= _latestDraw(round);
+        bool canAsk = round.number == FIRST_ROUND && round.replacements < MAX_REPLACEMENTS
+            && block.timestamp <= _latestDraw(round);
         if (!canAsk) return _decide(caseId, round, VerdictOutcome.Inconclusive);
         round.vacantSeats = 1;
         _anchor(caseId, round);
@@ -428,23 +442,40 @@ contract Jury is IJury {
         emit RoundDecided(caseId, round.number, outcome, appealableUntil);
     }
 
-    function _recordVerdict(bytes32 caseId, Seat memory seat, VerdictOutcome outcome, uint256 penaltyBips) private {
+    function _recordVerdict(
+        bytes32 caseId,
+        Seat memory seat,
+        VerdictOutcome outcome,
+        uint256 penaltyBips,
+        address[] memory winners
+    ) private {
         bool isOpposite = seat.outcome != outcome && seat.outcome != VerdictOutcome.Inconclusive
             && outcome != VerdictOutcome.Inconclusive;
         MediatorRecord storage record = _records[seat.mediator];
         record.verdicts++;
         if (isOpposite) record.overturned++;
         _emitRecordChanged(seat.mediator);
-        if (isOpposite) emit MediatorOverturned(caseId, seat.mediator, _slash(seat.mediator, penaltyBips));
+        if (!isOpposite) return;
+        bool isSuspicion = seat.round == FIRST_ROUND && seat.outcome == VerdictOutcome.Mismatch;
+        uint256 penalty = _slash(seat.mediator, penaltyBips, isSuspicion ? winners : new address[](0));
+        emit MediatorOverturned(caseId, seat.mediator, penalty);
     }
 
-    function _slash(address mediator, uint256 bips) private returns (uint256 penalty) {
+    /// @param paid Who shares `mediatorShareBips` of the penalty; the treasury gets the rest.
+    function _slash(address mediator, uint256 bips, address[] memory paid) private returns (uint256 penalty) {
         uint256 whole = _stakeVault.getSlashable(StakeRole.Mediator, mediator, stakeToken);
         penalty = JudgementMath.share(whole, bips);
         if (penalty == 0) return 0;
-        address[] memory recipients = new address[](1);
-        uint256[] memory amounts = new uint256[](1);
-        (recipients[0], amounts[0]) = (treasury, penalty);
+        address[] memory recipients = new address[](paid.length + 1);
+        uint256[] memory amounts = new uint256[](paid.length + 1);
+        recipients[0] = treasury;
+        (, uint256 each, uint256 rest) = JudgementMath.splitSlash(
+            penalty, 0, 0, paid.length == 0 ? 0 : _parameters.get(ParameterNames.MEDIATOR_SHARE_BIPS), paid.length
+        );
+        amounts[0] = rest;
+        for (uint256 i = 0; i < paid.length; i++) {
+            (recipients[i + 1], amounts[i + 1]) = (paid[i], each);
+        }
         _stakeVault.slash(StakeRole.Mediator, mediator, stakeToken, penalty, recipients, amounts);
     }
 
@@ -468,6 +499,20 @@ contract Jury is IJury {
         if (_freeHead != _freeTail && _freePlaces[_freeHead].leftEpoch < epoch) return _freePlaces[_freeHead++].place;
         require(_takenPlaces < StakeTree.CAPACITY, PoolFull(StakeTree.CAPACITY));
         return ++_takenPlaces;
+    }
+
+    function _listWinners(Seat[] memory seats, VerdictOutcome outcome) private pure returns (address[] memory winners) {
+        winners = new address[](seats.length);
+        uint256 count;
+        for (uint256 i = 0; i < seats.length; i++) {
+            if (seats[i].state != SeatState.Voted) continue;
+            if (outcome != VerdictOutcome.Inconclusive && seats[i].outcome != outcome) continue;
+            winners[count++] = seats[i].mediator;
+        }
+        // safe: not longer than it was made
+        assembly ("memory-safe") {
+            mstore(winners, count)
+        }
     }
 
     function _requireMediation() private view {

@@ -25,15 +25,17 @@ import {SafeTransferLib} from "solady/utils/SafeTransferLib.sol";
 ///
 /// LIFECYCLE
 /// An order is judged at most once: as a dispute of a claim, or as an audit of a paid job that falls into the sample. The Jury draws a
-/// mediator, who re-runs the job and signs a verdict. Inside the appeal window anyone calls a panel of three, and after that governance,
-/// whose silence lets the panel's outcome stand. Then anyone closes the case, and only then it has effects.
+/// mediator, who re-runs the job and signs a verdict. A single mediator's mismatch is a suspicion and calls a panel of three by itself;
+/// against another outcome anyone calls the panel inside the appeal window. After the panel anyone calls governance, whose silence lets
+/// the panel's outcome stand. Then anyone closes the case, and only then it has effects.
 ///
 ///     Judging -> Decided -> Closed
-///                   `-> Judging (panel) -> Decided -> Closed
-///                                             `-> Referred -> (Ruled ->) Closed
+///        |          `-> (appeal)
+///        `-> (suspicion) -> Judging (panel) -> Decided -> Closed
+///                                                 `-> Referred -> (Ruled ->) Closed
 ///
 /// EFFECTS
-/// Match: the claim is paid. Mismatch: the claim is refunded, and `slashStakeBips` of the provider's whole stake in the job's token goes
+/// Match: the claim is paid. Mismatch, which only a panel or governance can find: the claim is refunded, and `slashStakeBips` of the provider's whole stake in the job's token goes
 /// to the payer (the price of a paid job first), the mediators that said so, and the treasury. Inconclusive: the claim is paid, nobody
 /// loses stake.
 ///
@@ -54,7 +56,7 @@ import {SafeTransferLib} from "solady/utils/SafeTransferLib.sol";
 ///
 /// TIME
 /// Unix seconds; deadlines are the last second in time. A case lasts at most two rounds of four verdict windows, two appeal windows and a
-/// governance window.
+/// governance window. A suspicion saves the first appeal window.
 ///
 /// ROUNDING
 /// Bonds and fees up, at least one unit; shares down; the treasury gets the rest of a slash, the first mediator the rest of a fee.
@@ -74,7 +76,7 @@ import {SafeTransferLib} from "solady/utils/SafeTransferLib.sol";
 /// - A payer and a provider that pay each other can have the audit pool pay mediators, at the price of the fees of their jobs.
 /// - A provider that loses a dispute to itself moves its payer's share of the stake before unbonding is over; the rest is lost to it.
 /// - A proof of equivocation can be copied from the mempool by another reporter.
-/// - A single mediator's mismatch stands, and takes the stake, unless somebody appeals in time: a provider watches its cases.
+/// - A panel that a suspicion called is paid by the bond or fee of the opening and a part of what a wrong suspicion costs, no bond more.
 /// - A mismatch of a provider whose stake is gone pays the mediators of a dispute nothing.
 /// - Receipts and reservations of contract accounts are not accepted: both are signed by plain keys.
 contract Mediation is IMediation, ReentrancyGuardTransient {
@@ -93,8 +95,6 @@ contract Mediation is IMediation, ReentrancyGuardTransient {
         uint256 mediatorAmount;
     }
 
-    uint8 private constant FIRST_SEATS = 1;
-    uint8 private constant PANEL_SEATS = 3;
     uint256 private constant SAMPLED = 1;
     uint256 private constant SUCCEEDED = 0;
 
@@ -200,8 +200,8 @@ contract Mediation is IMediation, ReentrancyGuardTransient {
         require(block.timestamp <= deadline, CaseTooLate(caseId, deadline, block.timestamp));
         Case storage decided = _cases[caseId];
         uint256 bond = _pullBond(decided.token, decided.price, ParameterNames.APPEAL_BOND_BIPS);
-        if (decided.appellant == address(0)) _callPanel(caseId, decided, outcome, bond);
-        else _refer(caseId, decided, outcome, bond);
+        if (jury.isPanel(caseId)) _refer(caseId, decided, outcome, bond);
+        else _callPanel(caseId, decided, outcome, bond);
     }
 
     /// @inheritdoc IMediation
@@ -366,7 +366,7 @@ contract Mediation is IMediation, ReentrancyGuardTransient {
         decided.appealBond = bond.toUint96();
         decided.appealedOutcome = outcome;
         emit CaseAppealed(caseId, msg.sender, outcome, bond);
-        jury.startRound(caseId, PANEL_SEATS);
+        jury.startRound(caseId);
     }
 
     function _refer(bytes32 caseId, Case storage decided, VerdictOutcome outcome, uint256 bond) private {
@@ -601,7 +601,7 @@ contract Mediation is IMediation, ReentrancyGuardTransient {
             opened.bond,
             opened.poolFee
         );
-        jury.startRound(caseId, FIRST_SEATS);
+        jury.startRound(caseId);
     }
 
     function _emitRecordChanged(address provider) private {

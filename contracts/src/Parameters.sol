@@ -23,8 +23,8 @@ import {SafeCastLib} from "solady/utils/SafeCastLib.sol";
 /// INVARIANTS BETWEEN NUMBERS
 /// They hold at every combination of values inside the bounds, so no order of changes can break them:
 /// - `maxOrderLife + claimGrace <= withdrawDelay`: a payer cannot leave before its orders are paid or claimed;
-/// - `auditWindow + 3 x verdictWindow + appealWindow + 3 x verdictWindow + appealWindow + governanceWindow <= unbondDelay`: stake stays
-///   until the longest dispute about it is over;
+/// - `auditWindow + 8 x verdictWindow + 2 x appealWindow + governanceWindow <= unbondDelay` (27 of 30 days): two rounds of four verdict
+///   windows; stake stays until the longest dispute about it is over;
 /// - `payerShareBips + mediatorShareBips <= 10000`, `solverFeeBips + protocolFeeBips` + the registry's highest fee (5,000) <= 10000.
 ///
 /// TIME

@@ -10,7 +10,7 @@ import {MediationFixture} from "./fixtures/MediationFixture.sol";
 
 // submitVerdict
 // ├── when nothing is judged, the receipt, comparator or outcome is wrong, or the signer has no open seat: reverts
-// ├── first round: match or mismatch decides; the first `inconclusive` asks a second mediator
+// ├── first round: match decides, mismatch calls the panel; the first `inconclusive` asks a second mediator
 // ├── panel: two that agree decide; three that do not are inconclusive
 // └── a late verdict counts until its mediator is replaced
 // replaceMediator
@@ -33,23 +33,55 @@ contract JuryVerdictTest is MediationFixture {
         caseId = dispute(orderOf(0));
     }
 
-    function testFuzz_MatchAndMismatchDecide(bool isMatch) public {
-        VerdictOutcome outcome = isMatch ? MATCH : MISMATCH;
+    function test_AMatchDecides() public {
         draw(caseId);
         address mediator = sitting(caseId)[0];
         pass(17);
         vm.expectEmit(address(jury));
-        emit IJury.VerdictSubmitted(caseId, mediator, 1, outcome, keccak256("evidence"));
+        emit IJury.VerdictSubmitted(caseId, mediator, 1, MATCH, keccak256("evidence"));
         vm.expectEmit(address(jury));
-        emit IJury.RoundDecided(caseId, 1, outcome, START + 17 + APPEAL_WINDOW);
-        vote(caseId, mediator, outcome);
+        emit IJury.RoundDecided(caseId, 1, MATCH, START + 17 + APPEAL_WINDOW);
+        vote(caseId, mediator, MATCH);
         (bool isDecided, VerdictOutcome found, uint256 until) = jury.findDecision(caseId);
         assertTrue(isDecided);
-        assertEq(uint8(found), uint8(outcome));
+        assertEq(uint8(found), uint8(MATCH));
         assertEq(until, START + 17 + APPEAL_WINDOW);
         IMediation.Case memory decided = mediation.getCase(caseId);
         assertEq(uint8(decided.stage), uint8(IMediation.CaseStage.Decided));
         assertEq(decided.deadline, until);
+    }
+
+    function test_AMismatchCallsThePanel() public {
+        draw(caseId);
+        address mediator = sitting(caseId)[0];
+        pass(17);
+        vm.expectEmit(address(jury));
+        emit IJury.VerdictSubmitted(caseId, mediator, 1, MISMATCH, keccak256("evidence"));
+        vm.expectEmit(address(jury));
+        emit IJury.RoundStarted(caseId, 2, 3, START + 17 + 4 * VERDICT_WINDOW);
+        assertFalse(jury.isPanel(caseId));
+        vote(caseId, mediator, MISMATCH);
+        assertTrue(jury.isPanel(caseId));
+        (bool isDecided,,) = jury.findDecision(caseId);
+        assertFalse(isDecided);
+        IJury.Round memory round = jury.getRound(caseId);
+        assertEq(round.number, 2);
+        assertEq(round.vacantSeats, 3);
+        assertGt(round.seedBlock, vm.getBlockNumber());
+        draw(caseId);
+        address[] memory panel = sitting(caseId);
+        assertEq(panel.length, 3);
+        for (uint256 i = 0; i < 3; i++) {
+            assertNotEq(panel[i], mediator);
+        }
+    }
+
+    function test_ASuspicionAfterTheRoundHasAWholePanelRound() public {
+        draw(caseId);
+        pass(4 * VERDICT_WINDOW);
+        vote(caseId, sitting(caseId)[0], MISMATCH);
+        assertEq(jury.getRound(caseId).endsAt, START + 8 * VERDICT_WINDOW);
+        assertEq(jury.getRound(caseId).replacements, 0);
     }
 
     function testFuzz_RevertWhen_VerdictIsAboutSomethingElse(bytes32 other, uint8 outcome) public {
@@ -100,7 +132,7 @@ contract JuryVerdictTest is MediationFixture {
     }
 
     function testFuzz_TheFirstInconclusiveAsksASecondMediator(uint8 second) public {
-        VerdictOutcome outcome = VerdictOutcome(second % 3);
+        VerdictOutcome outcome = second % 2 == 0 ? MATCH : INCONCLUSIVE;
         address first = judge(caseId, INCONCLUSIVE);
         assertTrue(jury.getRound(caseId).isJudging);
         address other = judge(caseId, outcome);
@@ -266,13 +298,13 @@ contract JuryVerdictTest is MediationFixture {
         bytes memory refusal = abi.encodeWithSelector(IJury.JuryCallerInvalid.selector, mediation, caller);
         vm.startPrank(caller);
         vm.expectRevert(refusal);
-        jury.startRound(caseId, 1);
+        jury.startRound(caseId);
         vm.expectRevert(refusal);
         jury.dismiss(caseId, MATCH);
         vm.stopPrank();
         vm.prank(address(mediation));
         vm.expectRevert(abi.encodeWithSelector(IJury.RoundJudging.selector, caseId));
-        jury.startRound(caseId, 1);
+        jury.startRound(caseId);
     }
 
     function test_ALongerWindowDoesNotShortenARoundThatHasBegun() public {

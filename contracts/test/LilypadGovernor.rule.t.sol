@@ -114,7 +114,9 @@ contract LilypadGovernorRuleTest is GovernorFixture {
         vm.startPrank(payer);
         lily.approve(address(mediation), type(uint256).max);
         id = mediation.openDispute(order);
+        vm.mockCall(jury, abi.encodeWithSelector(IJury.isPanel.selector), abi.encode(false));
         mediation.appeal(id);
+        vm.mockCall(jury, abi.encodeWithSelector(IJury.isPanel.selector), abi.encode(true));
         mediation.appeal(id);
         vm.stopPrank();
     }

@@ -27,6 +27,8 @@ import {MediationFixture} from "./fixtures/MediationFixture.sol";
 // ├── when it cannot be appealed, or is too late: reverts
 // ├── a panel that agrees with the mediator costs the appellant its bond
 // ├── a panel that says the opposite: bond back, the mediator loses stake and record
+// ├── a suspected mismatch: the panel without a bond; slashed only when two more say so
+// ├── a wrong suspicion: nobody's stake but its mediator's, which pays the panel a part
 // ├── a panel without a majority: inconclusive, the bond pays the fee
 // ├── governance decides in last instance; its silence lets the panel's outcome stand
 // └── when the caller is not governance: reverts
@@ -107,7 +109,7 @@ contract MediationCloseTest is MediationFixture {
 
     function test_DisputeMismatch() public {
         bytes32 caseId = dispute(orderOf(0));
-        address mediator = judge(caseId, MISMATCH);
+        address mediator = condemn(caseId);
         vm.prank(address(claims));
         stakeVault.holdExposure(StakeRole.Provider, provider.addr, address(token), STAKE / 2, 0);
         vm.prank(provider.addr);
@@ -119,7 +121,11 @@ contract MediationCloseTest is MediationFixture {
         assertEq(uint8(statusOf(caseId)), uint8(IJobClaims.ClaimStatus.Denied));
         assertEq(_slashable(), 0);
         assertEq(slashCreditOf(payer.addr), STAKE * 4 / 10);
-        assertEq(slashCreditOf(mediator), STAKE * 3 / 10);
+        // The one that suspected it and the two that agreed.
+        assertEq(slashCreditOf(mediator), STAKE / 10);
+        assertEq(slashCreditOf(jury.listSeats(caseId)[1].mediator), STAKE / 10);
+        assertEq(slashCreditOf(jury.listSeats(caseId)[2].mediator), STAKE / 10);
+        assertEq(slashCreditOf(jury.listSeats(caseId)[3].mediator), 0);
         assertEq(slashCreditOf(treasury), STAKE * 3 / 10);
         assertEq(creditOf(disputer), BOND);
         assertEq(creditOf(mediator), 0);
@@ -167,16 +173,16 @@ contract MediationCloseTest is MediationFixture {
     function testFuzz_AuditMismatch(uint256 funded) public {
         funded = bound(funded, 1, 2 * FEE);
         bytes32 caseId = _audit(funded);
-        address mediator = judge(caseId, MISMATCH);
+        address mediator = condemn(caseId);
         pass(APPEAL_WINDOW + 1);
         vm.expectEmit(address(mediation));
         emit IMediation.CaseClosed(caseId, provider.addr, payer.addr, MISMATCH, STAKE, PRICE, 0);
         mediation.closeCase(caseId);
         uint256 rest = STAKE - PRICE;
         assertEq(slashCreditOf(payer.addr), PRICE + rest * 4 / 10);
-        assertEq(slashCreditOf(mediator), rest * 3 / 10);
-        assertEq(slashCreditOf(treasury), STAKE - PRICE - rest * 4 / 10 - rest * 3 / 10);
-        // The pool and whoever added to it have their money back: the slash paid the mediator.
+        assertEq(slashCreditOf(mediator), rest / 10);
+        assertEq(slashCreditOf(treasury), STAKE - PRICE - rest * 4 / 10 - rest / 10 * 3);
+        // The pool and whoever added to it have their money back: the slash paid the mediators.
         assertEq(mediation.getAuditPool(address(token)), funded);
         assertEq(creditOf(disputer), funded < FEE ? FEE - funded : 0);
         _assertReleased(caseId);
@@ -206,10 +212,10 @@ contract MediationCloseTest is MediationFixture {
 
     function test_AProviderWithoutStakeIsJudgedAndThePoolPays() public {
         bytes32 caseId = _audit(FEE);
-        address mediator = judge(caseId, MISMATCH);
+        address mediator = condemn(caseId);
         _slashProvider(STAKE);
         close(caseId);
-        assertEq(creditOf(mediator), FEE);
+        assertEq(creditOf(mediator), FEE / 3);
         assertEq(mediation.getAuditPool(address(token)), 0);
         assertEq(mediation.getRecord(provider.addr).mismatches, 1);
         _assertReleased(caseId);
@@ -217,7 +223,7 @@ contract MediationCloseTest is MediationFixture {
 
     function test_TheBondOfWhoWasRightPaysNobody() public {
         bytes32 caseId = dispute(orderOf(0));
-        address mediator = judge(caseId, MISMATCH);
+        address mediator = condemn(caseId);
         _slashProvider(STAKE);
         close(caseId);
         assertEq(creditOf(disputer), BOND);
@@ -238,14 +244,14 @@ contract MediationCloseTest is MediationFixture {
 
     function test_ThePoolAddsWhatASmallSlashLacks() public {
         bytes32 caseId = _audit(FEE);
-        address mediator = judge(caseId, MISMATCH);
-        // Left is one price: 40 % of it go back to the payer, 30 % of the rest to the mediator.
+        address mediator = condemn(caseId);
+        // Left is one price: 40 % of it go back to the payer, 30 % of the rest to the mediators.
         _slashProvider(STAKE - PRICE);
         close(caseId);
         uint256 rest = PRICE - PRICE * 4 / 10;
         assertEq(slashCreditOf(payer.addr), PRICE * 4 / 10 + rest * 4 / 10);
-        assertEq(slashCreditOf(mediator), rest * 3 / 10);
-        assertEq(creditOf(mediator), FEE - rest * 3 / 10);
+        assertEq(slashCreditOf(mediator), rest / 10);
+        assertEq(creditOf(mediator), (FEE - rest * 3 / 10) / 3);
         assertEq(mediation.getAuditPool(address(token)), rest * 3 / 10);
     }
 
@@ -261,7 +267,7 @@ contract MediationCloseTest is MediationFixture {
         bytes memory signature = sign(provider.privateKey, hashOf(receipt));
         vm.prank(disputer);
         bytes32 caseId = mediation.openAudit(order, receipt, signature, secret);
-        judge(caseId, MISMATCH);
+        condemn(caseId);
         close(caseId);
         uint256 refund = STAKE * 4 / 10;
         assertEq(slashCreditOf(payer.addr), refund + (STAKE - refund) * 4 / 10);
@@ -290,9 +296,11 @@ contract MediationCloseTest is MediationFixture {
         VerdictOutcome outcome = VerdictOutcome(outcomes % 3);
         judge(caseId, outcome);
         if (outcome == INCONCLUSIVE) judge(caseId, outcome);
-        if (isAppealed) {
+        if (isAppealed && outcome != MISMATCH) {
             vm.prank(disputer);
             mediation.appeal(caseId);
+        }
+        if (jury.getRound(caseId).isJudging) {
             draw(caseId);
             address[] memory panel = sitting(caseId);
             for (uint256 i = 0; i < 3 && jury.getRound(caseId).isJudging; i++) {
@@ -335,24 +343,79 @@ contract MediationCloseTest is MediationFixture {
         _assertReleased(caseId);
     }
 
-    function testFuzz_APanelThatSaysTheOppositeOverturns(bool firstIsMatch) public {
-        (VerdictOutcome before, VerdictOutcome later) = firstIsMatch ? (MATCH, MISMATCH) : (MISMATCH, MATCH);
+    function test_APanelThatSaysTheOppositeOverturns() public {
         bytes32 caseId = dispute(orderOf(0));
-        address first = judge(caseId, before);
-        address appellant = firstIsMatch ? payer.addr : provider.addr;
-        judgeByPanel(caseId, appellant, later);
+        address first = judge(caseId, MATCH);
+        judgeByPanel(caseId, payer.addr, MISMATCH);
         pass(APPEAL_WINDOW + 1);
         vm.expectEmit(address(jury));
         emit IJury.MediatorOverturned(caseId, first, MEDIATOR_STAKE / 10);
         mediation.closeCase(caseId);
-        assertGe(creditOf(appellant), APPEAL_BOND);
+        assertEq(creditOf(payer.addr), APPEAL_BOND);
         assertEq(creditOf(first), 0);
         assertEq(mediation.getRecord(first).overturned, 1);
-        assertEq(
-            stakeVault.getSlashable(StakeRole.Mediator, first, address(lily)), MEDIATOR_STAKE - MEDIATOR_STAKE / 10
+        assertEq(_mediatorStake(first), MEDIATOR_STAKE - MEDIATOR_STAKE / 10);
+        assertEq(stakeVault.getCredit(treasury, address(lily)), MEDIATOR_STAKE / 10);
+        assertEq(_slashable(), 0);
+        assertEq(creditOf(disputer), BOND);
+        _assertEveryUnitIsCredited();
+        _assertReleased(caseId);
+    }
+
+    function test_ASuspicionCallsThePanelWithoutABond() public {
+        bytes32 caseId = dispute(orderOf(0));
+        uint256 held = token.balanceOf(address(mediation));
+        judge(caseId, MISMATCH);
+        IMediation.Case memory judged = mediation.getCase(caseId);
+        assertEq(uint8(judged.stage), uint8(IMediation.CaseStage.Judging));
+        assertEq(judged.appellant, address(0));
+        assertEq(token.balanceOf(address(mediation)), held);
+        assertTrue(jury.isPanel(caseId));
+        bytes memory judging = abi.encodeWithSelector(
+            IMediation.CaseStageInvalid.selector, caseId, IMediation.CaseStage.Decided, IMediation.CaseStage.Judging
         );
-        assertEq(_slashable(), firstIsMatch ? 0 : STAKE);
-        assertEq(creditOf(disputer), firstIsMatch ? BOND : 0);
+        pass(APPEAL_WINDOW + 1);
+        vm.expectRevert(judging);
+        mediation.closeCase(caseId);
+        vm.expectRevert(judging);
+        mediation.appeal(caseId);
+    }
+
+    function test_AWrongSuspicionIsPaidByWhoWasWrong() public {
+        bytes32 caseId = dispute(orderOf(0));
+        address first = judge(caseId, MISMATCH);
+        judgeByPanel(caseId, MATCH);
+        pass(APPEAL_WINDOW + 1);
+        vm.expectEmit(address(jury));
+        emit IJury.MediatorOverturned(caseId, first, MEDIATOR_STAKE / 10);
+        mediation.closeCase(caseId);
+        assertEq(_slashable(), STAKE);
+        assertEq(uint8(statusOf(caseId)), uint8(IJobClaims.ClaimStatus.Upheld));
+        assertEq(creditOf(disputer), 0);
+        assertEq(creditOf(first), 0);
+        assertEq(mediation.getRecord(first).overturned, 1);
+        // The disputer's bond and 30 % of what the first mediator loses, for the two that said so.
+        IJury.Seat[] memory seats = jury.listSeats(caseId);
+        for (uint256 i = 1; i < 3; i++) {
+            assertEq(creditOf(seats[i].mediator), BOND / 2);
+            assertEq(stakeVault.getCredit(seats[i].mediator, address(lily)), MEDIATOR_STAKE * 3 / 100 / 2);
+        }
+        assertEq(stakeVault.getCredit(seats[3].mediator, address(lily)), 0);
+        assertEq(stakeVault.getCredit(treasury, address(lily)), MEDIATOR_STAKE * 7 / 100);
+        _assertEveryUnitIsCredited();
+        _assertReleased(caseId);
+    }
+
+    function test_AWrongSuspicionInAnAuditLeavesTheFeeToThePanel() public {
+        bytes32 caseId = _audit(FEE);
+        address first = judge(caseId, MISMATCH);
+        judgeByPanel(caseId, MATCH);
+        close(caseId);
+        assertEq(_slashable(), STAKE);
+        assertEq(creditOf(first), 0);
+        assertEq(creditOf(jury.listSeats(caseId)[1].mediator), FEE / 2);
+        assertEq(creditOf(jury.listSeats(caseId)[2].mediator), FEE / 2);
+        assertEq(mediation.getRecord(provider.addr).matches, 1);
         _assertEveryUnitIsCredited();
         _assertReleased(caseId);
     }
@@ -360,7 +423,6 @@ contract MediationCloseTest is MediationFixture {
     function test_APanelWithoutAMajorityIsInconclusive() public {
         bytes32 caseId = dispute(orderOf(0));
         address first = judge(caseId, MISMATCH);
-        appealBy(caseId, provider.addr);
         draw(caseId);
         address[] memory panel = sitting(caseId);
         vote(caseId, panel[0], MATCH);
@@ -370,10 +432,55 @@ contract MediationCloseTest is MediationFixture {
         assertEq(uint8(statusOf(caseId)), uint8(IJobClaims.ClaimStatus.Upheld));
         assertEq(_slashable(), STAKE);
         assertEq(mediation.getRecord(first).overturned, 0);
-        // All four mediators share both fees.
-        assertEq(creditOf(first), (BOND + APPEAL_BOND) / 4);
+        assertEq(_mediatorStake(first), MEDIATOR_STAKE);
+        // All four mediators share the fee.
+        assertEq(creditOf(first), BOND / 4);
         assertEq(creditOf(provider.addr), 0);
         _assertEveryUnitIsCredited();
+    }
+
+    function test_ASuspicionOfTheSecondMediatorCallsThePanelToo() public {
+        bytes32 caseId = dispute(orderOf(0));
+        judge(caseId, INCONCLUSIVE);
+        condemn(caseId);
+        assertEq(jury.listSeats(caseId).length, 5);
+        close(caseId);
+        assertEq(_slashable(), 0);
+        _assertReleased(caseId);
+    }
+
+    function test_AfterASuspicionTheNextInstanceIsGovernance() public {
+        bytes32 caseId = dispute(orderOf(0));
+        address first = condemn(caseId);
+        appealBy(caseId, provider.addr);
+        IMediation.Case memory referred = mediation.getCase(caseId);
+        assertEq(uint8(referred.stage), uint8(IMediation.CaseStage.Referred));
+        assertEq(referred.referrer, provider.addr);
+        assertEq(referred.appellant, address(0));
+        vm.prank(governance);
+        mediation.rule(caseId, MATCH);
+        mediation.closeCase(caseId);
+        assertEq(_slashable(), STAKE);
+        assertEq(creditOf(provider.addr), BOND + APPEAL_BOND);
+        // Nobody said match: what the three lose is the treasury's.
+        assertEq(_mediatorStake(first), MEDIATOR_STAKE * 9 / 10);
+        assertEq(stakeVault.getCredit(treasury, address(lily)), MEDIATOR_STAKE * 3 / 10);
+        _assertEveryUnitIsCredited();
+        _assertReleased(caseId);
+    }
+
+    function test_APanelThatASuspicionCalledCanStayEmpty() public {
+        bytes32 caseId = dispute(orderOf(0));
+        address first = judge(caseId, MISMATCH);
+        vm.warp(jury.getRound(caseId).endsAt);
+        vm.prank(relay);
+        jury.endRound(caseId);
+        close(caseId);
+        assertEq(uint8(mediation.getCase(caseId).outcome), uint8(INCONCLUSIVE));
+        assertEq(_slashable(), STAKE);
+        assertEq(creditOf(first), BOND);
+        _assertEveryUnitIsCredited();
+        _assertReleased(caseId);
     }
 
     function testFuzz_GovernanceDecidesInLastInstance(uint8 ruled, address caller) public {
@@ -447,7 +554,7 @@ contract MediationCloseTest is MediationFixture {
     function testFuzz_CreditsAreWithdrawn(uint8 way, address receiver) public {
         vm.assume(receiver != address(0) && receiver != address(mediation) && receiver != disputer);
         bytes32 caseId = dispute(orderOf(0));
-        judge(caseId, MISMATCH);
+        condemn(caseId);
         close(caseId);
         uint256 before = token.balanceOf(disputer);
         address paid = way % 3 == 1 ? receiver : disputer;
@@ -476,6 +583,10 @@ contract MediationCloseTest is MediationFixture {
         return audit(sampledOrder(0));
     }
 
+    function _mediatorStake(address mediator) private view returns (uint256) {
+        return stakeVault.getSlashable(StakeRole.Mediator, mediator, address(lily));
+    }
+
     function _slashable() private view returns (uint256) {
         return stakeVault.getSlashable(StakeRole.Provider, provider.addr, address(token));
     }
@@ -502,12 +613,15 @@ contract MediationCloseTest is MediationFixture {
     function _assertEveryUnitIsCredited() private view {
         uint256 sum = creditOf(provider.addr) + creditOf(payer.addr) + creditOf(disputer) + creditOf(treasury);
         uint256 slashed = slashCreditOf(payer.addr) + slashCreditOf(treasury);
+        uint256 staked = stakeVault.getCredit(treasury, address(lily));
         for (uint256 i = 0; i < MEDIATORS; i++) {
+            staked += _mediatorStake(mediators[i].addr) + stakeVault.getCredit(mediators[i].addr, address(lily));
             sum += creditOf(mediators[i].addr);
             slashed += slashCreditOf(mediators[i].addr);
         }
         assertEq(sum, token.balanceOf(address(mediation)));
         assertEq(slashed + _slashable(), STAKE);
+        assertEq(staked, MEDIATORS * MEDIATOR_STAKE);
     }
 
     function _assertReleased(bytes32 caseId) private view {

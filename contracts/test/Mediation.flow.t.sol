@@ -69,7 +69,7 @@ contract MediationFlowTest is MediationFixture {
     function test_AMismatchGivesThePayerItsMoneyBack() public {
         (JobOrder memory order, bytes32 caseId) = _disputed(0);
         uint256 balance = vault.getAccount(payer.addr, address(token)).balance;
-        judge(caseId, MISMATCH);
+        condemn(caseId);
         close(caseId);
         jobClaims.finalizeClaim(order);
         assertEq(vault.getAccount(payer.addr, address(token)).balance, balance + PRICE);
@@ -91,12 +91,11 @@ contract MediationFlowTest is MediationFixture {
         vm.stopPrank();
         assertEq(uint8(jobClaims.getClaim(caseId).status), uint8(IJobClaims.ClaimStatus.Paid));
 
-        // Every mediator, the panel and governance are silent; a mediator's mismatch does not outlive an empty panel.
+        // Every mediator, the panel and governance are silent; a mediator's suspicion does not outlive an empty panel.
         (order, caseId) = _disputed(1);
         nextEpoch();
         jury.draw(caseId);
         judge(caseId, MISMATCH);
-        appealBy(caseId, provider.addr);
         draw(caseId);
         vm.warp(jury.listSeats(caseId)[1].deadline + 1);
         vm.prank(relay);
@@ -146,7 +145,7 @@ contract MediationFlowTest is MediationFixture {
         jobClaims.finalizeClaim(order);
         vm.prank(disputer);
         mediation.openAudit(order, receipt, signature, secret);
-        judge(caseId, MISMATCH);
+        condemn(caseId);
         close(caseId);
         assertEq(slashCreditOf(payer.addr), PRICE + (STAKE - PRICE) * 4 / 10);
         assertEq(mediation.getRecord(provider.addr).mismatches, 1);

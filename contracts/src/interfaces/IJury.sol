@@ -65,7 +65,8 @@ interface IJury {
     event PoolLeft(address indexed mediator, uint256 index);
     /// @notice A mediator's weight follows its stake, from the next pool epoch on.
     event PoolWeightChanged(address indexed mediator, uint256 weight);
-    /// @notice A round has begun; it is over at `endsAt` at the latest.
+    /// @notice A round has begun; it is over at `endsAt` at the latest. A second round that no `CaseAppealed` comes before was called by
+    /// the first mediator's mismatch.
     event RoundStarted(bytes32 indexed caseId, uint256 round, uint256 seats, uint256 endsAt);
     /// @notice Vacant seats wait for the hash of a block, and can be drawn from the block after it.
     event SeatsAnchored(bytes32 indexed caseId, uint256 round, uint256 vacantSeats, uint256 seedBlock);
@@ -143,7 +144,7 @@ interface IJury {
     /// the pool may judge.
     function draw(bytes32 caseId) external;
 
-    /// @notice Submits a mediator's signed verdict. Anyone may relay.
+    /// @notice Submits a mediator's signed verdict. Anyone may relay. A mismatch in the first round calls the panel.
     /// @dev Requirements: the signer has an open seat in this round; receipt and comparator are those of the case.
     function submitVerdict(Verdict calldata verdict, bytes calldata signature) external;
 
@@ -156,12 +157,12 @@ interface IJury {
     /// @dev Requirements: it is too late to draw; nobody sits.
     function endRound(bytes32 caseId) external;
 
-    /// @notice Begins the next round of a case.
+    /// @notice Begins the next round of a case: the first with one seat, then the panel with three.
     /// @dev Requirements: called by Mediation; no round of the case is being judged.
-    function startRound(bytes32 caseId, uint8 seats) external;
+    function startRound(bytes32 caseId) external;
 
     /// @notice Ends the duty of everyone who sat in a case. A verdict that is the opposite of `outcome` costs its mediator a part of its
-    /// stake.
+    /// stake, which goes to the treasury; of what a wrong suspicion costs, `mediatorShareBips` go to the winners.
     /// @dev Requirements: called by Mediation, once.
     /// @return winners Mediators that said what the outcome is; when it is inconclusive, all that said something.
     function dismiss(bytes32 caseId, VerdictOutcome outcome) external returns (address[] memory winners);
@@ -177,6 +178,9 @@ interface IJury {
         external
         view
         returns (bool isDecided, VerdictOutcome outcome, uint256 appealableUntil);
+
+    /// @notice Whether the last round is the panel's, which was called by an appeal or by a suspicion.
+    function isPanel(bytes32 caseId) external view returns (bool);
 
     /// @notice Returns what a mediator has done.
     function getRecord(address mediator) external view returns (MediatorRecord memory);

@@ -32,7 +32,7 @@ interface IMediation {
     /// @param referralBond What was put down for governance.
     /// @param stage Where the case stands. A case whose round is over is stored as Judging and read as Decided.
     /// @param outcome What governance was asked about, then what it ruled, then what was applied.
-    /// @param appealedOutcome What the single mediator had found when the panel was called.
+    /// @param appealedOutcome What the single mediator had found when somebody called the panel.
     /// @param referredOutcome What the panel had found when governance was called.
     /// @param deadline Last second of the stage: to appeal (Decided) or to rule (Referred).
     struct Case {
@@ -94,7 +94,7 @@ interface IMediation {
         uint256 bond,
         uint256 poolFee
     );
-    /// @notice A panel judges again what the single mediator found.
+    /// @notice A panel judges again what the single mediator found. A panel that a suspected mismatch called has no such event.
     event CaseAppealed(bytes32 indexed caseId, address indexed appellant, VerdictOutcome appealedOutcome, uint256 bond);
     /// @notice Governance may rule until `deadline`.
     event CaseReferred(
@@ -186,7 +186,8 @@ interface IMediation {
 
     /// @notice Calls a panel of three against a single mediator's outcome, or governance against the panel's. Anyone may, with a bond of
     /// `appealBondBips` of the price, at least one unit, in the job's token.
-    /// @dev Requirements: the round is decided and the appeal window open.
+    /// @dev A single mediator's mismatch needs no appeal: it calls the panel itself. Requirements: the round is decided and the appeal
+    /// window open.
     function appeal(bytes32 caseId) external;
 
     /// @notice Rules in last instance.

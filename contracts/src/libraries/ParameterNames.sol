@@ -11,7 +11,7 @@ library ParameterNames {
     bytes32 internal constant MAX_ORDER_LIFE = "maxOrderLife";
     bytes32 internal constant CLAIM_GRACE = "claimGrace";
 
-    // Windows of claims, audits and disputes.
+    // Windows of claims, audits and disputes. A round of a case lasts at most four verdict windows.
     bytes32 internal constant CHALLENGE_WINDOW = "challengeWindow";
     bytes32 internal constant AUDIT_WINDOW = "auditWindow";
     bytes32 internal constant VERDICT_WINDOW = "verdictWindow";

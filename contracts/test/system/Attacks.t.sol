@@ -475,7 +475,8 @@ contract AttacksOfProvidersTest is AttackFixture {
         assertEq(stakeOf(provider).active, 0, "the whole stake is lost");
         uint256 rest = STAKE - JOB_PRICE;
         assertEq(slashCreditOf(payer.addr), JOB_PRICE + rest * 4000 / 10_000, "price back and a share");
-        assertEq(slashCreditOf(jury.listSeats(caseId)[0].mediator), rest * 3000 / 10_000);
+        assertEq(slashCreditOf(jury.listSeats(caseId)[0].mediator), rest * 3000 / 10_000 / 3, "who suspected it");
+        assertEq(slashCreditOf(jury.listSeats(caseId)[2].mediator), rest * 3000 / 10_000 / 3, "of the panel");
         assertEq(feeCreditOf(payer.addr), JOB_PRICE * 12_000 / 10_000, "bond back");
         assertEq(dollar.balanceOf(payer.addr) + feeCreditOf(payer.addr), before + 2 * JOB_LIMIT);
         leaveNothingBehind(address(token));

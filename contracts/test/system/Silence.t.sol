@@ -418,13 +418,13 @@ contract SilenceTest is SystemFixture {
         give(stranger, address(dollar), JOB_LIMIT);
     }
 
-    /// @dev A dispute of order 0 that the first mediator decided by `outcome` and the loser appealed.
+    /// @dev A dispute of order 0 that the first mediator decided by `outcome` and the loser appealed, or suspected a mismatch.
     function _toPanel(VerdictOutcome outcome) private returns (bytes32 caseId) {
         JobOrder memory order = orderOf(0);
         openClaim(order, JOB_PRICE);
         caseId = openDispute(payer.addr, order);
-        judge(caseId, outcome);
-        appealAs(anyone, caseId);
+        judgeRound(caseId, outcome);
+        if (outcome != MISMATCH) appealAs(anyone, caseId);
     }
 
     /// @dev The order as it was made at the start.

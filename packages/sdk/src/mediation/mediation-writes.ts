@@ -9,7 +9,7 @@ export const openDispute = write('openDispute', 'CaseOpened')
 /** Audits a paid job that its own secret selects; the audit pool pays the mediators. */
 export const openAudit = write('openAudit', 'CaseOpened')
 
-/** Appeals: first to a panel of three, then to governance. Takes the bond from the sender. */
+/** Appeals: to a panel of three, and from a panel to governance. Takes the bond from the sender. A mediator's mismatch calls the panel by itself. */
 export const appealCase = write('appeal', 'CaseAppealed')
 
 /** Rules the last appeal; governance only. */
