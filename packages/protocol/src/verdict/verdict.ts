@@ -9,7 +9,7 @@ export const verdictOutcomes = ['match', 'mismatch', 'inconclusive'] as const
 export const Verdict = z.strictObject({
   orderHash: Bytes32,
   receiptHash: Bytes32,
-  /** Keccak of the comparator's name and options. */
+  /** Keccak of the comparator's name, as on chain; its options are those of the order's module version. Zero when that was never published. */
   comparator: Bytes32,
   /** Index into {@link verdictOutcomes}. */
   outcome: z
