@@ -226,9 +226,9 @@ export const errorTexts = {
     fix: 'Correct the settings named.',
   },
   CONTRACT_REVERTED: {
-    what: 'A contract refused a transaction. The message names its error; docs/contracts explains it.',
+    what: 'A contract refused a transaction. The message names its error and the hint says what can be done; its `kind` in the SDK says the same in one word: `wait`, `tooLate`, `done`, `forbidden`, `signature`, `funds`, `limit`, `unknown`, `state`, `input`, `token` or `setup`.',
     charged: 'Nothing; not even gas, unless the message says that it was reverted in a block.',
-    fix: "Look up the error's name in docs/contracts.",
+    fix: "Follow the hint; the error's name and arguments are explained in contracts/src/interfaces.",
   },
   INTERNAL: {
     what: 'A fault of ours. Its cause is in the log of the process; over MCP only a reference to it is shown.',

@@ -47,6 +47,7 @@ export {
   translateChainErrors,
   WrongChainError,
 } from './chain/chain-errors.ts'
+export type { RevertKind } from './chain/revert-advice.ts'
 export {
   type ChainClient,
   createChainClient,

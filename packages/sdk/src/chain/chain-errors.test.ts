@@ -1,13 +1,15 @@
 import { createServer, type Server } from 'node:http'
-import { jobVaultAbi, lilyTokenAbi, moduleRegistryAbi } from '@lilypad-agents/abi'
+import * as generated from '@lilypad-agents/abi'
 import { LilypadError } from '@lilypad-agents/protocol'
 import { type Abi, type AbiParameter, encodeErrorResult } from 'viem'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { getAccount } from '../vault/vault-reads.ts'
 import { assertChain } from './assert-chain.ts'
 import { ContractRevertedError, translateChainErrors } from './chain-errors.ts'
+import { contractErrors } from './contract-errors.ts'
 import { type ChainClient, createChainClient, toLilypadChain } from './lilypad-chain.ts'
 import { sampleContracts } from './network.ts'
+import { findRevertKind, revertHints } from './revert-advice.ts'
 
 // An RPC endpoint on a real socket that answers as a node does when a call reverts, or as no node should.
 type Answer =
@@ -50,13 +52,16 @@ function sampleValue({ type }: AbiParameter): unknown {
   return /^u?int(8|16|32|40|48)$/.test(type) ? 7 : 7n
 }
 
-const abis: Record<string, Abi> = { JobVault: jobVaultAbi, ModuleRegistry: moduleRegistryAbi, LilyToken: lilyTokenAbi }
+const abis: Record<string, Abi> = Object.fromEntries(
+  Object.entries(generated).flatMap(([name, abi]) => (typeof abi === 'string' ? [] : [[name, abi as Abi]])),
+)
 const customErrors = Object.entries(abis).flatMap(([name, abi]) =>
   abi.flatMap((item) => (item.type === 'error' ? [{ name, abi, error: item }] : [])),
 )
 
 describe('a revert comes back by its own name', () => {
-  test('there are custom errors in every ABI', () => {
+  test('there are custom errors in every ABI, of all fifteen contracts', () => {
+    expect(Object.keys(abis)).toHaveLength(15)
     for (const name of Object.keys(abis))
       expect(
         customErrors.some((each) => each.name === name),
@@ -68,7 +73,12 @@ describe('a revert comes back by its own name', () => {
     const args = error.inputs.map(sampleValue)
     const data = encodeErrorResult({ abi, errorName: error.name, args })
     answer = () => ({ error: { code: 3, message: 'execution reverted', data } })
-    const view = abi.find((item) => item.type === 'function' && item.stateMutability === 'view')
+    const view = abi.find(
+      (item) =>
+        item.type === 'function' &&
+        item.stateMutability === 'view' &&
+        !item.inputs.some(({ type }) => type.endsWith(']')),
+    )
     if (view?.type !== 'function') throw new TypeError('the contract has a view')
     const thrown = await translateChainErrors(view.name, () =>
       client.readContract({ address: contract, abi, functionName: view.name, args: view.inputs.map(sampleArgument) }),
@@ -79,6 +89,8 @@ describe('a revert comes back by its own name', () => {
       errorName: error.name,
       charged: 'none',
       retryable: false,
+      kind: expect.toBeOneOf(Object.keys(revertHints)),
+      hint: revertHints[findRevertKind(error.name) ?? 'setup'],
     })
     expect(String(thrown)).toContain(`refused \`${view.name}\`: ${error.name}.`)
     if (args.length > 0) expect(String(thrown)).toContain('Arguments: ')
@@ -88,6 +100,24 @@ describe('a revert comes back by its own name', () => {
     'components' in parameter
       ? Object.fromEntries((parameter.components as AbiParameter[]).map((each) => [each.name, sampleValue(each)]))
       : sampleValue(parameter)
+
+  test.each(contractErrors.flatMap((item) => (item.type === 'error' ? [item.name] : [])))(
+    '%s says what to do',
+    (name) => expect(findRevertKind(name), `a rule for ${name} in revert-advice.ts`).toBeDefined(),
+  )
+
+  test.each([
+    ['StakeBelowMinimum', 'funds'],
+    ['CaseNotFinal', 'wait'],
+    ['CaseTooLate', 'tooLate'],
+    ['CaseExists', 'done'],
+    ['LockStatusInvalid', 'state'],
+    ['ParameterOutOfBounds', 'limit'],
+    ['VaultCallerInvalid', 'forbidden'],
+    ['LaneSignatureInvalid', 'signature'],
+    ['ModuleUnknown', 'unknown'],
+    ['TransferFromFailed', 'token'],
+  ] as const)('%s: %s', (name, kind) => expect(findRevertKind(name)).toBe(kind))
 
   test('one that no ABI knows comes back by its selector', async () => {
     answer = () => ({ error: { code: 3, message: 'execution reverted', data: '0xdeadbeef' } })

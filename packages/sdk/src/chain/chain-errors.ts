@@ -11,6 +11,7 @@ import {
   WaitForTransactionReceiptTimeoutError,
 } from 'viem'
 import { contractErrors } from './contract-errors.ts'
+import { findRevertKind, type RevertKind, revertHints } from './revert-advice.ts'
 
 /** The RPC endpoint does not answer, or fails inside. Nothing was sent, or what was sent can be looked up by its hash. */
 export class RpcUnreachableError extends LilypadError {
@@ -58,10 +59,11 @@ export class TransactionPendingError extends LilypadError {
   }
 }
 
-/** A contract refused a call. `errorName` is the custom error of the contract. */
+/** A contract refused a call. `errorName` is the custom error of the contract, `kind` what can be done about it. */
 export class ContractRevertedError extends LilypadError {
   override readonly name = 'ContractRevertedError'
   readonly errorName: string
+  readonly kind: RevertKind | undefined
   constructor(options: {
     readonly errorName: string
     readonly args: readonly unknown[]
@@ -69,12 +71,14 @@ export class ContractRevertedError extends LilypadError {
     readonly cause?: unknown
   }) {
     const { errorName, args, functionName, cause } = options
+    const kind = findRevertKind(errorName)
     super('CONTRACT_REVERTED', `The contract refused \`${functionName}\`: ${errorName}.`, {
       details: args.length > 0 ? [`Arguments: ${args.map(String).join(', ').slice(0, 500)}`] : [],
-      hint: `see \`${errorName}\` in docs/contracts`,
+      hint: kind ? revertHints[kind] : `see \`${errorName}\` in docs/contracts`,
       cause,
     })
     this.errorName = errorName
+    this.kind = kind
   }
 }
 

@@ -1,5 +1,6 @@
 import {
   agentRegistryAbi,
+  contractDeployerAbi,
   identityRegistryAbi,
   jobClaimsAbi,
   jobEscrowAbi,
@@ -18,6 +19,7 @@ import { type Abi, parseAbi } from 'viem'
 
 const abis: readonly Abi[] = [
   agentRegistryAbi,
+  contractDeployerAbi,
   identityRegistryAbi,
   jobClaimsAbi,
   jobEscrowAbi,
