@@ -6,7 +6,7 @@ import {IMediation} from "../../src/interfaces/IMediation.sol";
 import {MediationHandler} from "./MediationHandler.sol";
 import {Test} from "forge-std/Test.sol";
 
-// The invariants in words: docs/contracts/Mediation.md, section "Invariants".
+// The invariants in words: README.md beside this file.
 contract MediationInvariantTest is Test {
     MediationHandler private handler;
 

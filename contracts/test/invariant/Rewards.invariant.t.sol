@@ -4,11 +4,7 @@ pragma solidity 0.8.30;
 import {RewardsHandler} from "./RewardsHandler.sol";
 import {Test} from "forge-std/Test.sol";
 
-// In words:
-// - conservation: what was put aside is in the pools or was paid to actors, and the pools are what is held, to the unit.
-// - values: the sum of a class and epoch is the sum of the values not paid yet, so that claims can use up the pool.
-// - fees: no fee of an author is measured more often than it was earned.
-// - once: a share is paid once, and arrives (asserted by the handler).
+// The invariants in words: README.md beside this file.
 contract RewardsInvariantTest is Test {
     RewardsHandler private handler;
 
@@ -39,6 +35,10 @@ contract RewardsInvariantTest is Test {
         assertTrue(isConsistent);
     }
 
+    function invariant_SharesSumToThePool() public view {
+        assertTrue(handler.sharesSumToPools());
+    }
+
     function invariant_FeesCountAtMostOnce() public view {
         assertLe(handler.measuredOfAuthors(), handler.earnedByAuthors());
     }
@@ -58,6 +58,7 @@ contract RewardsInvariantTest is Test {
         handler.rollOver(0, 0);
         invariant_Conservation();
         invariant_SumsOfValues();
+        invariant_SharesSumToThePool();
         invariant_FeesCountAtMostOnce();
     }
 }

@@ -5,6 +5,7 @@ import {IRewards} from "../../src/interfaces/IRewards.sol";
 import {ActorClass} from "../../src/types/ActorClass.sol";
 import {StakeRole} from "../../src/types/StakeRole.sol";
 import {RewardsFixture} from "../fixtures/RewardsFixture.sol";
+import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
 
 /// @notice Acts on the rewards within the rules, and writes down what must be true afterwards.
 contract RewardsHandler is RewardsFixture {
@@ -17,6 +18,10 @@ contract RewardsHandler is RewardsFixture {
     uint256 public earnedByAuthors;
     uint256 public measuredOfAuthors;
     mapping(ActorClass actorClass => mapping(uint256 epoch => mapping(address account => bool))) public wasPaid;
+    /// @notice Of a pool from which somebody was paid: what was in it and the sum of values before, and what was paid.
+    mapping(ActorClass actorClass => mapping(uint256 epoch => uint256)) public wholes;
+    mapping(ActorClass actorClass => mapping(uint256 epoch => uint256)) public sums;
+    mapping(ActorClass actorClass => mapping(uint256 epoch => uint256)) public shares;
 
     constructor() {
         setUp();
@@ -104,6 +109,21 @@ contract RewardsHandler is RewardsFixture {
         }
     }
 
+    /// @notice Whether what was paid from a pool and what remains make its whole, and nothing remains when all were paid.
+    function sharesSumToPools() external view returns (bool) {
+        uint256 last = rewards.currentEpoch();
+        for (uint256 epoch = firstEpoch - 1; epoch <= last; epoch++) {
+            for (uint256 class = 0; class < CLASSES; class++) {
+                ActorClass actorClass = ActorClass(class);
+                if (sums[actorClass][epoch] == 0) continue;
+                IRewards.Pool memory pool = rewards.getPool(actorClass, epoch);
+                if (shares[actorClass][epoch] + pool.remaining != wholes[actorClass][epoch]) return false;
+                if (pool.sumValue == 0 && pool.remaining != 0) return false;
+            }
+        }
+        return true;
+    }
+
     function held() external view returns (uint256) {
         return lily.balanceOf(address(rewards));
     }
@@ -124,7 +144,16 @@ contract RewardsHandler is RewardsFixture {
 
     function _claim(ActorClass actorClass, address account, uint256 epoch) private {
         uint256 before = lily.balanceOf(account);
+        IRewards.Pool memory pool = rewards.getPool(actorClass, epoch);
+        if (sums[actorClass][epoch] == 0) {
+            (wholes[actorClass][epoch], sums[actorClass][epoch]) = (pool.remaining, pool.sumValue);
+        }
+        uint256 share = FixedPointMathLib.fullMulDiv(
+            wholes[actorClass][epoch], rewards.getValue(actorClass, account, epoch), sums[actorClass][epoch]
+        );
         uint256 amount = rewards.claim(actorClass, account, epoch);
+        assertApproxEqAbs(amount, share, ACTORS, "the share is the part of the values, whoever comes first");
+        shares[actorClass][epoch] += amount;
         require(lily.balanceOf(account) - before == amount, "the share arrives");
         require(!wasPaid[actorClass][epoch][account], "a share is paid once");
         wasPaid[actorClass][epoch][account] = true;

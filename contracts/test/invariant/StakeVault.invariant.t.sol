@@ -6,7 +6,7 @@ import {StakeRole} from "../../src/types/StakeRole.sol";
 import {StakeHandler} from "./StakeHandler.sol";
 import {Test} from "forge-std/Test.sol";
 
-// The invariants in words: docs/contracts/StakeVault.md, section "Invariants".
+// The invariants in words: README.md beside this file.
 contract StakeVaultInvariantTest is Test {
     StakeHandler private handler;
 

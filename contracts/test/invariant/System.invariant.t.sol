@@ -22,6 +22,8 @@ contract SystemInvariantTest is Test {
 
     /// forge-config: default.invariant.runs = 64
     /// forge-config: default.invariant.depth = 160
+    /// forge-config: deep.invariant.runs = 640
+    /// forge-config: deep.invariant.depth = 160
     function invariant_System() public view {
         handler.checkConservation();
         handler.checkHeld();

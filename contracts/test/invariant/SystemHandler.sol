@@ -54,6 +54,10 @@ contract SystemHandler is SystemFixture {
     mapping(bytes32 laneId => IJobVault.LaneKey) private _lanes;
     mapping(address payer => mapping(address token => int256)) private _balances;
     mapping(address key => mapping(address token => mapping(uint256 day => uint256))) private _daySpent;
+    /// @dev Spent under the present grant, less what came back.
+    mapping(address key => mapping(address token => int256)) private _spent;
+    /// @dev A withdrawal took everything, and nothing came in since.
+    mapping(address payer => mapping(address token => bool)) private _hasLeft;
     mapping(bytes32 orderHash => uint256) private _priceOf;
     /// @dev Events of frames that are undone are recorded, too; what follows them tells.
     Vm.Log[] private _undecided;
@@ -116,7 +120,7 @@ contract SystemHandler is SystemFixture {
         uint256 balance = vault.getAccount(account, asset).balance;
         if (balance == 0) return;
         vm.prank(account);
-        vault.requestWithdraw(asset, uint128(_amount(seed, 2, balance)));
+        vault.requestWithdraw(asset, uint128(_pick(seed, 3, 2) == 0 ? balance : _amount(seed, 2, balance)));
         _reach(this.requestWithdraw.selector);
     }
 
@@ -133,7 +137,35 @@ contract SystemHandler is SystemFixture {
         vm.prank(account);
         uint256 amount = vault.finalizeWithdraw(asset, account);
         require(amount <= state.pendingWithdrawal && amount <= state.balance, "not above request or balance");
+        _readLogs();
+        if (amount == state.balance) _payAfterLeaving(seed, account, asset);
         _reach(this.finalizeWithdraw.selector);
+    }
+
+    /// @dev Signed by everybody who may consent, and worth nothing: the money is gone.
+    function _payAfterLeaving(uint256 seed, address account, address asset) private {
+        JobOrder memory order = _order(seed);
+        (order.payer, order.key, order.token) = (account, account, asset);
+        address guardian = vault.getAccount(account, asset).guardian;
+        order.solver = guardian != address(0) ? guardian : solver;
+        order.nonce = _nonces[laneIdOf(laneNameOf(order))];
+        Job[] memory jobs = new Job[](1);
+        jobs[0] = jobOf(order, _receipt(order, order.maxPrice));
+        IJobVault.Settlement[] memory settlements = new IJobVault.Settlement[](1);
+        uint256 snapshot = vm.snapshotState();
+        settlements[0] = toSettlement(acknowledgeAll(order, jobs));
+        approveAs(order.solver, settlements[0]);
+        require(vault.settle(settlements) == 0, "nothing is settled after a withdrawal of all");
+        IJobClaims.LockRequest[] memory requests = new IJobClaims.LockRequest[](1);
+        requests[0] = lockOf(order);
+        vm.prank(order.provider);
+        try jobClaims.lockBatch(requests) returns (uint256 locked) {
+            uint256 bond = stakeVault.getSlashable(StakeRole.Solver, order.solver, asset);
+            require(locked == 0 || bond != 0, "nothing but a bond pays after a withdrawal of all");
+            require(vault.getAccount(account, asset).balance == 0, "what is gone stays gone");
+        } catch {}
+        vm.revertToStateAndDelete(snapshot);
+        vm.recordLogs();
     }
 
     function changeGuardian(uint256 seed) external counted {
@@ -170,12 +202,10 @@ contract SystemHandler is SystemFixture {
     function settle(uint256 seed) external counted {
         JobOrder memory order = _order(seed);
         Job[] memory jobs = new Job[](1 + _pick(seed, 10, 3));
-        uint256 amount;
         for (uint64 i = 0; i < jobs.length; i++) {
             order.nonce = _nonces[laneIdOf(laneNameOf(order))] + i;
             jobs[i] = jobOf(order, _receipt(order, uint128(_price(seed, 11, order))));
             _note(order);
-            amount += jobs[i].price;
         }
         Lane memory good = acknowledgeAll(order, jobs);
         good.withNonces = true;
@@ -184,7 +214,7 @@ contract SystemHandler is SystemFixture {
         Lane[] memory lanes = new Lane[](3);
         (lanes[0], lanes[1], lanes[2]) = (bad, good, good);
         bool isApproved = order.solver != address(0) && _pick(seed, 13, 4) != 0;
-        bool isPayable = _isPayable(order, amount, isApproved);
+        bool isPayable = _isPayable(order, jobs, isApproved);
         IJobVault.Settlement[] memory settlements = toBatch(lanes);
         if (isApproved) approveAs(order.solver, settlements[0]);
 
@@ -345,6 +375,7 @@ contract SystemHandler is SystemFixture {
         if (held.status != IJobClaims.ClaimStatus.Locked || vm.getBlockTimestamp() <= held.deadline) return;
         vm.prank(anyone);
         jobClaims.expireLock(item.order);
+        require(statusOf(item.order) == IJobClaims.ClaimStatus.Refunded, "one call ends a lock");
         _reach(this.expireLock.selector);
     }
 
@@ -642,7 +673,7 @@ contract SystemHandler is SystemFixture {
         }
     }
 
-    /// @dev The balance that an indexer computes from events is the balance.
+    /// @dev The balance that an indexer computes from events is the balance, and no key spent more than its grant allows.
     function checkBalances() external view {
         for (uint256 i = 0; i < PAYERS; i++) {
             for (uint256 j = 0; j < 2; j++) {
@@ -650,6 +681,7 @@ contract SystemHandler is SystemFixture {
                 assertEq(int256(uint256(state.balance)), _balances[_payers[i]][_assets[j]], "balance");
                 uint256 today = vm.getBlockTimestamp() / 1 days;
                 assertLe(_daySpent[_keys[i]][_assets[j]][today], _perDay(_assets[j]), "day cap");
+                assertLe(_spent[_keys[i]][_assets[j]], int256(_total(_assets[j])), "total cap");
             }
         }
     }
@@ -667,6 +699,8 @@ contract SystemHandler is SystemFixture {
             if (uint256(status) > uint256(IJobClaims.ClaimStatus.Denied)) continue;
             if (status == IJobClaims.ClaimStatus.Locked) jobClaims.expireLock(_items[i].order);
             else jobClaims.finalizeClaim(_items[i].order);
+            status = statusOf(_items[i].order);
+            require(uint256(status) > uint256(IJobClaims.ClaimStatus.Denied), "one call ends a lock or a claim");
         }
         assertEq(vault.getHeld(_assets[0]) + vault.getHeld(_assets[1]), 0, "nothing is held");
         leaveNothingBehind(_assets[0]);
@@ -703,7 +737,11 @@ contract SystemHandler is SystemFixture {
                     || topic == IJobClaims.LockOpened.selector || topic == IJobClaims.ClaimOpened.selector
             ) {
                 uint256 price = _readUndecided();
-                if (topic == IJobVault.LaneSettled.selector) _settledLane = logs[i].topics[1];
+                if (topic == IJobVault.LaneSettled.selector) {
+                    _settledLane = logs[i].topics[1];
+                    IJobVault.LaneKey storage name = _lanes[_settledLane];
+                    require(!_hasLeft[name.payer][name.token], "nothing is settled after a withdrawal of all");
+                }
                 if (topic == IJobVault.HeldPaid.selector) _readHeldPaid(logs[i], price);
             } else {
                 _read(logs[i]);
@@ -724,21 +762,27 @@ contract SystemHandler is SystemFixture {
 
     /// @dev The debit was at the hold, not at the `JobSettled` before this.
     function _readHeldPaid(Vm.Log memory log, uint256 price) private {
-        (,, uint256 payerAmount,) = abi.decode(log.data, (uint256, uint256, uint256, uint256));
+        (,, uint256 payerAmount, uint256 solverAmount) = abi.decode(log.data, (uint256, uint256, uint256, uint256));
         IJobVault.LaneKey storage name = _lanes[log.topics[1]];
         _balances[name.payer][name.token] += int256(price);
         if (name.key != name.payer) _daySpent[name.key][name.token][vm.getBlockTimestamp() / 1 days] -= price;
-        if (name.payer != _stranger) _balances[name.payer][name.token] += int256(payerAmount);
+        // The room of what a bond had covered comes back, too.
+        _spent[name.key][name.token] -= int256(price + payerAmount + solverAmount);
+        if (name.payer != _stranger) _receive(name.payer, name.token, payerAmount);
     }
 
     function _read(Vm.Log memory log) private {
         bytes32 topic = log.topics[0];
         if (topic == IJobVault.Deposited.selector) {
             (uint256 amount,) = abi.decode(log.data, (uint256, uint256));
-            _balances[_toAddress(log.topics[1])][_toAddress(log.topics[2])] += int256(amount);
+            _receive(_toAddress(log.topics[1]), _toAddress(log.topics[2]), amount);
         } else if (topic == IJobVault.WithdrawFinalized.selector) {
-            (uint256 amount,) = abi.decode(log.data, (uint256, uint256));
-            _balances[_toAddress(log.topics[1])][_toAddress(log.topics[2])] -= int256(amount);
+            (uint256 amount, uint256 balance) = abi.decode(log.data, (uint256, uint256));
+            (address account, address asset) = (_toAddress(log.topics[1]), _toAddress(log.topics[2]));
+            _balances[account][asset] -= int256(amount);
+            if (balance == 0) _hasLeft[account][asset] = true;
+        } else if (topic == IJobVault.GrantRegistered.selector) {
+            _spent[_toAddress(log.topics[2])][_toAddress(log.topics[3])] = 0;
         } else if (topic == IJobVault.LaneOpened.selector) {
             IJobVault.LaneKey storage name = _lanes[log.topics[1]];
             (name.payer, name.provider) = (_toAddress(log.topics[2]), _toAddress(log.topics[3]));
@@ -752,10 +796,16 @@ contract SystemHandler is SystemFixture {
             (, uint256 amount, uint256 covered,) = abi.decode(log.data, (uint256, uint256, uint256, uint256));
             _debit(log.topics[1], amount, amount - covered);
         } else if (topic == IJobVault.HeldReturned.selector) {
-            (, uint256 payerAmount,) = abi.decode(log.data, (uint64, uint256, uint256));
-            address account = _toAddress(log.topics[2]);
-            if (account != _stranger) _balances[account][_toAddress(log.topics[3])] += int256(payerAmount);
+            (, uint256 payerAmount, uint256 solverAmount) = abi.decode(log.data, (uint64, uint256, uint256));
+            (address account, address asset) = (_toAddress(log.topics[2]), _toAddress(log.topics[3]));
+            _spent[_lanes[log.topics[1]].key][asset] -= int256(payerAmount + solverAmount);
+            if (account != _stranger) _receive(account, asset, payerAmount);
         }
+    }
+
+    function _receive(address account, address asset, uint256 amount) private {
+        _balances[account][asset] += int256(amount);
+        if (amount != 0) _hasLeft[account][asset] = false;
     }
 
     function _readJob(bytes32 orderHash, bytes32 laneId, uint256 price) private {
@@ -766,6 +816,8 @@ contract SystemHandler is SystemFixture {
         require(!_isNoncePaid[laneId][nonce], "a nonce pays once");
         _isNoncePaid[laneId][nonce] = true;
         _priceOf[orderHash] = price;
+        IJobVault.LaneKey storage name = _lanes[laneId];
+        require(name.key == name.payer || price <= _perJob(name.token), "not above the cap of a job");
         _debit(laneId, price, price);
     }
 
@@ -773,10 +825,18 @@ contract SystemHandler is SystemFixture {
         IJobVault.LaneKey storage name = _lanes[laneId];
         _balances[name.payer][name.token] -= int256(debited);
         uint256 day = vm.getBlockTimestamp() / 1 days;
-        if (name.key != name.payer) _daySpent[name.key][name.token][day] += spent;
+        if (name.key == name.payer) return;
+        _daySpent[name.key][name.token][day] += spent;
+        _spent[name.key][name.token] += int256(spent);
     }
 
-    function _isPayable(JobOrder memory order, uint256 amount, bool isApproved) private view returns (bool) {
+    function _isPayable(JobOrder memory order, Job[] memory jobs, bool isApproved) private view returns (bool) {
+        uint256 amount;
+        uint256 highest;
+        for (uint256 i = 0; i < jobs.length; i++) {
+            amount += jobs[i].price;
+            if (jobs[i].price > highest) highest = jobs[i].price;
+        }
         IJobVault.Account memory account = vault.getAccount(order.payer, order.token);
         bool hasConsent = isApproved && account.guardian == order.solver;
         if (account.guardian != address(0) && !hasConsent) return false;
@@ -788,7 +848,7 @@ contract SystemHandler is SystemFixture {
         if (grant.revokedAt != 0 && (account.guardian == address(0) || !hasConsent)) return false;
         uint256 today = vm.getBlockTimestamp() / 1 days;
         uint256 spent = grant.day == today ? grant.spentToday : 0;
-        return amount <= grant.remaining && spent + amount <= grant.perDay;
+        return highest <= grant.perJob && amount <= grant.remaining && spent + amount <= grant.perDay;
     }
 
     function _order(uint256 seed) private view returns (JobOrder memory order) {
@@ -883,9 +943,9 @@ contract SystemHandler is SystemFixture {
             payer: _payers[index],
             key: _keys[index],
             token: asset,
-            perJob: type(uint96).max,
+            perJob: uint128(_perJob(asset)),
             perDay: uint128(_perDay(asset)),
-            total: type(uint96).max,
+            total: uint128(_total(asset)),
             validUntil: uint64(vm.getBlockTimestamp() + 30 days),
             providersRoot: 0,
             modulesRoot: 0,
@@ -928,6 +988,15 @@ contract SystemHandler is SystemFixture {
 
     function _perDay(address asset) private view returns (uint256) {
         return 60 * _unit(asset);
+    }
+
+    /// @dev Below the highest price of an order, so that it is met.
+    function _perJob(address asset) private view returns (uint256) {
+        return 15 * _unit(asset);
+    }
+
+    function _total(address asset) private view returns (uint256) {
+        return 120 * _unit(asset);
     }
 
     function _unit(address asset) private view returns (uint256) {

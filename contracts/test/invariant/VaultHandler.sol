@@ -10,6 +10,7 @@ contract VaultHandler is VaultFixture {
     uint256 public constant PAYERS = 3;
     uint256 public constant LANES = 2;
     uint64 public constant MAX_NONCE = 600;
+    uint128 public constant PER_JOB = 25e14;
     uint128 public constant PER_DAY = 40e15;
     uint128 public constant TOTAL = 100e15;
 
@@ -35,6 +36,8 @@ contract VaultHandler is VaultFixture {
     Vm.Wallet[] private _keys;
     address[] private _parties;
     Held[] private _holds;
+    /// @notice The lane of the last move.
+    bytes32 public lastLane;
     mapping(bytes32 laneId => LaneRecord) private _laneRecords;
     mapping(bytes32 laneId => mapping(uint64 nonce => bool)) public isUsed;
     mapping(address payer => uint256) public deposited;
@@ -99,6 +102,7 @@ contract VaultHandler is VaultFixture {
     function settle(uint8 who, uint8 lane, uint8 count, uint96 price, uint8 gap, bool bySession) external {
         (Vm.Wallet memory signer, IJobVault.LaneKey memory name) = _actors(who, lane, bySession);
         bytes32 laneId = laneIdOf(name);
+        lastLane = laneId;
         LaneRecord storage stored = _laneRecords[laneId];
         uint64 first = stored.hasNonces ? stored.highestNonce + 1 + gap % 3 : gap % 3;
         Job[] memory jobs = createJobs(bound(count, 1, 5), uint128(bound(price, 0, 3e15)), first);
@@ -109,7 +113,7 @@ contract VaultHandler is VaultFixture {
         lanes[1] = lanes[0];
 
         uint256 amount = jobs.length * jobs[0].price;
-        bool isPayable = amount <= balanceOf(name.payer) && (!bySession || _isInsideGrant(name, amount));
+        bool isPayable = amount <= balanceOf(name.payer) && (!bySession || _isInsideGrant(name, amount, jobs[0].price));
         IJobVault.Settlement[] memory settlements = toBatch(lanes);
         if (isGuarded[name.payer]) {
             require(vault.settle(settlements) == 0, "a guarded account pays nothing by itself");
@@ -134,6 +138,7 @@ contract VaultHandler is VaultFixture {
     function settleSpoiled(uint8 who, uint8 lane, uint8 kind, uint64 nonce) external {
         (Vm.Wallet memory signer, IJobVault.LaneKey memory name) = _actors(who, lane, false);
         bytes32 laneId = laneIdOf(name);
+        lastLane = laneId;
         LaneRecord storage stored = _laneRecords[laneId];
         bool reusesNonce = kind % 4 == 3;
         uint64 first = reusesNonce ? nonce % MAX_NONCE : stored.highestNonce + 1;
@@ -172,9 +177,11 @@ contract VaultHandler is VaultFixture {
         (, IJobVault.LaneKey memory name) = _actors(who, lane, bySession);
         if (name.solver == address(0) && isGuarded[name.payer]) return;
         bytes32 laneId = laneIdOf(name);
+        lastLane = laneId;
         amount = uint96(bound(amount, 0, balanceOf(name.payer)));
+        if (bySession && amount > PER_JOB) amount = amount % uint96(PER_JOB + 1);
         nonce = nonce % MAX_NONCE;
-        if (isUsed[laneId][nonce] || (bySession && !_isInsideGrant(name, amount))) return;
+        if (isUsed[laneId][nonce] || (bySession && !_isInsideGrant(name, amount, amount))) return;
         vm.prank(claims);
         uint256 job = vm.getBlockTimestamp() << 192 | uint256(amount) << 64 | nonce;
         uint8 tag = vault.hold(name, moduleVersion, abi.encode(job), true);
@@ -220,6 +227,7 @@ contract VaultHandler is VaultFixture {
     function returnHeld(uint256 which, bool freeNonce) external {
         if (_holds.length == 0) return;
         Held memory taken = _takeHeld(which);
+        lastLane = laneIdOf(taken.name);
         bool toCredit = taken.name.key == address(0);
         vm.prank(claims);
         vault.returnHeld(
@@ -310,12 +318,17 @@ contract VaultHandler is VaultFixture {
         return vault.getLane(laneIdOf(name));
     }
 
-    function isMarked(IJobVault.LaneKey memory name, uint64 nonce) external view returns (bool) {
-        return vault.isNonceUsed(laneIdOf(name), nonce);
+    /// @notice Whether the vault and the store know the same nonces, up to a few behind the last one.
+    function hasRightNonces(bytes32 laneId) external view returns (bool) {
+        uint64 end = _laneRecords[laneId].highestNonce + 3;
+        for (uint64 nonce = 0; nonce < end; nonce++) {
+            if (vault.isNonceUsed(laneId, nonce) != isUsed[laneId][nonce]) return false;
+        }
+        return true;
     }
 
-    function wasUsed(IJobVault.LaneKey memory name, uint64 nonce) external view returns (bool) {
-        return isUsed[laneIdOf(name)][nonce];
+    function idOf(IJobVault.LaneKey memory name) external pure returns (bytes32) {
+        return laneIdOf(name);
     }
 
     function payerAt(uint256 index) external view returns (address) {
@@ -352,14 +365,18 @@ contract VaultHandler is VaultFixture {
         address keyAddress = _keys[index].addr;
         spentSinceGrant[keyAddress] = 0;
         grantNonce[keyAddress] += 1;
-        registerSigned(grantTo(keyAddress, type(uint96).max, PER_DAY, TOTAL, grantNonce[keyAddress]));
+        registerSigned(grantTo(keyAddress, PER_JOB, PER_DAY, TOTAL, grantNonce[keyAddress]));
     }
 
-    function _isInsideGrant(IJobVault.LaneKey memory name, uint256 amount) private view returns (bool) {
+    function _isInsideGrant(IJobVault.LaneKey memory name, uint256 amount, uint256 highest)
+        private
+        view
+        returns (bool)
+    {
         IJobVault.Grant memory grant = vault.getGrant(name.payer, name.key, name.token);
         uint256 spentToday = grant.day == vm.getBlockTimestamp() / 1 days ? grant.spentToday : 0;
         return vm.getBlockTimestamp() <= uint256(grant.validUntil) + WITHDRAW_DELAY && grant.revokedAt == 0
-            && amount <= grant.remaining && spentToday + amount <= grant.perDay;
+            && highest <= PER_JOB && amount <= grant.remaining && spentToday + amount <= grant.perDay;
     }
 
     function _actors(uint8 who, uint8 lane, bool bySession)
