@@ -99,14 +99,26 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         uint256 exposure;
     }
 
-    /// @dev Orders of a batch; those of one lane and module version that stand side by side are locked by one call to the vault.
-    struct LockRun {
+    /// @dev What is called, and where its items are.
+    struct Batch {
+        // Claims, not locks.
+        bool isClaims;
+        // One claim, which reverts where others are skipped.
+        bool isLone;
+        // Place of the items in the calldata, and their number.
+        uint256 offset;
+        uint256 count;
+    }
+
+    /// @dev Orders of a batch; for those of one lane and module version that stand side by side the vault is called once.
+    struct OpenRun {
         // Index of the first order of the present run.
         uint256 start;
-        // For each order: its hash, its word for `JobVault.hold`, its entry without the vault's tag.
-        bytes32[] orderHashes;
+        // For each order: its hash, its word for `JobVault.hold`, its entry without the vault's tag, and its receipt's hash if it is claimed.
+        uint256[] orderHashes;
         uint256[] jobs;
         uint256[] entries;
+        uint256[] receiptHashes;
     }
 
     /// @dev Jobs of one lane and module version that one call to the vault pays.
@@ -115,7 +127,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         uint256 start;
         uint256 count;
         // Order hash, receipt hash and price of each.
-        bytes32[] jobs;
+        uint256[] jobs;
         // Entry of each before the run.
         uint256[] entries;
         uint256 held;
@@ -133,9 +145,16 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
     uint256 private constant ENTRY_EXPOSURE = 96;
     uint256 private constant ENTRY_DEADLINE = 192;
     uint256 private constant ENTRY_STATUS = 232;
+    uint256 private constant ENTRY_ORIGIN = 240;
     uint256 private constant ENTRY_TAG = 248;
     uint256 private constant ENTRY_LOCKED = uint256(ClaimOrigin.Lock) << 8 | uint256(ClaimStatus.Locked);
-    uint256 private constant ENTRY_PAID = uint256(ClaimOrigin.Lock) << 8 | uint256(ClaimStatus.Paid);
+    uint256 private constant ENTRY_PREPAID = uint256(ClaimOrigin.Prepaid) << 8 | uint256(ClaimStatus.Locked);
+    uint256 private constant ENTRY_CLAIMED = uint256(ClaimOrigin.Claim) << 8 | uint256(ClaimStatus.Claimed);
+    // Places of words and size of objects in the calldata. Requests and settlements begin with their order.
+    uint256 private constant ORDER_SIZE = 0x1e0;
+    uint256 private constant RECEIPT_WORD = 16;
+    uint256 private constant LOCK_RESERVATIONS_WORD = 16;
+    uint256 private constant CLAIM_RESERVATIONS_WORD = 27;
     uint256 private constant BIPS = 10_000;
 
     /// @inheritdoc IJobClaims
@@ -184,172 +203,74 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IJobClaims
-    function claim(ClaimRequest calldata request) external nonReentrant returns (bytes32 orderHash) {
-        JobOrder calldata order = request.order;
-        orderHash = _hashOrder(order);
-        _requireProvider(orderHash, order);
-        Held memory held = _loadHeld(orderHash);
-        require(
-            held.status == ClaimStatus.None || held.status == ClaimStatus.Locked,
-            ClaimStatusInvalid(orderHash, held.status)
-        );
-        bool isLocked = held.status == ClaimStatus.Locked;
-        _checkReceipt(orderHash, order, request.receipt, isLocked);
-        Terms memory terms = _loadTerms();
-        uint256 price = request.receipt.price;
-        bytes32 receiptHash = _hashReceipt(request.receipt);
-
-        if (isLocked) {
-            require(block.timestamp <= held.deadline, ClaimWindowInvalid(orderHash, held.deadline, block.timestamp));
-        } else {
-            held.tag = _holdForClaim(orderHash, request, terms);
-        }
-        held.amount = price.toUint96();
-        held.deadline = (block.timestamp + terms.challengeWindow).toUint40();
-        held.status = ClaimStatus.Claimed;
-        if (held.origin != ClaimOrigin.Lock) held.exposure = _bindOne(order, price, terms);
-        _storeHeld(orderHash, held);
-        _receiptHashes[orderHash] = receiptHash;
-        emit ClaimOpened({
-            orderHash: orderHash,
-            payer: _payerOf(orderHash, order, held.origin),
-            provider: order.provider,
-            receiptHash: receiptHash,
-            moduleVersion: order.moduleVersion,
-            solver: order.solver,
-            token: order.token,
-            price: price,
-            exposure: held.exposure,
-            finalizableAt: uint256(held.deadline) + 1
-        });
+    function claim(ClaimRequest calldata request) external returns (bytes32 orderHash) {
+        _openBatch();
+        return _hashOrder(request.order);
     }
 
     /// @inheritdoc IJobClaims
-    function finalizeClaim(JobOrder calldata order) external nonReentrant {
-        bytes32 orderHash = _hashOrder(order);
-        Held memory held = _loadHeld(orderHash);
-        bool isDenied = held.status == ClaimStatus.Denied;
-        if (held.status == ClaimStatus.Claimed) {
-            require(
-                block.timestamp > held.deadline,
-                ClaimWindowInvalid(orderHash, uint256(held.deadline) + 1, block.timestamp)
-            );
-        } else {
-            require(isDenied || held.status == ClaimStatus.Upheld, ClaimStatusInvalid(orderHash, held.status));
-        }
+    function claimBatch(ClaimRequest[] calldata) external returns (uint256 claimed) {
+        return _openBatch();
+    }
 
-        uint256 price = isDenied ? 0 : held.amount;
-        address payer = _payerOf(orderHash, order, held.origin);
-        ClaimStatus status = price == 0 ? ClaimStatus.Refunded : ClaimStatus.Paid;
-        emit ClaimFinalized(orderHash, payer, order.provider, status, price, _moneyHeld(order, held) - price);
-        _release(order.provider, order.token, held.exposure);
-        _finish(orderHash, order, held, payer, _receiptHashes[orderHash], price, status);
+    /// @inheritdoc IJobClaims
+    function finalizeClaim(JobOrder calldata) external {
+        _endBatch();
+    }
+
+    /// @inheritdoc IJobClaims
+    function finalizeClaims(JobOrder[] calldata) external returns (uint256 finalized) {
+        return _endBatch();
     }
 
     /// @inheritdoc IJobClaims
     function withdrawClaim(JobOrder calldata order) external nonReentrant {
         bytes32 orderHash = _hashOrder(order);
         _requireProvider(orderHash, order);
-        Held memory held = _loadHeld(orderHash);
-        require(held.status == ClaimStatus.Claimed, ClaimStatusInvalid(orderHash, held.status));
-        require(held.origin == ClaimOrigin.Claim, ClaimOfLock(orderHash));
-        emit ClaimWithdrawn(orderHash, order.payer, order.provider, held.amount);
-        _release(order.provider, order.token, held.exposure);
-        _finish(orderHash, order, held, order.payer, 0, 0, ClaimStatus.Withdrawn);
+        uint256 entry = _requireStatus(orderHash, ClaimStatus.Claimed);
+        require(uint8(entry >> ENTRY_ORIGIN) == uint8(ClaimOrigin.Claim), ClaimOfLock(orderHash));
+        emit ClaimWithdrawn(orderHash, order.payer, order.provider, uint96(entry));
+        _release(order.provider, order.token, uint96(entry >> ENTRY_EXPOSURE));
+        _giveBack(orderHash, _unfolded(order), entry);
     }
 
     /// @inheritdoc IJobClaims
     function holdClaim(bytes32 orderHash) external {
-        Held storage held = _held[orderHash];
         _requireCaller(orderHash, address(mediation));
-        require(held.status == ClaimStatus.Claimed, ClaimStatusInvalid(orderHash, held.status));
-        require(block.timestamp <= held.deadline, ClaimWindowInvalid(orderHash, held.deadline, block.timestamp));
-        held.status = ClaimStatus.Disputed;
+        uint256 deadline = uint40(_requireStatus(orderHash, ClaimStatus.Claimed) >> ENTRY_DEADLINE);
+        require(block.timestamp <= deadline, ClaimWindowInvalid(orderHash, deadline, block.timestamp));
+        _held[orderHash].status = ClaimStatus.Disputed;
         emit ClaimDisputed(orderHash);
     }
 
     /// @inheritdoc IJobClaims
     function resolveClaim(bytes32 orderHash, bool isPayable) external {
-        Held storage held = _held[orderHash];
         _requireCaller(orderHash, address(mediation));
-        require(held.status == ClaimStatus.Disputed, ClaimStatusInvalid(orderHash, held.status));
-        held.status = isPayable ? ClaimStatus.Upheld : ClaimStatus.Denied;
+        _requireStatus(orderHash, ClaimStatus.Disputed);
+        _held[orderHash].status = isPayable ? ClaimStatus.Upheld : ClaimStatus.Denied;
         emit ClaimResolved(orderHash, isPayable);
     }
 
     /// @inheritdoc IJobClaims
-    function lockBatch(LockRequest[] calldata requests) external nonReentrant returns (uint256 locked) {
-        Terms memory terms = _loadTerms();
-        Backing memory backing;
-        uint256 count = requests.length;
-        LockRun memory run = LockRun(0, new bytes32[](count), new uint256[](count), new uint256[](count));
-        for (uint256 i = 0; i < count; i++) {
-            LockRequest calldata request = _requestAt(requests, i);
-            JobOrder calldata order = request.order;
-            if (i != run.start && !_isSameLane(_requestAt(requests, i - 1).order, order)) {
-                locked += _lockRun(requests, i, run, backing);
-            }
-            bytes32 orderHash = _hashOrder(order);
-            run.orderHashes[i] = orderHash;
-            bytes4 fault = _findLockFault(orderHash, request, i, run, terms, backing);
-            if (fault == 0) continue;
-            locked += _lockRun(requests, i, run, backing);
-            // The run may have left stake free that was counted as bound.
-            if (fault == LockStakeTooLow.selector) {
-                fault = _findLockFault(orderHash, request, i, run, terms, backing);
-                if (fault == 0) continue;
-            }
-            run.start = i + 1;
-            emit LockSkipped(orderHash, msg.sender, fault);
-        }
-        locked += _lockRun(requests, count, run, backing);
-        _bind(backing);
+    function lockBatch(LockRequest[] calldata) external returns (uint256 locked) {
+        return _openBatch();
     }
 
     /// @inheritdoc IJobClaims
-    function settleLocked(LockedSettlement[] calldata settlements) external nonReentrant returns (uint256 settled) {
-        Release memory release;
-        uint256 count = settlements.length;
-        PaidRun memory run;
-        run.jobs = new bytes32[](count * JOB_WORDS);
-        run.entries = new uint256[](count);
-        for (uint256 i = 0; i < count; i++) {
-            LockedSettlement calldata settlement = _settlementAt(settlements, i);
-            JobOrder calldata order = settlement.order;
-            bytes32 orderHash = _hashOrder(order);
-            uint256 entry = _loadEntry(orderHash);
-            bytes4 fault = _findSettleFault(orderHash, settlement, entry);
-            bool isPlain = fault == 0 && uint16(entry >> ENTRY_STATUS) == ENTRY_LOCKED
-                && entry >> ENTRY_TAG < COVERED_FLAG && settlement.price != 0;
-            if (
-                run.count != 0
-                    && !(isPlain
-                        && entry >> ENTRY_TAG == run.tag
-                        && _isSameLane(_settlementAt(settlements, i - 1).order, order))
-            ) settled += _payRun(settlements, run, release);
-            if (isPlain) {
-                if (run.count == 0) run.start = i;
-                _addToRun(run, orderHash, settlement, entry);
-                continue;
-            }
-            if (fault == 0) fault = _settleOne(orderHash, settlement, _loadHeld(orderHash), release);
-            if (fault == 0) settled += 1;
-            else _emitSkipped(orderHash, order.provider, fault);
-        }
-        settled += _payRun(settlements, run, release);
-        _release(release.provider, release.token, release.exposure);
+    function settleLocked(LockedSettlement[] calldata) external returns (uint256 settled) {
+        return _endBatch();
     }
 
     /// @inheritdoc IJobClaims
     function expireLock(JobOrder calldata order) external nonReentrant {
         bytes32 orderHash = _hashOrder(order);
-        Held memory held = _loadHeld(orderHash);
-        require(held.status == ClaimStatus.Locked, ClaimStatusInvalid(orderHash, held.status));
-        require(block.timestamp > held.deadline, LockNotExpired(orderHash, held.deadline, block.timestamp));
-        address payer = _payerOf(orderHash, order, held.origin);
-        uint256 penalty = held.origin == ClaimOrigin.Lock ? _fine(order, held) : 0;
-        emit LockExpired(orderHash, payer, order.provider, held.amount, penalty);
-        _finish(orderHash, order, held, payer, 0, 0, ClaimStatus.Refunded);
+        uint256 entry = _requireStatus(orderHash, ClaimStatus.Locked);
+        uint256 deadline = uint40(entry >> ENTRY_DEADLINE);
+        require(block.timestamp > deadline, LockNotExpired(orderHash, deadline, block.timestamp));
+        address payer = _payerOf(orderHash, order, entry);
+        uint256 penalty = _isPrepaid(entry) ? 0 : _fine(order, entry);
+        emit LockExpired(orderHash, payer, order.provider, uint96(entry), penalty);
+        _giveBack(orderHash, _unfolded(order), entry);
     }
 
     /// @inheritdoc IJobClaims
@@ -361,13 +282,13 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         orderHash = _hashOrder(order);
         _requireCaller(orderHash, jobEscrow);
         Terms memory terms = _loadTerms();
-        ClaimStatus status = _held[orderHash].status;
-        require(status == ClaimStatus.None, ClaimStatusInvalid(orderHash, status));
+        _requireStatus(orderHash, ClaimStatus.None);
         uint256 startBy = FixedPointMathLib.min(order.startBy, order.deliverBy);
         require(block.timestamp <= startBy, ClaimWindowInvalid(orderHash, startBy, block.timestamp));
         _requireLife(orderHash, order, terms);
-        Held memory held = _toLock(order, terms, ClaimOrigin.Prepaid);
-        _storeHeld(orderHash, held);
+        uint256 amount = uint256(order.maxPrice).toUint96();
+        uint256 deadline = uint256(order.deliverBy) + terms.claimGrace;
+        _storeEntry(orderHash, ENTRY_PREPAID << ENTRY_STATUS | deadline << ENTRY_DEADLINE | amount);
         _prepayers[orderHash] = payer;
         emit PrepaidOpened({
             orderHash: orderHash,
@@ -376,15 +297,15 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
             moduleVersion: order.moduleVersion,
             solver: order.solver,
             token: order.token,
-            amount: held.amount,
-            deadline: held.deadline
+            amount: amount,
+            deadline: deadline
         });
-        jobVault.holdDeposit(from, order.token, held.amount);
+        jobVault.holdDeposit(from, order.token, amount);
     }
 
     /// @inheritdoc IJobClaims
     function getClaim(bytes32 orderHash) external view returns (Claim memory) {
-        Held memory held = _loadHeld(orderHash);
+        Held memory held = _held[orderHash];
         return Claim({
             amount: held.amount,
             exposure: held.exposure,
@@ -401,7 +322,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
     function isPaid(JobOrder calldata order) external view returns (bool) {
         ClaimStatus status = _held[_hashOrder(order)].status;
         if (status != ClaimStatus.None && status != ClaimStatus.Withdrawn) return status == ClaimStatus.Paid;
-        return jobVault.isNonceUsed(_laneIdOf(order), order.nonce);
+        return jobVault.isNonceUsed(_laneIdOf(_unfolded(order)), order.nonce);
     }
 
     /// @inheritdoc IJobClaims
@@ -409,74 +330,173 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         return _readTerms();
     }
 
-    /// @dev Takes the money of a job that is not locked.
-    function _holdForClaim(bytes32 orderHash, ClaimRequest calldata request, Terms memory terms)
-        private
-        returns (uint8 tag)
-    {
-        JobOrder calldata order = request.order;
-        address signer = StrictSignatureLib.findSigner(orderHash, request.orderSignature);
-        require(signer != address(0) && signer == order.key, ClaimSignatureInvalid(orderHash, order.key, signer));
-        uint256 deadline = uint256(order.deliverBy) + terms.claimGrace;
-        require(block.timestamp <= deadline, ClaimWindowInvalid(orderHash, deadline, block.timestamp));
-        _requireLife(orderHash, order, terms);
-
-        uint256 price = request.receipt.price;
-        uint256 reservedAt = 0;
-        if (request.reservations.length != 0) {
-            (bool isValid, address reserver) = _isReserved(orderHash, order, request.reservations[0], price);
-            require(isValid, ClaimReservationInvalid(orderHash, order.solver, reserver));
-            reservedAt = request.reservations[0].reservation.reservedAt;
+    /// @dev What the caller brought: a list, or one element, whose arguments are laid out as those of a list of one.
+    function _readBatch() private pure returns (Batch memory batch) {
+        batch.isClaims = msg.sig != this.lockBatch.selector && msg.sig != this.settleLocked.selector;
+        batch.isLone = msg.sig == this.claim.selector || msg.sig == this.finalizeClaim.selector;
+        if (batch.isLone) {
+            (batch.offset, batch.count) = (4, 1);
+            return batch;
         }
-        bool isHeld;
-        bytes memory reason;
-        (isHeld, tag, reason) = _hold(order, abi.encode(_toJob(reservedAt, price, order.nonce)), true);
-        if (isHeld) return tag;
-        // safe: ends the call with what the vault said
+        uint256 offset;
+        uint256 count;
+        // safe: decoding found the list inside the calldata
         assembly ("memory-safe") {
-            revert(add(reason, 0x20), mload(reason))
+            offset := add(36, calldataload(4))
+            count := calldataload(sub(offset, 32))
         }
+        (batch.offset, batch.count) = (offset, count);
     }
 
-    /// @dev Locks the orders of a run, which ends before `end`: by one call to the vault, or one by one when it refuses that. Their stake is
-    /// counted as bound; what the vault refuses frees it again.
-    function _lockRun(LockRequest[] calldata requests, uint256 end, LockRun memory run, Backing memory backing)
+    /// @dev Locks or claims the orders of requests.
+    function _openBatch() private nonReentrant returns (uint256 opened) {
+        Batch memory batch = _readBatch();
+        Terms memory terms = _loadTerms();
+        Backing memory backing;
+        uint256 count = batch.count;
+        OpenRun memory run = OpenRun({
+            start: 0,
+            orderHashes: new uint256[](count),
+            jobs: new uint256[](count),
+            entries: new uint256[](count),
+            receiptHashes: new uint256[](batch.isClaims ? count : 0)
+        });
+        JobOrder calldata last = _requestAt(batch.offset, 0);
+        // safe: counts up to the number of requests
+        unchecked {
+            for (uint256 i = 0; i < count; i++) {
+                JobOrder calldata order = _requestAt(batch.offset, i);
+                if (i != run.start && !_isSameLane(last, order)) opened += _openRun(batch, i, run, backing);
+                last = order;
+                bytes32 orderHash = _hashOrder(order);
+                uint256 entry = _loadEntry(orderHash);
+                _setWord(run.orderHashes, i, uint256(orderHash));
+                bytes4 fault;
+                if (batch.isClaims && uint8(entry >> ENTRY_STATUS) == uint8(ClaimStatus.Locked)) {
+                    opened += _openRun(batch, i, run, backing);
+                    fault = _claimHeld(orderHash, order, entry, terms, backing);
+                    if (fault == 0) opened += 1;
+                } else {
+                    fault = _findOpenFault(batch, orderHash, order, i, entry, run, terms, backing);
+                    if (fault == 0) continue;
+                    opened += _openRun(batch, i, run, backing);
+                    // The run may have left stake free that was counted as bound.
+                    if (fault == LockStakeTooLow.selector) {
+                        fault = _findOpenFault(batch, orderHash, order, i, entry, run, terms, backing);
+                        if (fault == 0) continue;
+                    }
+                }
+                run.start = i + 1;
+                if (fault != 0) _skip(batch, orderHash, msg.sender, fault);
+            }
+        }
+        opened += _openRun(batch, count, run, backing);
+        _bind(backing);
+    }
+
+    /// @dev Holds the money of a run, which ends before `end`: by one call to the vault, or one by one when it refuses that. The stake of
+    /// its orders is counted as bound; what the vault refuses frees it again.
+    function _openRun(Batch memory batch, uint256 end, OpenRun memory run, Backing memory backing)
         private
-        returns (uint256 locked)
+        returns (uint256 opened)
     {
         uint256 start = run.start;
         if (start == end) return 0;
         run.start = end;
-        JobOrder calldata first = requests[start].order;
-        (bool isHeld, uint256 tag) = _tryHoldMany(first, start, end, run.jobs);
+        JobOrder calldata first = _requestAt(batch.offset, start);
+        bool isClaim = batch.isClaims;
+        (bool isHeld, uint256 tag) = _tryHoldMany(first, start, end, run.jobs, isClaim);
         (bytes32 laneId, bytes32 moduleVersion) = (_laneIdOf(first), first.moduleVersion);
-        for (uint256 i = start; i < end; i++) {
-            bytes32 orderHash = run.orderHashes[i];
-            uint256 entry = run.entries[i];
-            if (!isHeld) {
-                bytes4 fault;
-                (tag, fault) = _tryHold(orderHash, requests[i].order, run.jobs[i]);
-                if (fault != 0) {
-                    backing.bound -= uint96(entry >> ENTRY_EXPOSURE);
-                    _emitSkipped(orderHash, msg.sender, fault);
+        // safe: counts up to the number of requests
+        unchecked {
+            for (uint256 i = start; i < end; i++) {
+                bytes32 orderHash = bytes32(_wordOf(run.orderHashes, i));
+                uint256 entry = _wordOf(run.entries, i);
+                if (!isHeld) {
+                    bytes4 fault;
+                    (tag, fault) = _tryHold(orderHash, first, _wordOf(run.jobs, i), isClaim);
+                    if (fault != 0) {
+                        backing.bound -= uint96(entry >> ENTRY_EXPOSURE);
+                        _skip(batch, orderHash, msg.sender, fault);
+                        continue;
+                    }
+                }
+                entry |= tag << ENTRY_TAG;
+                opened += 1;
+                if (isClaim) {
+                    bytes32 receiptHash = bytes32(_wordOf(run.receiptHashes, i));
+                    _openClaim(orderHash, _requestAt(batch.offset, i), entry, receiptHash, first.payer);
                     continue;
                 }
+                _storeEntry(orderHash, entry);
+                emit LockOpened(
+                    orderHash,
+                    laneId,
+                    moduleVersion,
+                    uint96(entry),
+                    uint96(entry >> ENTRY_EXPOSURE),
+                    uint40(entry >> ENTRY_DEADLINE)
+                );
             }
-            _storeEntry(orderHash, entry | tag << ENTRY_TAG);
-            emit LockOpened(
-                orderHash,
-                laneId,
-                moduleVersion,
-                uint96(entry),
-                uint96(entry >> ENTRY_EXPOSURE),
-                uint40(entry >> ENTRY_DEADLINE)
-            );
-            locked += 1;
         }
     }
 
+    /// @dev Claims a job whose money is held already. Returns the selector of what is wrong.
+    function _claimHeld(
+        bytes32 orderHash,
+        JobOrder calldata order,
+        uint256 entry,
+        Terms memory terms,
+        Backing memory backing
+    ) private returns (bytes4) {
+        if (order.provider != msg.sender) return LockProviderInvalid.selector;
+        Receipt calldata receipt = _receiptOf(order);
+        bytes4 fault = _findReceiptFault(orderHash, order, receipt, entry);
+        if (fault != 0) return fault;
+        if (block.timestamp > uint40(entry >> ENTRY_DEADLINE)) return ClaimWindowInvalid.selector;
+        uint256 price = receipt.price;
+        bool isPrepaid = _isPrepaid(entry);
+        // Of a prepaid job there is no exposure yet.
+        uint256 exposure = uint96(entry >> ENTRY_EXPOSURE);
+        if (isPrepaid) {
+            bool isBacked;
+            (isBacked, exposure) = _addBacking(backing, order.token, price, terms);
+            if (!isBacked) return LockStakeTooLow.selector;
+        }
+        // Tag and origin stay.
+        uint256 state = (entry >> ENTRY_ORIGIN) << 8 | uint256(ClaimStatus.Claimed);
+        _openClaim(
+            orderHash,
+            order,
+            state << ENTRY_STATUS | (block.timestamp + terms.challengeWindow) << ENTRY_DEADLINE | exposure
+                << ENTRY_EXPOSURE | price,
+            _hashReceipt(receipt),
+            isPrepaid ? _prepayers[orderHash] : order.payer
+        );
+        return 0;
+    }
+
+    function _openClaim(bytes32 orderHash, JobOrder calldata order, uint256 entry, bytes32 receiptHash, address payer)
+        private
+    {
+        _storeEntry(orderHash, entry);
+        _receiptHashes[orderHash] = receiptHash;
+        emit ClaimOpened({
+            orderHash: orderHash,
+            payer: payer,
+            provider: msg.sender,
+            receiptHash: receiptHash,
+            moduleVersion: order.moduleVersion,
+            solver: order.solver,
+            token: order.token,
+            price: uint96(entry),
+            exposure: uint96(entry >> ENTRY_EXPOSURE),
+            finalizableAt: uint256(uint40(entry >> ENTRY_DEADLINE)) + 1
+        });
+    }
+
     /// @dev Passes the words of a run as bytes: the word before them, which is done with, is their length meanwhile.
-    function _tryHoldMany(JobOrder calldata first, uint256 start, uint256 end, uint256[] memory jobs)
+    function _tryHoldMany(JobOrder calldata first, uint256 start, uint256 end, uint256[] memory jobs, bool isFreeable)
         private
         returns (bool isHeld, uint256 tag)
     {
@@ -488,17 +508,20 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
             before := mload(part)
             mstore(part, shl(5, sub(end, start)))
         }
-        (isHeld, tag,) = _hold(first, part, false);
+        (isHeld, tag,) = _hold(first, part, isFreeable);
         assembly ("memory-safe") {
             mstore(part, before)
         }
     }
 
     /// @dev Returns the selector of what is wrong.
-    function _tryHold(bytes32 orderHash, JobOrder calldata order, uint256 job) private returns (uint8, bytes4) {
+    function _tryHold(bytes32 orderHash, JobOrder calldata order, uint256 job, bool isFreeable)
+        private
+        returns (uint8, bytes4)
+    {
         // The same order can be in a batch twice.
         if (_loadEntry(orderHash) != 0) return (0, LockStatusInvalid.selector);
-        (bool isHeld, uint8 tag, bytes memory reason) = _hold(order, abi.encode(job), false);
+        (bool isHeld, uint8 tag, bytes memory reason) = _hold(order, abi.encode(job), isFreeable);
         return isHeld ? (tag, bytes4(0)) : (0, _faultOf(reason));
     }
 
@@ -516,60 +539,106 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         }
     }
 
+    /// @dev Settles what is acknowledged, or ends claims.
+    function _endBatch() private nonReentrant returns (uint256 ended) {
+        Batch memory batch = _readBatch();
+        Release memory release;
+        PaidRun memory run;
+        uint256 count = batch.count;
+        run.jobs = new uint256[](count * JOB_WORDS);
+        run.entries = new uint256[](count);
+        JobOrder calldata last = _itemAt(batch, 0);
+        // safe: counts up to the number of items
+        unchecked {
+            for (uint256 i = 0; i < count; i++) {
+                JobOrder calldata order = _itemAt(batch, i);
+                bytes32 orderHash = _hashOrder(order);
+                uint256 entry = _loadEntry(orderHash);
+                (bytes4 fault, bytes32 receiptHash, uint256 price) =
+                    batch.isClaims ? _findFinalizeFault(orderHash, entry) : _findSettleFault(orderHash, order, entry);
+                bool isPlain = fault == 0 && price != 0 && entry >> ENTRY_TAG < COVERED_FLAG
+                    && (batch.isClaims ? !_isPrepaid(entry) : uint16(entry >> ENTRY_STATUS) == ENTRY_LOCKED);
+                if (run.count != 0 && !(isPlain && entry >> ENTRY_TAG == run.tag && _isSameLane(last, order))) {
+                    ended += _payRun(batch, run, release);
+                }
+                last = order;
+                if (isPlain) {
+                    if (run.count == 0) run.start = i;
+                    run.held += batch.isClaims ? _moneyHeld(order, entry) : uint96(entry);
+                    _addToRun(run, orderHash, receiptHash, price, entry);
+                    continue;
+                }
+                if (fault == 0) fault = _endOne(batch, orderHash, order, receiptHash, price, release);
+                if (fault == 0) ended += 1;
+                else _skip(batch, orderHash, order.provider, fault);
+            }
+        }
+        ended += _payRun(batch, run, release);
+        _release(release.provider, release.token, release.exposure);
+    }
+
     /// @dev The job is paid in the books here before the vault is asked, so that a second item cannot bring it again.
-    function _addToRun(PaidRun memory run, bytes32 orderHash, LockedSettlement calldata settlement, uint256 entry)
+    function _addToRun(PaidRun memory run, bytes32 orderHash, bytes32 receiptHash, uint256 price, uint256 entry)
         private
     {
-        uint256 index = run.start + run.count;
-        bytes32[] memory jobs = run.jobs;
-        bytes32 receiptHash = settlement.receiptHash;
-        uint256 price = settlement.price;
-        // safe: there are three words for each settlement
-        assembly ("memory-safe") {
-            let pointer := add(add(jobs, 0x20), mul(index, 0x60))
-            mstore(pointer, orderHash)
-            mstore(add(pointer, 0x20), receiptHash)
-            mstore(add(pointer, 0x40), price)
-        }
-        run.entries[index] = entry;
-        run.tag = entry >> ENTRY_TAG;
-        // safe: amounts of 96 bits
+        // safe: there are three words for each item; sums of 96 bits
         unchecked {
-            run.held += uint96(entry);
+            uint256 index = run.start + run.count;
+            uint256[] memory jobs = run.jobs;
+            assembly ("memory-safe") {
+                let pointer := add(add(jobs, 0x20), mul(index, 0x60))
+                mstore(pointer, orderHash)
+                mstore(add(pointer, 0x20), receiptHash)
+                mstore(add(pointer, 0x40), price)
+            }
+            _setWord(run.entries, index, entry);
+            run.tag = entry >> ENTRY_TAG;
             run.exposure += uint96(entry >> ENTRY_EXPOSURE);
             run.count += 1;
         }
-        _storeEntry(orderHash, ENTRY_PAID << ENTRY_STATUS);
+        _end(orderHash, ClaimStatus.Paid, entry);
     }
 
     /// @dev Pays the jobs of a run by one call to the vault, or one by one when it refuses that.
-    function _payRun(LockedSettlement[] calldata settlements, PaidRun memory run, Release memory release)
-        private
-        returns (uint256 settled)
-    {
+    function _payRun(Batch memory batch, PaidRun memory run, Release memory release) private returns (uint256 ended) {
         (uint256 start, uint256 count) = (run.start, run.count);
         if (count == 0) return 0;
-        JobOrder calldata first = settlements[start].order;
-        if (_tryPayMany(first, run)) {
-            _addRelease(release, first, run.exposure);
-            settled = count;
-        } else {
-            for (uint256 i = start; i < start + count; i++) {
-                _storeEntry(run.jobs[i * JOB_WORDS], run.entries[i]);
+        uint256[] memory jobs = run.jobs;
+        JobOrder calldata first = _itemAt(batch, start);
+        bool isMoved = _tryPayMany(first, run);
+        // safe: counts up to the number of items
+        unchecked {
+            uint256 end = start + count;
+            if (isMoved) {
+                _addRelease(release, first, run.exposure);
+                ended = count;
+            } else {
+                for (uint256 i = start; i < end; i++) {
+                    _storeEntry(bytes32(_wordOf(jobs, i * JOB_WORDS)), _wordOf(run.entries, i));
+                }
             }
-            for (uint256 i = start; i < start + count; i++) {
-                bytes32 orderHash = run.jobs[i * JOB_WORDS];
-                bytes4 fault = _settleOne(orderHash, settlements[i], _loadHeld(orderHash), release);
-                if (fault == 0) settled += 1;
-                else _emitSkipped(orderHash, first.provider, fault);
+            (run.count, run.held, run.exposure) = (0, 0, 0);
+            if (isMoved && !batch.isClaims) return ended;
+            for (uint256 i = start; i < end; i++) {
+                JobOrder calldata order = _itemAt(batch, i);
+                bytes32 orderHash = bytes32(_wordOf(jobs, i * JOB_WORDS));
+                uint256 price = _wordOf(jobs, i * JOB_WORDS + 2);
+                if (isMoved) {
+                    delete _receiptHashes[orderHash];
+                    _emitFinalized(orderHash, order, order.payer, price, _moneyHeld(order, _wordOf(run.entries, i)));
+                    continue;
+                }
+                bytes32 receiptHash = bytes32(_wordOf(jobs, i * JOB_WORDS + 1));
+                bytes4 fault = _endOne(batch, orderHash, order, receiptHash, price, release);
+                if (fault == 0) ended += 1;
+                else _skip(batch, orderHash, order.provider, fault);
             }
         }
-        (run.count, run.held, run.exposure) = (0, 0, 0);
     }
 
     /// @dev As `_tryHoldMany`.
     function _tryPayMany(JobOrder calldata first, PaidRun memory run) private returns (bool isMoved) {
-        bytes32[] memory jobs = run.jobs;
+        uint256[] memory jobs = run.jobs;
         bytes memory part;
         (uint256 start, uint256 count) = (run.start, run.count);
         uint256 before;
@@ -579,7 +648,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
             before := mload(part)
             mstore(part, mul(count, 0x60))
         }
-        (isMoved,) = _pay(
+        isMoved = _pay(
             IJobVault.Payment({
                 lane: _toLane(first, first.payer, first.key),
                 moduleVersion: first.moduleVersion,
@@ -589,78 +658,125 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
                 refundToCredit: false
             }),
             part
-        );
+        ) == 0;
         assembly ("memory-safe") {
             mstore(part, before)
         }
     }
 
-    /// @dev Returns the selector of what the vault said.
-    function _settleOne(
+    /// @dev Pays one job, or gives its money back when the price is zero. Returns the selector of what the vault said.
+    function _endOne(
+        Batch memory batch,
         bytes32 orderHash,
-        LockedSettlement calldata settlement,
-        Held memory held,
+        JobOrder calldata order,
+        bytes32 receiptHash,
+        uint256 price,
         Release memory release
     ) private returns (bytes4) {
-        JobOrder calldata order = settlement.order;
-        uint256 price = settlement.price;
-        address payer = _payerOf(orderHash, order, held.origin);
-        ClaimStatus status = price == 0 ? ClaimStatus.Refunded : ClaimStatus.Paid;
-        (bool isMoved, bytes4 reason) = _tryFinish(orderHash, order, held, payer, settlement.receiptHash, price, status);
-        if (!isMoved) return reason;
-        if (price == 0) {
-            emit LockReleased(orderHash, payer, order.provider, settlement.receiptHash, _moneyHeld(order, held));
-        }
-        _addRelease(release, order, held.exposure);
+        uint256 entry = _loadEntry(orderHash);
+        address payer = _payerOf(orderHash, order, entry);
+        bytes4 fault = price == 0
+            ? _tryReturn(orderHash, order, payer, entry, _finalStatus(price))
+            : _tryPay(orderHash, order, payer, entry, receiptHash, price);
+        if (fault != 0) return fault;
+        uint256 moneyHeld = _moneyHeld(order, entry);
+        if (batch.isClaims) _emitFinalized(orderHash, order, payer, price, moneyHeld);
+        else if (price == 0) emit LockReleased(orderHash, payer, order.provider, receiptHash, moneyHeld);
+        _addRelease(release, order, uint96(entry >> ENTRY_EXPOSURE));
         return 0;
     }
 
-    function _finish(
-        bytes32 orderHash,
-        JobOrder calldata order,
-        Held memory held,
-        address payer,
-        bytes32 receiptHash,
-        uint256 price,
-        ClaimStatus status
-    ) private {
-        (bool isMoved, bytes4 reason) = _tryFinish(orderHash, order, held, payer, receiptHash, price, status);
-        require(isMoved, ClaimMoneyRefused(orderHash, reason == UNKNOWN_FAULT ? bytes4(0) : reason));
+    function _emitFinalized(bytes32 orderHash, JobOrder calldata order, address payer, uint256 price, uint256 moneyHeld)
+        private
+    {
+        emit ClaimFinalized(orderHash, payer, order.provider, _finalStatus(price), price, moneyHeld - price);
     }
 
-    /// @dev Pays `price`, or gives all back when it is zero, and makes the state final; changes nothing when the vault refuses.
-    /// The state is written after the vault's answer, which no token can delay: the vault only writes credits.
-    function _tryFinish(
+    function _finalStatus(uint256 price) private pure returns (ClaimStatus) {
+        return price == 0 ? ClaimStatus.Refunded : ClaimStatus.Paid;
+    }
+
+    /// @dev Of a lock that expires, or a claim that is withdrawn.
+    function _giveBack(bytes32 orderHash, JobOrder calldata order, uint256 entry) private {
+        bool isLocked = uint8(entry >> ENTRY_STATUS) == uint8(ClaimStatus.Locked);
+        bytes4 fault = _tryReturn(
+            orderHash,
+            order,
+            _payerOf(orderHash, order, entry),
+            entry,
+            isLocked ? ClaimStatus.Refunded : ClaimStatus.Withdrawn
+        );
+        if (fault != 0) _refuse(orderHash, fault);
+    }
+
+    /// @dev Gives all back, and the nonce when the claim is withdrawn, and makes the state final; changes nothing when the vault refuses, and
+    /// returns the selector of why. The state is written after the vault's answer, which no token can delay: the vault only writes credits.
+    function _tryReturn(bytes32 orderHash, JobOrder calldata order, address payer, uint256 entry, ClaimStatus status)
+        private
+        returns (bytes4)
+    {
+        bool isPrepaid = _isPrepaid(entry);
+        uint256 moneyHeld = _moneyHeld(order, entry);
+        try jobVault.returnHeld(
+            IJobVault.HeldReturn({
+                lane: _toLane(order, payer, isPrepaid ? payer : order.key),
+                nonce: order.nonce,
+                amount: moneyHeld.toUint128(),
+                tag: uint8(entry >> ENTRY_TAG),
+                toCredit: isPrepaid,
+                freeNonce: status == ClaimStatus.Withdrawn
+            })
+        ) {
+            _close(orderHash, order, payer, entry, status, moneyHeld);
+            return 0;
+        } catch (bytes memory reason) {
+            return _faultOf(reason);
+        }
+    }
+
+    /// @dev As `_tryReturn`, but pays `price` of the money.
+    function _tryPay(
         bytes32 orderHash,
         JobOrder calldata order,
-        Held memory held,
         address payer,
+        uint256 entry,
         bytes32 receiptHash,
-        uint256 price,
-        ClaimStatus status
-    ) private returns (bool isMoved, bytes4 reason) {
-        (isMoved, reason) = _tryMove(orderHash, order, held, payer, receiptHash, price, status);
-        if (!isMoved) return (false, reason);
+        uint256 price
+    ) private returns (bytes4 fault) {
+        bool isPrepaid = _isPrepaid(entry);
+        uint256 moneyHeld = _moneyHeld(order, entry);
+        fault = _pay(
+            IJobVault.Payment({
+                lane: _toLane(order, payer, isPrepaid ? payer : order.key),
+                moduleVersion: order.moduleVersion,
+                nonce: order.nonce,
+                held: moneyHeld.toUint128(),
+                tag: uint8(entry >> ENTRY_TAG),
+                refundToCredit: isPrepaid
+            }),
+            abi.encode(orderHash, receiptHash, price)
+        );
+        if (fault == 0) _close(orderHash, order, payer, entry, ClaimStatus.Paid, moneyHeld - price);
+    }
+
+    function _close(
+        bytes32 orderHash,
+        JobOrder calldata order,
+        address payer,
+        uint256 entry,
+        ClaimStatus status,
+        uint256 refund
+    ) private {
         // Only a claim has a receipt: for a lock there is no slot to clear.
-        if (held.status != ClaimStatus.Locked) delete _receiptHashes[orderHash];
-        _end(orderHash, status, held.origin);
-        uint256 refund = _moneyHeld(order, held) - price;
-        if (held.origin != ClaimOrigin.Prepaid || refund == 0) return (true, 0);
+        if (uint8(entry >> ENTRY_STATUS) != uint8(ClaimStatus.Locked)) delete _receiptHashes[orderHash];
+        _end(orderHash, status, entry);
+        if (!_isPrepaid(entry) || refund == 0) return;
         // A stranger's rest is sent on its way. When the token refuses, it stays the stranger's credit.
         try jobVault.pushCredit(payer, order.token) returns (uint256) {} catch {}
     }
 
-    function _end(bytes32 orderHash, ClaimStatus status, ClaimOrigin origin) private {
-        _storeEntry(orderHash, (uint256(origin) << 8 | uint256(status)) << ENTRY_STATUS);
-    }
-
-    function _storeHeld(bytes32 orderHash, Held memory held) private {
-        uint256 state = uint256(held.tag) << 16 | uint256(held.origin) << 8 | uint256(held.status);
-        _storeEntry(
-            orderHash,
-            state << ENTRY_STATUS | uint256(held.deadline) << ENTRY_DEADLINE | uint256(held.exposure) << ENTRY_EXPOSURE
-                | held.amount
-        );
+    function _end(bytes32 orderHash, ClaimStatus status, uint256 entry) private {
+        _storeEntry(orderHash, (uint256(uint8(entry >> ENTRY_ORIGIN)) << 8 | uint256(status)) << ENTRY_STATUS);
     }
 
     function _storeEntry(bytes32 orderHash, uint256 entry) private {
@@ -670,64 +786,22 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         }
     }
 
-    /// @dev Has the vault pay `price`, or give all back when it is zero, and free the nonce when the claim is withdrawn.
-    function _tryMove(
-        bytes32 orderHash,
-        JobOrder calldata order,
-        Held memory held,
-        address payer,
-        bytes32 receiptHash,
-        uint256 price,
-        ClaimStatus status
-    ) private returns (bool, bytes4) {
-        bool isPrepaid = held.origin == ClaimOrigin.Prepaid;
-        IJobVault.LaneKey memory lane = _toLane(order, payer, isPrepaid ? payer : order.key);
-        uint128 moneyHeld = _moneyHeld(order, held).toUint128();
-        if (price == 0) {
-            bool freeNonce = status == ClaimStatus.Withdrawn;
-            try jobVault.returnHeld(
-                IJobVault.HeldReturn(lane, order.nonce, moneyHeld, held.tag, isPrepaid, freeNonce)
-            ) {
-                return (true, 0);
-            } catch (bytes memory reason) {
-                return (false, _faultOf(reason));
-            }
-        }
-        return _pay(
-            IJobVault.Payment({
-                lane: lane,
-                moduleVersion: order.moduleVersion,
-                nonce: order.nonce,
-                held: moneyHeld,
-                tag: held.tag,
-                refundToCredit: isPrepaid
-            }),
-            abi.encode(orderHash, receiptHash, price)
-        );
-    }
-
-    function _pay(IJobVault.Payment memory payment, bytes memory jobs) private returns (bool, bytes4) {
+    /// @dev Returns the selector of what the vault said.
+    function _pay(IJobVault.Payment memory payment, bytes memory jobs) private returns (bytes4) {
         try jobVault.payHeld(payment, jobs) {
-            return (true, 0);
+            return 0;
         } catch (bytes memory reason) {
-            return (false, _faultOf(reason));
+            return _faultOf(reason);
         }
     }
 
-    function _fine(JobOrder calldata order, Held memory held) private returns (uint256 paid) {
-        uint256 penalty = uint256(held.amount) * _loadTerms().noShowSlashBips / BIPS;
-        penalty = FixedPointMathLib.min(penalty, held.exposure);
-        paid = stakeVault.penalize(order.provider, order.token, held.exposure, penalty, order.payer);
+    function _fine(JobOrder calldata order, uint256 entry) private returns (uint256 paid) {
+        uint256 exposure = uint96(entry >> ENTRY_EXPOSURE);
+        uint256 penalty = uint256(uint96(entry)) * _loadTerms().noShowSlashBips / BIPS;
+        paid = stakeVault.penalize(
+            order.provider, order.token, exposure, FixedPointMathLib.min(penalty, exposure), order.payer
+        );
         mediation.recordNoShow(order.provider);
-    }
-
-    function _bindOne(JobOrder calldata order, uint256 price, Terms memory terms) private returns (uint96) {
-        uint256 exposure = CollateralMath.requiredExposureRoundedUp(price, terms.collateralRatioBips);
-        Backing memory backing;
-        _openBacking(backing, order.token);
-        uint256 minimum = _minimumStake(backing, price, terms);
-        stakeVault.holdExposure(StakeRole.Provider, msg.sender, order.token, exposure, minimum);
-        return exposure.toUint96();
     }
 
     /// @dev Binds what the last token's orders need and turns to the next token.
@@ -767,72 +841,130 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         _terms = terms;
     }
 
-    function _emitSkipped(bytes32 orderHash, address provider, bytes4 fault) private {
-        emit LockSkipped(orderHash, provider, fault == UNKNOWN_FAULT ? bytes4(0) : fault);
+    /// @dev Leaves an item of a batch as it was.
+    function _skip(Batch memory batch, bytes32 orderHash, address provider, bytes4 fault) private {
+        if (batch.isLone) _refuse(orderHash, fault);
+        if (fault == UNKNOWN_FAULT) fault = 0;
+        if (batch.isClaims) emit ClaimSkipped(orderHash, provider, fault);
+        else emit LockSkipped(orderHash, provider, fault);
+    }
+
+    function _refuse(bytes32 orderHash, bytes4 fault) private pure {
+        revert ClaimRefused(orderHash, fault == UNKNOWN_FAULT ? bytes4(0) : fault);
     }
 
     /// @dev Returns the selector of what is wrong; else counts the stake for the order as bound, and adds the order to the run.
-    function _findLockFault(
+    function _findOpenFault(
+        Batch memory batch,
         bytes32 orderHash,
-        LockRequest calldata request,
+        JobOrder calldata order,
         uint256 index,
-        LockRun memory run,
+        uint256 entry,
+        OpenRun memory run,
         Terms memory terms,
         Backing memory backing
     ) private returns (bytes4) {
-        JobOrder calldata order = request.order;
         if (order.provider != msg.sender) return LockProviderInvalid.selector;
-        if (uint8(_loadEntry(orderHash) >> ENTRY_STATUS) != 0) return LockStatusInvalid.selector;
-        if (!_isTimely(order, terms)) return LockTimesInvalid.selector;
-        uint256 price = order.maxPrice;
-        if (price == 0 || price > type(uint96).max) return LockPriceInvalid.selector;
+        if (entry != 0) return LockStatusInvalid.selector;
+        uint256 price;
+        uint256 tail;
+        // State and deadline of the entry.
+        uint256 head;
+        if (!batch.isClaims) {
+            if (!_isTimely(order, terms)) return LockTimesInvalid.selector;
+            price = order.maxPrice;
+            if (price == 0 || price > type(uint96).max) return LockPriceInvalid.selector;
+            tail = LOCK_RESERVATIONS_WORD;
+            head = ENTRY_LOCKED << ENTRY_STATUS | (uint256(order.deliverBy) + terms.claimGrace) << ENTRY_DEADLINE;
+        } else {
+            Receipt calldata receipt = _receiptOf(order);
+            bytes4 fault = _findReceiptFault(orderHash, order, receipt, entry);
+            if (fault != 0) return fault;
+            if (block.timestamp > uint256(order.deliverBy) + terms.claimGrace) return ClaimWindowInvalid.selector;
+            if (order.deliverBy > block.timestamp + terms.maxOrderLife) return ClaimLifeTooLong.selector;
+            price = receipt.price;
+            _setWord(run.receiptHashes, index, uint256(_hashReceipt(receipt)));
+            tail = CLAIM_RESERVATIONS_WORD;
+            head = ENTRY_CLAIMED << ENTRY_STATUS | (block.timestamp + terms.challengeWindow) << ENTRY_DEADLINE;
+        }
         address signer = StrictSignatureLib.findSigner(orderHash, _tailOf(_offsetOf(order), 15));
         if (signer == address(0) || signer != order.key) return LockSignatureInvalid.selector;
         uint256 reservedAt = 0;
-        if (_tailOf(_offsetOf(order), 16).length != 0) {
-            (bool isReserved,) = _isReserved(orderHash, order, request.reservations[0], price);
-            if (!isReserved) return LockReservationInvalid.selector;
-            reservedAt = request.reservations[0].reservation.reservedAt;
+        bytes calldata reservations = _tailOf(_offsetOf(order), tail);
+        if (reservations.length != 0) {
+            SignedReservation calldata signed = _reservationOf(reservations);
+            if (!_isReserved(orderHash, order, signed, price)) return LockReservationInvalid.selector;
+            reservedAt = signed.reservation.reservedAt;
         }
-        if (backing.token != order.token) _openBacking(backing, order.token);
-        if (!_isBacked(backing, price, terms)) return LockStakeTooLow.selector;
-        // safe: not above the free stake, a number of 96 bits; times of 64 bits
-        unchecked {
-            uint256 exposure = CollateralMath.requiredExposureRoundedUp(price, terms.collateralRatioBips);
-            backing.bound += exposure;
-            run.jobs[index] = _toJob(reservedAt, price, order.nonce);
-            run.entries[index] = ENTRY_LOCKED << ENTRY_STATUS | (uint256(order.deliverBy) + terms.claimGrace)
-                << ENTRY_DEADLINE | exposure << ENTRY_EXPOSURE | price;
-        }
+        (bool isBacked, uint256 exposure) = _addBacking(backing, order.token, price, terms);
+        if (!isBacked) return LockStakeTooLow.selector;
+        _setWord(run.jobs, index, _toJob(reservedAt, price, order.nonce));
+        _setWord(run.entries, index, head | exposure << ENTRY_EXPOSURE | price);
         return 0;
     }
 
-    function _findSettleFault(bytes32 orderHash, LockedSettlement calldata settlement, uint256 entry)
+    function _findReceiptFault(bytes32 orderHash, JobOrder calldata order, Receipt calldata receipt, uint256 entry)
         private
         view
         returns (bytes4)
     {
-        JobOrder calldata order = settlement.order;
-        uint256 status = uint8(entry >> ENTRY_STATUS);
-        uint256 origin = uint8(entry >> ENTRY_STATUS + 8);
-        uint256 price = settlement.price;
-        uint256 moneyHeld = uint96(entry);
-        if (status != uint256(ClaimStatus.Locked)) {
-            if (status != uint256(ClaimStatus.Claimed)) return LockStatusInvalid.selector;
-            if (origin != uint256(ClaimOrigin.Claim)) moneyHeld = order.maxPrice;
+        if (receipt.orderHash != orderHash) return ClaimReceiptMismatch.selector;
+        bool isLocked = entry != 0;
+        uint256 price = receipt.price;
+        if (receipt.status != SUCCEEDED && (price != 0 || !isLocked)) return ClaimRunFailed.selector;
+        if (price > order.maxPrice || price > type(uint96).max || (price == 0 && !isLocked)) {
+            return LockPriceInvalid.selector;
         }
-        if (price > moneyHeld) return LockPriceInvalid.selector;
-        if (price < uint96(entry) && msg.sender != order.provider) return LockPriceUnagreed.selector;
-        address signer = StrictSignatureLib.findSigner(
-            _hashAcknowledgement(orderHash, settlement.receiptHash, price), _tailOf(_offsetOf(order), 17)
-        );
-        address expected = origin == uint256(ClaimOrigin.Prepaid) ? _prepayers[orderHash] : order.key;
-        return signer == address(0) || signer != expected ? LockSignatureInvalid.selector : bytes4(0);
+        (uint256 startedAt, uint256 finishedAt) = (receipt.startedAt, receipt.finishedAt);
+        bool isInside = startedAt <= order.startBy && startedAt <= finishedAt && finishedAt <= order.deliverBy
+            && finishedAt <= block.timestamp;
+        return isInside ? bytes4(0) : ClaimTimesInvalid.selector;
     }
 
-    /// @dev One copy of the code that unpacks an entry.
-    function _loadHeld(bytes32 orderHash) private view returns (Held memory) {
-        return _held[orderHash];
+    /// @dev What a claim comes to: nothing when it was denied, else its price.
+    function _findFinalizeFault(bytes32 orderHash, uint256 entry) private view returns (bytes4, bytes32, uint256) {
+        uint256 status = uint8(entry >> ENTRY_STATUS);
+        if (status == uint256(ClaimStatus.Denied)) return (0, 0, 0);
+        if (status == uint256(ClaimStatus.Claimed)) {
+            if (block.timestamp <= uint40(entry >> ENTRY_DEADLINE)) return (ClaimWindowInvalid.selector, 0, 0);
+        } else if (status != uint256(ClaimStatus.Upheld)) {
+            return (LockStatusInvalid.selector, 0, 0);
+        }
+        return (0, _receiptHashes[orderHash], uint96(entry));
+    }
+
+    /// @dev Reads receipt hash and price beside the order.
+    function _findSettleFault(bytes32 orderHash, JobOrder calldata order, uint256 entry)
+        private
+        view
+        returns (bytes4 fault, bytes32 receiptHash, uint256 price)
+    {
+        LockedSettlement calldata settlement;
+        assembly ("memory-safe") {
+            settlement := order
+        }
+        (receiptHash, price) = (settlement.receiptHash, settlement.price);
+        uint256 status = uint8(entry >> ENTRY_STATUS);
+        if (status != uint256(ClaimStatus.Locked) && status != uint256(ClaimStatus.Claimed)) {
+            return (LockStatusInvalid.selector, receiptHash, price);
+        }
+        uint256 moneyHeld = status == uint256(ClaimStatus.Locked) ? uint96(entry) : _moneyHeld(order, entry);
+        if (price > moneyHeld) return (LockPriceInvalid.selector, receiptHash, price);
+        if (price < uint96(entry) && msg.sender != order.provider) {
+            return (LockPriceUnagreed.selector, receiptHash, price);
+        }
+        address signer = StrictSignatureLib.findSigner(
+            _hashAcknowledgement(orderHash, receiptHash, price), _tailOf(_offsetOf(order), 17)
+        );
+        bool isPrepaid = _isPrepaid(entry);
+        address expected = isPrepaid ? _prepayers[orderHash] : order.key;
+        if (signer == address(0) || signer != expected) fault = LockSignatureInvalid.selector;
+    }
+
+    function _requireStatus(bytes32 orderHash, ClaimStatus expected) private view returns (uint256 entry) {
+        entry = _loadEntry(orderHash);
+        ClaimStatus status = ClaimStatus(uint8(entry >> ENTRY_STATUS));
+        require(status == expected, ClaimStatusInvalid(orderHash, status));
     }
 
     function _loadEntry(bytes32 orderHash) private view returns (uint256 entry) {
@@ -840,6 +972,21 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         assembly ("memory-safe") {
             entry := sload(held.slot)
         }
+    }
+
+    /// @dev Counts the stake for a job of this price as bound, if there is enough.
+    function _addBacking(Backing memory backing, address token, uint256 price, Terms memory terms)
+        private
+        returns (bool isBacked, uint256 exposure)
+    {
+        if (backing.token != token) _openBacking(backing, token);
+        if (!_isBacked(backing, price, terms)) return (false, 0);
+        exposure = CollateralMath.requiredExposureRoundedUp(price, terms.collateralRatioBips);
+        // safe: not above the free stake, a number of 96 bits
+        unchecked {
+            backing.bound += exposure;
+        }
+        return (true, exposure);
     }
 
     /// @dev Whether the stake allows a job of this price. What a stranger needs is enough for anyone, and takes no division to tell.
@@ -853,34 +1000,18 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         return free >= _minimumStake(backing, price, terms);
     }
 
-    function _checkReceipt(bytes32 orderHash, JobOrder calldata order, Receipt calldata receipt, bool isLocked)
-        private
-        view
-    {
-        require(receipt.orderHash == orderHash, ClaimReceiptMismatch(orderHash, receipt.orderHash));
-        require(
-            receipt.status == SUCCEEDED || (isLocked && receipt.price == 0),
-            ClaimRunFailed(orderHash, receipt.status, receipt.price)
-        );
-        require(
-            receipt.price <= order.maxPrice && (receipt.price != 0 || isLocked),
-            ClaimPriceInvalid(orderHash, order.maxPrice, receipt.price)
-        );
-        require(
-            receipt.startedAt <= order.startBy && receipt.startedAt <= receipt.finishedAt
-                && receipt.finishedAt <= order.deliverBy && receipt.finishedAt <= block.timestamp,
-            ClaimTimesInvalid(orderHash, receipt.startedAt, receipt.finishedAt)
-        );
-    }
-
     function _isReserved(bytes32 orderHash, JobOrder calldata order, SignedReservation calldata signed, uint256 amount)
         private
         view
-        returns (bool isReserved, address signer)
+        returns (bool)
     {
         Reservation calldata reservation = signed.reservation;
-        signer = StrictSignatureLib.findSigner(_hashReservation(reservation), signed.signature);
-        isReserved = signer != address(0) && signer == order.solver && reservation.solver == order.solver
+        uint256 offset;
+        assembly ("memory-safe") {
+            offset := signed
+        }
+        address signer = StrictSignatureLib.findSigner(_hashReservation(reservation), _tailOf(offset, 9));
+        return signer != address(0) && signer == order.solver && reservation.solver == order.solver
             && reservation.orderHash == orderHash && reservation.payer == order.payer
             && reservation.token == order.token && reservation.amount >= amount;
     }
@@ -907,8 +1038,8 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         return ReputationMath.toBips(jobs, faults, terms.reputationPrior, terms.faultWeight);
     }
 
-    function _payerOf(bytes32 orderHash, JobOrder calldata order, ClaimOrigin origin) private view returns (address) {
-        return origin == ClaimOrigin.Prepaid ? _prepayers[orderHash] : order.payer;
+    function _payerOf(bytes32 orderHash, JobOrder calldata order, uint256 entry) private view returns (address) {
+        return _isPrepaid(entry) ? _prepayers[orderHash] : order.payer;
     }
 
     function _isTimely(JobOrder calldata order, Terms memory terms) private view returns (bool) {
@@ -953,23 +1084,13 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         _requireCaller(orderHash, order.provider);
     }
 
-    function _toLock(JobOrder calldata order, Terms memory terms, ClaimOrigin origin)
-        private
-        pure
-        returns (Held memory)
-    {
-        return Held({
-            amount: uint256(order.maxPrice).toUint96(),
-            exposure: 0,
-            deadline: (uint256(order.deliverBy) + terms.claimGrace).toUint40(),
-            status: ClaimStatus.Locked,
-            origin: origin,
-            tag: 0
-        });
+    function _isPrepaid(uint256 entry) private pure returns (bool) {
+        return uint8(entry >> ENTRY_ORIGIN) == uint8(ClaimOrigin.Prepaid);
     }
 
-    function _moneyHeld(JobOrder calldata order, Held memory held) private pure returns (uint256) {
-        return held.origin == ClaimOrigin.Claim ? held.amount : order.maxPrice;
+    /// @dev What the vault holds for the job: a lock keeps its highest price when it is claimed for less.
+    function _moneyHeld(JobOrder calldata order, uint256 entry) private pure returns (uint256) {
+        return uint8(entry >> ENTRY_ORIGIN) == uint8(ClaimOrigin.Claim) ? uint96(entry) : order.maxPrice;
     }
 
     function _toJob(uint256 reservedAt, uint256 amount, uint256 nonce) private pure returns (uint256) {
@@ -1003,25 +1124,49 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         if (fault == 0) fault = UNKNOWN_FAULT;
     }
 
-    /// @dev As `requests[i]` without the checks that it lies inside the calldata: what is outside reads as zeros, which nobody signed.
-    function _requestAt(LockRequest[] calldata requests, uint256 i)
-        private
-        pure
-        returns (LockRequest calldata request)
-    {
+    /// @dev The order that begins request or settlement `i` of a list, without the checks that it lies inside the calldata: what is outside
+    /// reads as zeros, which nobody signed.
+    function _requestAt(uint256 offset, uint256 i) private pure returns (JobOrder calldata order) {
         assembly ("memory-safe") {
-            request := add(requests.offset, calldataload(add(requests.offset, shl(5, i))))
+            order := add(offset, calldataload(add(offset, shl(5, i))))
         }
     }
 
-    /// @dev As `_requestAt`.
-    function _settlementAt(LockedSettlement[] calldata settlements, uint256 i)
-        private
-        pure
-        returns (LockedSettlement calldata settlement)
-    {
+    /// @dev The order of item `i`. Orders alone are of one size, so that there is no list of places before them.
+    function _itemAt(Batch memory batch, uint256 i) private pure returns (JobOrder calldata order) {
+        uint256 offset = batch.offset;
+        if (!batch.isClaims) return _requestAt(offset, i);
+        // safe: decoding found the list inside the calldata
         assembly ("memory-safe") {
-            settlement := add(settlements.offset, calldataload(add(settlements.offset, shl(5, i))))
+            order := add(offset, mul(i, ORDER_SIZE))
+        }
+    }
+
+    function _wordOf(uint256[] memory words, uint256 i) private pure returns (uint256 word) {
+        // safe: there is a word, or three, for each item
+        assembly ("memory-safe") {
+            word := mload(add(add(words, 0x20), shl(5, i)))
+        }
+    }
+
+    function _setWord(uint256[] memory words, uint256 i, uint256 word) private pure {
+        // safe: as `_wordOf`
+        assembly ("memory-safe") {
+            mstore(add(add(words, 0x20), shl(5, i)), word)
+        }
+    }
+
+    /// @dev Of an order that begins a claim's request.
+    function _receiptOf(JobOrder calldata order) private pure returns (Receipt calldata receipt) {
+        assembly ("memory-safe") {
+            receipt := add(order, shl(5, RECEIPT_WORD))
+        }
+    }
+
+    /// @dev The first of a list, which the bytes begin with.
+    function _reservationOf(bytes calldata list) private pure returns (SignedReservation calldata signed) {
+        assembly ("memory-safe") {
+            signed := add(list.offset, calldataload(list.offset))
         }
     }
 
@@ -1032,6 +1177,14 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
             let place := add(offset, calldataload(add(offset, shl(5, index))))
             tail.length := calldataload(place)
             tail.offset := add(place, 0x20)
+        }
+    }
+
+    /// @dev The same order. A lone argument's place is a constant, for which the compiler would make copies of all that works on it; no
+    /// call that has arguments is empty.
+    function _unfolded(JobOrder calldata order) private pure returns (JobOrder calldata same) {
+        assembly ("memory-safe") {
+            same := add(order, iszero(calldatasize()))
         }
     }
 

@@ -40,7 +40,9 @@ contract JobClaimsDisputeTest is ClaimsFixture {
         skip(30 days);
         bytes memory disputed =
             abi.encodeWithSelector(IJobClaims.ClaimStatusInvalid.selector, orderHash, IJobClaims.ClaimStatus.Disputed);
-        vm.expectRevert(disputed);
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobClaims.ClaimRefused.selector, orderHash, IJobClaims.LockStatusInvalid.selector)
+        );
         claims.finalizeClaim(order);
         vm.prank(provider);
         vm.expectRevert(disputed);

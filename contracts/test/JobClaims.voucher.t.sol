@@ -19,7 +19,9 @@ contract JobClaimsVoucherTest is ClaimsFixture {
         vault.settleOne(_settlementOf(order));
         assertTrue(claims.isPaid(order));
         IJobClaims.ClaimRequest memory request = createClaim(order, PRICE);
-        bytes memory used = abi.encodeWithSelector(IJobVault.LaneNonceUsed.selector, _laneId(), uint256(0));
+        bytes memory used = abi.encodeWithSelector(
+            IJobClaims.ClaimRefused.selector, vault.hashOrder(order), IJobVault.LaneNonceUsed.selector
+        );
         vm.expectRevert(used);
         claimAs(provider, request);
         vm.expectEmit(address(claims));

@@ -146,7 +146,9 @@ interface IJobClaims {
         uint256 amount,
         uint256 deadline
     );
-    /// @notice An order of a batch is left as it was. `reason` is the selector of the error; zero when the vault ran out of gas.
+    /// @notice A claim of a batch is left as it was. `reason` is the selector of the error; zero when the vault ran out of gas.
+    event ClaimSkipped(bytes32 indexed orderHash, address indexed provider, bytes4 reason);
+    /// @notice A lock or settlement of a batch is left as it was. `reason` as in `ClaimSkipped`.
     event LockSkipped(bytes32 indexed orderHash, address indexed provider, bytes4 reason);
     /// @notice The order's key acknowledged a price of zero: the payer has its money back, and the stake is free.
     /// @dev A job that is paid leaves `JobSettled` of the vault; the payer's refund is what was held less its price.
@@ -166,26 +168,21 @@ interface IJobClaims {
     error ClaimStatusInvalid(bytes32 orderHash, ClaimStatus actual);
     /// @notice Thrown when a claim of a lock is to be withdrawn: the payer waits for a result or for its penalty.
     error ClaimOfLock(bytes32 orderHash);
-    /// @notice Thrown when the order is not signed by its key.
-    error ClaimSignatureInvalid(bytes32 orderHash, address expected, address actual);
-    /// @notice Thrown when the receipt belongs to another order.
-    error ClaimReceiptMismatch(bytes32 orderHash, bytes32 actual);
-    /// @notice Thrown when the receipt is one of a failed run and asks for money, or its job is not locked.
-    error ClaimRunFailed(bytes32 orderHash, uint256 status, uint256 price);
-    /// @notice Thrown when the price is zero, or above what the order allows.
-    error ClaimPriceInvalid(bytes32 orderHash, uint256 maxPrice, uint256 price);
-    /// @notice Thrown when the receipt's times are not `startedAt <= startBy`, `startedAt <= finishedAt <= deliverBy`, `finishedAt <= now`.
-    error ClaimTimesInvalid(bytes32 orderHash, uint256 startedAt, uint256 finishedAt);
     /// @notice Thrown when the time to claim, to dispute or to start is over, or the claim's window is not.
     error ClaimWindowInvalid(bytes32 orderHash, uint256 expected, uint256 timestamp);
     /// @notice Thrown when the order ends later than `maxOrderLife` from now.
     error ClaimLifeTooLong(bytes32 orderHash, uint256 latest, uint256 deliverBy);
-    /// @notice Thrown when the reservation is not the named solver's for this order and amount.
-    error ClaimReservationInvalid(bytes32 orderHash, address solver, address signer);
-    /// @notice Thrown when the vault refuses to pay or give back; `reason` is the selector of its error.
-    error ClaimMoneyRefused(bytes32 orderHash, bytes4 reason);
+    /// @notice Thrown when a lone claim cannot be opened, or a job not be ended. `reason` is a selector, as in `ClaimSkipped`.
+    error ClaimRefused(bytes32 orderHash, bytes4 reason);
     /// @notice Thrown when a lock can still be settled or claimed.
     error LockNotExpired(bytes32 orderHash, uint256 deadline, uint256 timestamp);
+    /// @notice Reason of a skipped claim: the receipt belongs to another order.
+    error ClaimReceiptMismatch();
+    /// @notice Reason of a skipped claim: the receipt is one of a failed run and asks for money, or its job is not locked.
+    error ClaimRunFailed();
+    /// @notice Reason of a skipped claim: the receipt's times are not `startedAt <= startBy`, `startedAt <= finishedAt <= deliverBy`,
+    /// `finishedAt <= now`.
+    error ClaimTimesInvalid();
     /// @notice Reason of a skipped item: the order is not the caller's.
     error LockProviderInvalid();
     /// @notice Reason of a skipped item: the job is known here already, or not held here any more.
@@ -194,7 +191,7 @@ interface IJobClaims {
     error LockSignatureInvalid();
     /// @notice Reason of a skipped item: too late to start, or the order ends too late.
     error LockTimesInvalid();
-    /// @notice Reason of a skipped item: no price, or one above 96 bits or above what is held.
+    /// @notice Reason of a skipped item: no price, or one above 96 bits, above the order's highest or above what is held.
     error LockPriceInvalid();
     /// @notice Reason of a skipped item: it pays less than the provider can ask for, and the provider did not bring it.
     error LockPriceUnagreed();
@@ -212,11 +209,24 @@ interface IJobClaims {
     ///   `JobVault.hold` asks for;
     /// - a receipt of a failed run only for a locked job, and without a price;
     /// - the provider's free stake is at least the minimum for this price and its reputation.
+    /// Reverts with `ClaimRefused`.
     function claim(ClaimRequest calldata request) external returns (bytes32 orderHash);
 
+    /// @notice Asks for the prices of several jobs, each as by `claim`. A bad one is reported by `ClaimSkipped` and changes nothing.
+    /// @dev Orders that stand side by side and share payer, key, module version, provider, solver, token and lane cost one call to the
+    /// vault; locked ones none.
+    /// @return claimed Number of claims opened.
+    function claimBatch(ClaimRequest[] calldata requests) external returns (uint256 claimed);
+
     /// @notice Ends a claim by its result: pays the provider, or gives the money back. Anyone may call.
-    /// @dev Requirements: claimed, not disputed, and the window is over; or a dispute has been resolved.
+    /// @dev Requirements: claimed, not disputed, and the window is over; or a dispute has been resolved. Reverts with `ClaimRefused`.
     function finalizeClaim(JobOrder calldata order) external;
+
+    /// @notice Ends several claims, each as by `finalizeClaim`. A bad one is reported by `ClaimSkipped` and changes nothing.
+    /// @dev Anyone may call. What stands side by side as for `claimBatch`, with money held alike, is paid by one call to the vault, and its
+    /// shares are those of the sum.
+    /// @return finalized Number of claims ended.
+    function finalizeClaims(JobOrder[] calldata orders) external returns (uint256 finalized);
 
     /// @notice Takes a claim back because the acknowledgement came after all.
     /// @dev Requirements: called by the order's provider; claimed and not disputed; the job was never locked.

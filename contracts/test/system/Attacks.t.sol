@@ -136,12 +136,12 @@ contract AttacksOfPayersTest is AttackFixture {
         order.solver = solver;
         IJobClaims.ClaimRequest memory request = claimOf(order, uint128(FUNDS));
         request.reservations = reservedBy(request.reservations[0].reservation, sockpuppet);
+        vm.expectRevert(refusalOf(request.order, IJobClaims.LockReservationInvalid.selector));
         vm.prank(sockpuppet);
-        vm.expectPartialRevert(IJobClaims.ClaimReservationInvalid.selector);
         jobClaims.claim(request);
         delete request.reservations;
+        vm.expectRevert(refusalOf(request.order, IJobVault.HeldUnreserved.selector));
         vm.prank(sockpuppet);
-        vm.expectPartialRevert(IJobVault.HeldUnreserved.selector);
         jobClaims.claim(request);
     }
 
@@ -273,8 +273,8 @@ contract AttacksOfPayersTest is AttackFixture {
         JobOrder memory order = orderOf(0);
         order.maxPrice = uint128(FUNDS + BOND + 1);
         IJobClaims.ClaimRequest memory request = claimOf(order, order.maxPrice);
+        vm.expectRevert(refusalOf(request.order, IStakeVault.StakeShortfall.selector));
         vm.prank(provider);
-        vm.expectPartialRevert(IStakeVault.StakeShortfall.selector);
         jobClaims.claim(request);
         assertFalse(lockJob(order));
         assertEq(bondOf(solver), BOND);
@@ -291,12 +291,12 @@ contract AttacksOfPayersTest is AttackFixture {
         order.maxPrice = uint128(FUNDS + 1);
         IJobClaims.ClaimRequest memory request = claimOf(order, order.maxPrice);
         delete request.reservations;
+        vm.expectRevert(refusalOf(request.order, IJobVault.HeldBalanceTooLow.selector));
         vm.prank(provider);
-        vm.expectPartialRevert(IJobVault.HeldBalanceTooLow.selector);
         jobClaims.claim(request);
         request.reservations = reservedBy(reservationOf(order, order.nonce), key.addr);
+        vm.expectRevert(refusalOf(request.order, IJobClaims.LockReservationInvalid.selector));
         vm.prank(provider);
-        vm.expectPartialRevert(IJobClaims.ClaimReservationInvalid.selector);
         jobClaims.claim(request);
     }
 
@@ -308,8 +308,8 @@ contract AttacksOfPayersTest is AttackFixture {
 
     function _expectClaimUnreserved(JobOrder memory order) private {
         IJobClaims.ClaimRequest memory request = claimOf(order, uint128(FUNDS));
+        vm.expectRevert(refusalOf(request.order, IJobVault.HeldUnreserved.selector));
         vm.prank(sockpuppet);
-        vm.expectPartialRevert(IJobVault.HeldUnreserved.selector);
         jobClaims.claim(request);
     }
 }
@@ -360,8 +360,8 @@ contract AttacksOfSolversTest is AttackFixture {
         openClaim(first, 800e6);
         court.proveEquivocation(a, signReservation(a), b, signReservation(b));
         IJobClaims.ClaimRequest memory request = claimOf(second, 800e6);
+        vm.expectRevert(refusalOf(request.order, IStakeVault.StakeShortfall.selector));
         vm.prank(otherProvider);
-        vm.expectPartialRevert(IStakeVault.StakeShortfall.selector);
         jobClaims.claim(request);
     }
 
@@ -434,8 +434,8 @@ contract AttacksOfProvidersTest is AttackFixture {
         assertEq(vault.finalizeWithdraw(address(token), payer.addr), FUNDS);
         vm.stopPrank();
         IJobClaims.ClaimRequest memory request = claimOf(order, JOB_PRICE);
+        vm.expectRevert(refusalOf(request.order, IJobClaims.ClaimTimesInvalid.selector));
         vm.prank(provider);
-        vm.expectPartialRevert(IJobClaims.ClaimTimesInvalid.selector);
         jobClaims.claim(request);
     }
 
@@ -539,20 +539,20 @@ contract AttacksOfProvidersTest is AttackFixture {
         order.provider = sockpuppet;
         assertFalse(lockJob(order));
         IJobClaims.ClaimRequest memory request = claimOf(order, JOB_PRICE);
+        vm.expectRevert(refusalOf(request.order, IJobClaims.LockStakeTooLow.selector));
         vm.prank(sockpuppet);
-        vm.expectPartialRevert(IStakeVault.StakeBelowMinimum.selector);
         jobClaims.claim(request);
     }
 
     function test_Attack_ProviderOvercharges_AboveTheOrder() public {
         JobOrder memory order = orderOf(0);
         IJobClaims.ClaimRequest memory request = claimOf(order, JOB_LIMIT + 1);
+        vm.expectRevert(refusalOf(request.order, IJobClaims.LockPriceInvalid.selector));
         vm.prank(provider);
-        vm.expectPartialRevert(IJobClaims.ClaimPriceInvalid.selector);
         jobClaims.claim(request);
         lockJob(order);
+        vm.expectRevert(refusalOf(request.order, IJobClaims.LockPriceInvalid.selector));
         vm.prank(provider);
-        vm.expectPartialRevert(IJobClaims.ClaimPriceInvalid.selector);
         jobClaims.claim(request);
         assertFalse(settleLockedAs(provider, acknowledgementOf(order, 0, uint96(JOB_LIMIT + 1))));
     }
@@ -589,7 +589,7 @@ contract AttacksOfRequestersTest is AttackFixture {
     function test_Attack_RequesterRefuses_Claim() public {
         JobOrder memory order = orderOf(0);
         openClaim(order, JOB_PRICE);
-        vm.expectPartialRevert(IJobClaims.ClaimWindowInvalid.selector);
+        vm.expectRevert(refusalOf(order, IJobClaims.ClaimWindowInvalid.selector));
         jobClaims.finalizeClaim(order);
         pass(CHALLENGE_WINDOW + 1);
         vm.prank(anyone);
@@ -730,8 +730,8 @@ contract AttacksWithStolenKeysTest is AttackFixture {
         assertTrue(lockJob(_order(1)), "8 of 12");
         assertFalse(lockJob(_order(2)));
         IJobClaims.ClaimRequest memory request = claimOf(_order(3), 1);
+        vm.expectRevert(refusalOf(request.order, IJobVault.GrantDayCapExceeded.selector));
         vm.prank(sockpuppet);
-        vm.expectPartialRevert(IJobVault.GrantDayCapExceeded.selector);
         jobClaims.claim(request);
         JobOrder memory dear = _order(4);
         dear.maxPrice = JOB_LIMIT + 1;
@@ -766,8 +766,8 @@ contract AttacksWithStolenKeysTest is AttackFixture {
         _expectSettleReverts(_order(0), JOB_PRICE, IJobVault.GrantIsRevoked.selector);
         assertFalse(lockJob(_order(1)));
         IJobClaims.ClaimRequest memory request = claimOf(_order(2), JOB_PRICE);
+        vm.expectRevert(refusalOf(request.order, IJobVault.GrantIsRevoked.selector));
         vm.prank(sockpuppet);
-        vm.expectPartialRevert(IJobVault.GrantIsRevoked.selector);
         jobClaims.claim(request);
         IJobVault.Settlement memory settlement = toSettlement(acknowledge(_order(3), JOB_PRICE));
         vm.prank(sockpuppet);
@@ -790,8 +790,8 @@ contract AttacksWithStolenKeysTest is AttackFixture {
         IJobClaims.ClaimRequest memory request = claimOf(order, JOB_PRICE);
         request.reservations[0].reservation.reservedAt = before;
         request.reservations = reservedBy(request.reservations[0].reservation);
+        vm.expectRevert(refusalOf(request.order, IJobVault.GrantIsRevoked.selector));
         vm.prank(sockpuppet);
-        vm.expectPartialRevert(IJobVault.GrantIsRevoked.selector);
         jobClaims.claim(request);
         assertEq(balanceOf(payer.addr), FUNDS);
     }
@@ -836,8 +836,8 @@ contract AttacksWithStolenKeysTest is AttackFixture {
         _expectSettleReverts(order, JOB_PRICE, IJobVault.GrantMemberUnproven.selector);
         assertFalse(lockJob(order));
         IJobClaims.ClaimRequest memory request = claimOf(order, JOB_PRICE);
+        vm.expectRevert(refusalOf(request.order, IJobVault.GrantMemberUnproven.selector));
         vm.prank(sockpuppet);
-        vm.expectPartialRevert(IJobVault.GrantMemberUnproven.selector);
         jobClaims.claim(request);
         order.provider = provider;
         bytes32 listedModule = order.moduleVersion;

@@ -123,8 +123,8 @@ contract AttacksByReplayTest is AttackFixture {
         _expectSettleReverts(settlement, IJobVault.LaneSignatureInvalid.selector);
         assertFalse(lockAs(provider, lock));
         request.receipt.orderHash = vault.hashOrder(order);
+        vm.expectRevert(refusalOf(request.order, IJobClaims.LockSignatureInvalid.selector));
         vm.prank(provider);
-        vm.expectPartialRevert(IJobClaims.ClaimSignatureInvalid.selector);
         jobClaims.claim(request);
         vm.expectPartialRevert(IJobVault.GrantSignatureInvalid.selector);
         vault.registerGrant(grant, grantSignature);
@@ -215,11 +215,11 @@ contract AttacksByReplayTest is AttackFixture {
         IJobClaims.ClaimRequest memory other = claimOf(orderOf(1), JOB_PRICE);
         other.reservations = request.reservations;
         vm.startPrank(provider);
-        vm.expectPartialRevert(IJobClaims.ClaimReservationInvalid.selector);
+        vm.expectRevert(refusalOf(other.order, IJobClaims.LockReservationInvalid.selector));
         jobClaims.claim(other);
         other = claimOf(orderOf(1), JOB_PRICE);
         other.receipt = request.receipt;
-        vm.expectPartialRevert(IJobClaims.ClaimReceiptMismatch.selector);
+        vm.expectRevert(refusalOf(other.order, IJobClaims.ClaimReceiptMismatch.selector));
         jobClaims.claim(other);
         vm.stopPrank();
     }
@@ -282,7 +282,7 @@ contract AttacksByReplayTest is AttackFixture {
         vm.expectPartialRevert(IMediation.CaseStageInvalid.selector);
         court.closeCase(caseId);
         jobClaims.finalizeClaim(order);
-        vm.expectPartialRevert(IJobClaims.ClaimStatusInvalid.selector);
+        vm.expectRevert(refusalOf(order, IJobClaims.LockStatusInvalid.selector));
         jobClaims.finalizeClaim(order);
         JobReceipt memory receipt = receiptOf(order, JOB_PRICE);
         bytes memory signature = signAs(provider, vault.hashReceipt(receipt));
@@ -298,8 +298,8 @@ contract AttacksByReplayTest is AttackFixture {
         assertTrue(lockJob(order));
         IJobClaims.ClaimRequest memory request = claimOf(order, JOB_PRICE);
         vm.warp(order.deliverBy + CLAIM_GRACE + 1);
+        vm.expectRevert(refusalOf(request.order, IJobClaims.ClaimWindowInvalid.selector));
         vm.prank(provider);
-        vm.expectPartialRevert(IJobClaims.ClaimWindowInvalid.selector);
         jobClaims.claim(request);
         vm.warp(order.deliverBy + CLAIM_GRACE);
         vm.expectPartialRevert(IJobClaims.LockNotExpired.selector);
@@ -313,7 +313,7 @@ contract AttacksByReplayTest is AttackFixture {
         IJobClaims.ClaimRequest memory request = claimOf(order, JOB_PRICE);
         vm.warp(order.deliverBy + CLAIM_GRACE + 1);
         vm.startPrank(provider);
-        vm.expectPartialRevert(IJobClaims.ClaimWindowInvalid.selector);
+        vm.expectRevert(refusalOf(request.order, IJobClaims.ClaimWindowInvalid.selector));
         jobClaims.claim(request);
         vm.warp(order.deliverBy + CLAIM_GRACE);
         jobClaims.claim(request);
@@ -323,8 +323,8 @@ contract AttacksByReplayTest is AttackFixture {
         request = claimOf(order, JOB_PRICE);
         request.receipt.finishedAt = order.deliverBy + 1;
         vm.warp(order.deliverBy + 1);
+        vm.expectRevert(refusalOf(request.order, IJobClaims.ClaimTimesInvalid.selector));
         vm.prank(provider);
-        vm.expectPartialRevert(IJobClaims.ClaimTimesInvalid.selector);
         jobClaims.claim(request);
     }
 
@@ -333,8 +333,8 @@ contract AttacksByReplayTest is AttackFixture {
         JobOrder memory order = orderOf(0);
         order.deliverBy = uint64(vm.getBlockTimestamp() + 6 hours + 1);
         IJobClaims.ClaimRequest memory request = claimOf(order, JOB_PRICE);
+        vm.expectRevert(refusalOf(request.order, IJobClaims.ClaimLifeTooLong.selector));
         vm.prank(provider);
-        vm.expectPartialRevert(IJobClaims.ClaimLifeTooLong.selector);
         jobClaims.claim(request);
         assertFalse(lockJob(order));
         // Nor at any value that governance may choose.

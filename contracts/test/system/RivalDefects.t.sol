@@ -225,8 +225,8 @@ contract RivalDefectsTest is SystemFixture {
         IJobClaims.ClaimRequest memory request = claimOf(order, JOB_PRICE);
         request.receipt.meteredSeconds *= 50;
         request.receipt.price *= 50;
+        vm.expectRevert(refusalOf(request.order, IJobClaims.LockPriceInvalid.selector));
         vm.prank(provider);
-        vm.expectPartialRevert(IJobClaims.ClaimPriceInvalid.selector);
         jobClaims.claim(request);
         request.receipt.price = JOB_LIMIT;
         vm.prank(provider);
