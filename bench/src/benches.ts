@@ -1,5 +1,6 @@
 import type { Bench } from './bench/define-bench.ts'
 import { gasClaim } from './gas/claim.ts'
+import { gasClaimLone } from './gas/claim-lone.ts'
 import { gasLane100 } from './gas/lane-100.ts'
 import { gasLane1000 } from './gas/lane-1000.ts'
 import { gasLock100 } from './gas/lock-100.ts'
@@ -21,6 +22,7 @@ export const benches: readonly Bench[] = [
   gasPayers100,
   gasLock100,
   gasClaim,
+  gasClaimLone,
   jobWasm,
   jobThroughput,
   jobContainer,

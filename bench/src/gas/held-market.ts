@@ -14,10 +14,12 @@ import {
   approveCall,
   type ChainClient,
   claimJob,
+  claimJobs,
   type ContractCall,
   deposit,
   depositStake,
   finalizeClaim,
+  finalizeClaims,
   getEarnings,
   lockJobs,
   publishVersion,
@@ -37,8 +39,8 @@ const gasLimit = 16_777_216n
 export type HeldMarket = {
   /** Gas of one transaction that locks so many jobs, and of one that pays them. */
   lockAndSettle(jobs: number): Promise<number>
-  /** Gas of a claim without acknowledgement and of its payment, one transaction each. */
-  claimAndFinalize(): Promise<number>
+  /** Gas per job of one transaction that claims so many jobs without acknowledgement, and of one that pays them. */
+  claimAndFinalize(jobs: number): Promise<number>
   close(): Promise<void>
 }
 
@@ -128,28 +130,33 @@ export async function startHeldMarket(): Promise<HeldMarket> {
         if ((await jobsPaid()) - before !== jobs + 1) throw new TypeError('not every locked job was paid')
         return gas
       },
-      async claimAndFinalize() {
-        const run = async (nonce: number) => {
+      async claimAndFinalize(jobs) {
+        const requestOf = async (nonce: number) => {
           const claimed = await order(1, nonce)
-          const orderHash = jobOrderType.hash(domain, claimed)
-          const receipt = await receiptOf(orderHash)
-          const claim = await gasOf(
-            claimJob.call(chain, {
-              request: {
-                order: claimed,
-                orderSignature: jobOrderType.sign(domain, claimed, payer),
-                receipt,
-                reservations: [],
-              },
-            }),
-          )
+          const receipt = await receiptOf(jobOrderType.hash(domain, claimed))
+          return {
+            order: claimed,
+            orderSignature: jobOrderType.sign(domain, claimed, payer),
+            receipt,
+            reservations: [],
+          }
+        }
+        const runOne = async (nonce: number) => {
+          const request = await requestOf(nonce)
+          const claim = await gasOf(claimJob.call(chain, { request }))
           await advance(deployer, 3600)
-          return claim + (await gasOf(finalizeClaim.call(chain, { order: claimed })))
+          return claim + (await gasOf(finalizeClaim.call(chain, { order: request.order })))
         }
         const before = await jobsPaid()
-        await run(0)
-        const gas = await run(1)
-        if ((await jobsPaid()) - before !== 2) throw new TypeError('not every claim was paid')
+        // The first round gives every slot that the second writes a value.
+        await runOne(0)
+        if (jobs === 1) return runOne(1)
+        const requests = await Promise.all(Array.from({ length: jobs }, (_, index) => requestOf(1 + index)))
+        const claim = await gasOf(claimJobs.call(chain, { requests }))
+        await advance(deployer, 3600)
+        const orders = requests.map((request) => request.order)
+        const gas = (claim + (await gasOf(finalizeClaims.call(chain, { orders })))) / jobs
+        if ((await jobsPaid()) - before !== jobs + 1) throw new TypeError('not every claim was paid')
         return gas
       },
       close: () => testChain.close(),

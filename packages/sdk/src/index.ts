@@ -187,8 +187,10 @@ export {
 } from './governance/parameter-writes.ts'
 export {
   claimJob,
+  claimJobs,
   expireLock,
   finalizeClaim,
+  finalizeClaims,
   lockJobs,
   settleLockedJobs,
   withdrawClaim,
