@@ -20,7 +20,7 @@ import {Vm} from "forge-std/Test.sol";
 contract SystemHandler is SystemFixture {
     uint256 public constant PAYERS = 3;
     uint256 public constant LANES = 2;
-    uint256 private constant MOVES = 32;
+    uint256 private constant MOVES = 34;
 
     /// @notice A job whose money is held.
     struct Item {
@@ -338,6 +338,58 @@ contract SystemHandler is SystemFixture {
         _reach(this.claimLock.selector);
     }
 
+    /// @dev Orders of one lane, the first of them twice.
+    function claimBatch(uint256 seed) external counted {
+        JobOrder memory order = _order(seed);
+        uint64 count = uint64(1 + _pick(seed, 10, 3));
+        IJobClaims.ClaimRequest[] memory requests = new IJobClaims.ClaimRequest[](count + 1);
+        for (uint64 i = 0; i < count; i++) {
+            JobOrder memory next = abi.decode(abi.encode(order), (JobOrder));
+            next.nonce += i;
+            _note(next);
+            requests[i] = claimOf(next, 1);
+            requests[i].receipt = _receipt(next, uint128(_price(seed, 11 + i, next)));
+        }
+        requests[count] = requests[0];
+        vm.prank(order.provider);
+        uint256 claimed = jobClaims.claimBatch(requests);
+        if (claimed == 0) return;
+        for (uint256 i = 0; i < count; i++) {
+            if (statusOf(requests[i].order) != IJobClaims.ClaimStatus.Claimed) continue;
+            _items.push(Item(requests[i].order, order.payer));
+            claimed--;
+        }
+        require(claimed == 0, "an order is claimed once");
+        IJobVault.LaneKey memory name = laneNameOf(order);
+        noteLane(name);
+        _nonces[laneIdOf(name)] += count;
+        _reach(this.claimBatch.selector);
+    }
+
+    /// @dev The last jobs, the first of them twice: those are ended whose time it is.
+    function finalizeClaims(uint256 seed) external counted {
+        uint256 count = _pick(seed, 0, _items.length < 6 ? _items.length + 1 : 7);
+        if (count == 0) return;
+        JobOrder[] memory orders = new JobOrder[](count + 1);
+        bool[] memory isDue = new bool[](count);
+        uint256 expected;
+        for (uint256 i = 0; i < count; i++) {
+            orders[i] = _items[_items.length - count + i].order;
+            IJobClaims.Claim memory held = jobClaims.getClaim(vault.hashOrder(orders[i]));
+            isDue[i] = held.status == IJobClaims.ClaimStatus.Upheld || held.status == IJobClaims.ClaimStatus.Denied
+                || (held.status == IJobClaims.ClaimStatus.Claimed && vm.getBlockTimestamp() > held.deadline);
+            if (isDue[i]) expected++;
+        }
+        orders[count] = orders[0];
+        vm.prank(anyone);
+        require(jobClaims.finalizeClaims(orders) == expected, "what is due ends, once");
+        for (uint256 i = 0; i < count; i++) {
+            bool isPaid = statusOf(orders[i]) == IJobClaims.ClaimStatus.Paid;
+            if (isDue[i] && isPaid) _paid.push(_items[_items.length - count + i]);
+        }
+        if (expected != 0) _reach(this.finalizeClaims.selector);
+    }
+
     function settleLocked(uint256 seed) external counted {
         (Item memory item, IJobClaims.Claim memory held) = _pickItem(seed);
         if (held.status != IJobClaims.ClaimStatus.Locked && held.status != IJobClaims.ClaimStatus.Claimed) return;
@@ -601,8 +653,10 @@ contract SystemHandler is SystemFixture {
             SystemHandler.prepay.selector,
             SystemHandler.claim.selector,
             SystemHandler.claimLock.selector,
+            SystemHandler.claimBatch.selector,
             SystemHandler.settleLocked.selector,
             SystemHandler.finalizeClaim.selector,
+            SystemHandler.finalizeClaims.selector,
             SystemHandler.withdrawClaim.selector,
             SystemHandler.expireLock.selector,
             SystemHandler.dispute.selector,
@@ -730,7 +784,10 @@ contract SystemHandler is SystemFixture {
             bytes32 topic = logs[i].topics[0];
             if (topic == IJobVault.JobSettled.selector || topic == IJobVault.MoneyHeld.selector) {
                 _undecided.push(logs[i]);
-            } else if (topic == IJobVault.LaneSkipped.selector || topic == IJobClaims.LockSkipped.selector) {
+            } else if (
+                topic == IJobVault.LaneSkipped.selector || topic == IJobClaims.LockSkipped.selector
+                    || topic == IJobClaims.ClaimSkipped.selector
+            ) {
                 delete _undecided;
             } else if (
                 topic == IJobVault.LaneSettled.selector || topic == IJobVault.HeldPaid.selector
