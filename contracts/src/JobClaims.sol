@@ -54,7 +54,7 @@ import {SafeCastLib} from "solady/utils/SafeCastLib.sol";
 ///
 /// LIVENESS
 /// Payer silent: the claim pays. Provider silent: the lock expires by anyone. Both silent: anyone finalizes or expires. Mediation closes
-/// every case by anyone's call. A batch skips what is bad.
+/// every case by anyone's call. A batch skips what is bad, a lone claim and its end are batches of one that revert instead.
 ///
 /// A FAILED RUN
 /// A locked job whose run fails is closed without a fine by a receipt of failure and price zero: acknowledged, or claimed, which can be
@@ -203,23 +203,23 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IJobClaims
-    function claim(ClaimRequest calldata request) external returns (bytes32 orderHash) {
+    function claim(ClaimRequest calldata request) external nonReentrant returns (bytes32 orderHash) {
         _openBatch();
         return _hashOrder(request.order);
     }
 
     /// @inheritdoc IJobClaims
-    function claimBatch(ClaimRequest[] calldata) external returns (uint256 claimed) {
+    function claimBatch(ClaimRequest[] calldata) external nonReentrant returns (uint256 claimed) {
         return _openBatch();
     }
 
     /// @inheritdoc IJobClaims
-    function finalizeClaim(JobOrder calldata) external {
+    function finalizeClaim(JobOrder calldata) external nonReentrant {
         _endBatch();
     }
 
     /// @inheritdoc IJobClaims
-    function finalizeClaims(JobOrder[] calldata) external returns (uint256 finalized) {
+    function finalizeClaims(JobOrder[] calldata) external nonReentrant returns (uint256 finalized) {
         return _endBatch();
     }
 
@@ -228,16 +228,16 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         bytes32 orderHash = _hashOrder(order);
         _requireProvider(orderHash, order);
         uint256 entry = _requireStatus(orderHash, ClaimStatus.Claimed);
-        require(uint8(entry >> ENTRY_ORIGIN) == uint8(ClaimOrigin.Claim), ClaimOfLock(orderHash));
-        emit ClaimWithdrawn(orderHash, order.payer, order.provider, uint96(entry));
-        _release(order.provider, order.token, uint96(entry >> ENTRY_EXPOSURE));
+        require(_originOf(entry) == uint256(ClaimOrigin.Claim), ClaimOfLock(orderHash));
+        emit ClaimWithdrawn(orderHash, order.payer, order.provider, _amountOf(entry));
+        _release(order.provider, order.token, _exposureOf(entry));
         _giveBack(orderHash, _unfolded(order), entry);
     }
 
     /// @inheritdoc IJobClaims
     function holdClaim(bytes32 orderHash) external {
         _requireCaller(orderHash, address(mediation));
-        uint256 deadline = uint40(_requireStatus(orderHash, ClaimStatus.Claimed) >> ENTRY_DEADLINE);
+        uint256 deadline = _deadlineOf(_requireStatus(orderHash, ClaimStatus.Claimed));
         require(block.timestamp <= deadline, ClaimWindowInvalid(orderHash, deadline, block.timestamp));
         _held[orderHash].status = ClaimStatus.Disputed;
         emit ClaimDisputed(orderHash);
@@ -252,12 +252,12 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IJobClaims
-    function lockBatch(LockRequest[] calldata) external returns (uint256 locked) {
+    function lockBatch(LockRequest[] calldata) external nonReentrant returns (uint256 locked) {
         return _openBatch();
     }
 
     /// @inheritdoc IJobClaims
-    function settleLocked(LockedSettlement[] calldata) external returns (uint256 settled) {
+    function settleLocked(LockedSettlement[] calldata) external nonReentrant returns (uint256 settled) {
         return _endBatch();
     }
 
@@ -265,11 +265,11 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
     function expireLock(JobOrder calldata order) external nonReentrant {
         bytes32 orderHash = _hashOrder(order);
         uint256 entry = _requireStatus(orderHash, ClaimStatus.Locked);
-        uint256 deadline = uint40(entry >> ENTRY_DEADLINE);
+        uint256 deadline = _deadlineOf(entry);
         require(block.timestamp > deadline, LockNotExpired(orderHash, deadline, block.timestamp));
         address payer = _payerOf(orderHash, order, entry);
         uint256 penalty = _isPrepaid(entry) ? 0 : _fine(order, entry);
-        emit LockExpired(orderHash, payer, order.provider, uint96(entry), penalty);
+        emit LockExpired(orderHash, payer, order.provider, _amountOf(entry), penalty);
         _giveBack(orderHash, _unfolded(order), entry);
     }
 
@@ -349,7 +349,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
     }
 
     /// @dev Locks or claims the orders of requests.
-    function _openBatch() private nonReentrant returns (uint256 opened) {
+    function _openBatch() private returns (uint256 opened) {
         Batch memory batch = _readBatch();
         Terms memory terms = _loadTerms();
         Backing memory backing;
@@ -372,7 +372,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
                 uint256 entry = _loadEntry(orderHash);
                 _setWord(run.orderHashes, i, uint256(orderHash));
                 bytes4 fault;
-                if (batch.isClaims && uint8(entry >> ENTRY_STATUS) == uint8(ClaimStatus.Locked)) {
+                if (batch.isClaims && _statusOf(entry) == uint256(ClaimStatus.Locked)) {
                     opened += _openRun(batch, i, run, backing);
                     fault = _claimHeld(orderHash, order, entry, terms, backing);
                     if (fault == 0) opened += 1;
@@ -382,6 +382,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
                     opened += _openRun(batch, i, run, backing);
                     // The run may have left stake free that was counted as bound.
                     if (fault == LockStakeTooLow.selector) {
+                        entry = _loadEntry(orderHash);
                         fault = _findOpenFault(batch, orderHash, order, i, entry, run, terms, backing);
                         if (fault == 0) continue;
                     }
@@ -416,7 +417,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
                     bytes4 fault;
                     (tag, fault) = _tryHold(orderHash, first, _wordOf(run.jobs, i), isClaim);
                     if (fault != 0) {
-                        backing.bound -= uint96(entry >> ENTRY_EXPOSURE);
+                        backing.bound -= _exposureOf(entry);
                         _skip(batch, orderHash, msg.sender, fault);
                         continue;
                     }
@@ -430,12 +431,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
                 }
                 _storeEntry(orderHash, entry);
                 emit LockOpened(
-                    orderHash,
-                    laneId,
-                    moduleVersion,
-                    uint96(entry),
-                    uint96(entry >> ENTRY_EXPOSURE),
-                    uint40(entry >> ENTRY_DEADLINE)
+                    orderHash, laneId, moduleVersion, _amountOf(entry), _exposureOf(entry), _deadlineOf(entry)
                 );
             }
         }
@@ -453,11 +449,11 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         Receipt calldata receipt = _receiptOf(order);
         bytes4 fault = _findReceiptFault(orderHash, order, receipt, entry);
         if (fault != 0) return fault;
-        if (block.timestamp > uint40(entry >> ENTRY_DEADLINE)) return ClaimWindowInvalid.selector;
+        if (block.timestamp > _deadlineOf(entry)) return ClaimWindowInvalid.selector;
         uint256 price = receipt.price;
         bool isPrepaid = _isPrepaid(entry);
         // Of a prepaid job there is no exposure yet.
-        uint256 exposure = uint96(entry >> ENTRY_EXPOSURE);
+        uint256 exposure = _exposureOf(entry);
         if (isPrepaid) {
             bool isBacked;
             (isBacked, exposure) = _addBacking(backing, order.token, price, terms);
@@ -489,9 +485,9 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
             moduleVersion: order.moduleVersion,
             solver: order.solver,
             token: order.token,
-            price: uint96(entry),
-            exposure: uint96(entry >> ENTRY_EXPOSURE),
-            finalizableAt: uint256(uint40(entry >> ENTRY_DEADLINE)) + 1
+            price: _amountOf(entry),
+            exposure: _exposureOf(entry),
+            finalizableAt: _deadlineOf(entry) + 1
         });
     }
 
@@ -540,7 +536,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
     }
 
     /// @dev Settles what is acknowledged, or ends claims.
-    function _endBatch() private nonReentrant returns (uint256 ended) {
+    function _endBatch() private returns (uint256 ended) {
         Batch memory batch = _readBatch();
         Release memory release;
         PaidRun memory run;
@@ -557,14 +553,16 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
                 (bytes4 fault, bytes32 receiptHash, uint256 price) =
                     batch.isClaims ? _findFinalizeFault(orderHash, entry) : _findSettleFault(orderHash, order, entry);
                 bool isPlain = fault == 0 && price != 0 && entry >> ENTRY_TAG < COVERED_FLAG
-                    && (batch.isClaims ? !_isPrepaid(entry) : uint16(entry >> ENTRY_STATUS) == ENTRY_LOCKED);
+                    && (batch.isClaims
+                            ? !_isPrepaid(entry)
+                            : (entry >> ENTRY_STATUS) & type(uint16).max == ENTRY_LOCKED);
                 if (run.count != 0 && !(isPlain && entry >> ENTRY_TAG == run.tag && _isSameLane(last, order))) {
                     ended += _payRun(batch, run, release);
                 }
                 last = order;
                 if (isPlain) {
                     if (run.count == 0) run.start = i;
-                    run.held += batch.isClaims ? _moneyHeld(order, entry) : uint96(entry);
+                    run.held += batch.isClaims ? _moneyHeld(order, entry) : _amountOf(entry);
                     _addToRun(run, orderHash, receiptHash, price, entry);
                     continue;
                 }
@@ -581,7 +579,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
     function _addToRun(PaidRun memory run, bytes32 orderHash, bytes32 receiptHash, uint256 price, uint256 entry)
         private
     {
-        // safe: there are three words for each item; sums of 96 bits
+        // safe: there are three words for each item; a sum of numbers of 96 bits
         unchecked {
             uint256 index = run.start + run.count;
             uint256[] memory jobs = run.jobs;
@@ -593,7 +591,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
             }
             _setWord(run.entries, index, entry);
             run.tag = entry >> ENTRY_TAG;
-            run.exposure += uint96(entry >> ENTRY_EXPOSURE);
+            run.exposure += _exposureOf(entry);
             run.count += 1;
         }
         _end(orderHash, ClaimStatus.Paid, entry);
@@ -682,7 +680,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         uint256 moneyHeld = _moneyHeld(order, entry);
         if (batch.isClaims) _emitFinalized(orderHash, order, payer, price, moneyHeld);
         else if (price == 0) emit LockReleased(orderHash, payer, order.provider, receiptHash, moneyHeld);
-        _addRelease(release, order, uint96(entry >> ENTRY_EXPOSURE));
+        _addRelease(release, order, _exposureOf(entry));
         return 0;
     }
 
@@ -698,7 +696,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
 
     /// @dev Of a lock that expires, or a claim that is withdrawn.
     function _giveBack(bytes32 orderHash, JobOrder calldata order, uint256 entry) private {
-        bool isLocked = uint8(entry >> ENTRY_STATUS) == uint8(ClaimStatus.Locked);
+        bool isLocked = _statusOf(entry) == uint256(ClaimStatus.Locked);
         bytes4 fault = _tryReturn(
             orderHash,
             order,
@@ -722,7 +720,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
                 lane: _toLane(order, payer, isPrepaid ? payer : order.key),
                 nonce: order.nonce,
                 amount: moneyHeld.toUint128(),
-                tag: uint8(entry >> ENTRY_TAG),
+                tag: (entry >> ENTRY_TAG).toUint8(),
                 toCredit: isPrepaid,
                 freeNonce: status == ClaimStatus.Withdrawn
             })
@@ -751,7 +749,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
                 moduleVersion: order.moduleVersion,
                 nonce: order.nonce,
                 held: moneyHeld.toUint128(),
-                tag: uint8(entry >> ENTRY_TAG),
+                tag: (entry >> ENTRY_TAG).toUint8(),
                 refundToCredit: isPrepaid
             }),
             abi.encode(orderHash, receiptHash, price)
@@ -768,7 +766,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         uint256 refund
     ) private {
         // Only a claim has a receipt: for a lock there is no slot to clear.
-        if (uint8(entry >> ENTRY_STATUS) != uint8(ClaimStatus.Locked)) delete _receiptHashes[orderHash];
+        if (_statusOf(entry) != uint256(ClaimStatus.Locked)) delete _receiptHashes[orderHash];
         _end(orderHash, status, entry);
         if (!_isPrepaid(entry) || refund == 0) return;
         // A stranger's rest is sent on its way. When the token refuses, it stays the stranger's credit.
@@ -776,7 +774,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
     }
 
     function _end(bytes32 orderHash, ClaimStatus status, uint256 entry) private {
-        _storeEntry(orderHash, (uint256(uint8(entry >> ENTRY_ORIGIN)) << 8 | uint256(status)) << ENTRY_STATUS);
+        _storeEntry(orderHash, (_originOf(entry) << 8 | uint256(status)) << ENTRY_STATUS);
     }
 
     function _storeEntry(bytes32 orderHash, uint256 entry) private {
@@ -796,8 +794,8 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
     }
 
     function _fine(JobOrder calldata order, uint256 entry) private returns (uint256 paid) {
-        uint256 exposure = uint96(entry >> ENTRY_EXPOSURE);
-        uint256 penalty = uint256(uint96(entry)) * _loadTerms().noShowSlashBips / BIPS;
+        uint256 exposure = _exposureOf(entry);
+        uint256 penalty = _amountOf(entry) * _loadTerms().noShowSlashBips / BIPS;
         paid = stakeVault.penalize(
             order.provider, order.token, exposure, FixedPointMathLib.min(penalty, exposure), order.payer
         );
@@ -923,14 +921,14 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
 
     /// @dev What a claim comes to: nothing when it was denied, else its price.
     function _findFinalizeFault(bytes32 orderHash, uint256 entry) private view returns (bytes4, bytes32, uint256) {
-        uint256 status = uint8(entry >> ENTRY_STATUS);
+        uint256 status = _statusOf(entry);
         if (status == uint256(ClaimStatus.Denied)) return (0, 0, 0);
         if (status == uint256(ClaimStatus.Claimed)) {
-            if (block.timestamp <= uint40(entry >> ENTRY_DEADLINE)) return (ClaimWindowInvalid.selector, 0, 0);
+            if (block.timestamp <= _deadlineOf(entry)) return (ClaimWindowInvalid.selector, 0, 0);
         } else if (status != uint256(ClaimStatus.Upheld)) {
             return (LockStatusInvalid.selector, 0, 0);
         }
-        return (0, _receiptHashes[orderHash], uint96(entry));
+        return (0, _receiptHashes[orderHash], _amountOf(entry));
     }
 
     /// @dev Reads receipt hash and price beside the order.
@@ -944,13 +942,13 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
             settlement := order
         }
         (receiptHash, price) = (settlement.receiptHash, settlement.price);
-        uint256 status = uint8(entry >> ENTRY_STATUS);
+        uint256 status = _statusOf(entry);
         if (status != uint256(ClaimStatus.Locked) && status != uint256(ClaimStatus.Claimed)) {
             return (LockStatusInvalid.selector, receiptHash, price);
         }
-        uint256 moneyHeld = status == uint256(ClaimStatus.Locked) ? uint96(entry) : _moneyHeld(order, entry);
+        uint256 moneyHeld = status == uint256(ClaimStatus.Locked) ? _amountOf(entry) : _moneyHeld(order, entry);
         if (price > moneyHeld) return (LockPriceInvalid.selector, receiptHash, price);
-        if (price < uint96(entry) && msg.sender != order.provider) {
+        if (price < _amountOf(entry) && msg.sender != order.provider) {
             return (LockPriceUnagreed.selector, receiptHash, price);
         }
         address signer = StrictSignatureLib.findSigner(
@@ -963,7 +961,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
 
     function _requireStatus(bytes32 orderHash, ClaimStatus expected) private view returns (uint256 entry) {
         entry = _loadEntry(orderHash);
-        ClaimStatus status = ClaimStatus(uint8(entry >> ENTRY_STATUS));
+        ClaimStatus status = ClaimStatus(_statusOf(entry));
         require(status == expected, ClaimStatusInvalid(orderHash, status));
     }
 
@@ -1084,13 +1082,33 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         _requireCaller(orderHash, order.provider);
     }
 
+    function _amountOf(uint256 entry) private pure returns (uint256) {
+        return entry & type(uint96).max;
+    }
+
+    function _exposureOf(uint256 entry) private pure returns (uint256) {
+        return entry >> ENTRY_EXPOSURE & type(uint96).max;
+    }
+
+    function _deadlineOf(uint256 entry) private pure returns (uint256) {
+        return entry >> ENTRY_DEADLINE & type(uint40).max;
+    }
+
+    function _statusOf(uint256 entry) private pure returns (uint256) {
+        return entry >> ENTRY_STATUS & type(uint8).max;
+    }
+
+    function _originOf(uint256 entry) private pure returns (uint256) {
+        return entry >> ENTRY_ORIGIN & type(uint8).max;
+    }
+
     function _isPrepaid(uint256 entry) private pure returns (bool) {
-        return uint8(entry >> ENTRY_ORIGIN) == uint8(ClaimOrigin.Prepaid);
+        return _originOf(entry) == uint256(ClaimOrigin.Prepaid);
     }
 
     /// @dev What the vault holds for the job: a lock keeps its highest price when it is claimed for less.
     function _moneyHeld(JobOrder calldata order, uint256 entry) private pure returns (uint256) {
-        return uint8(entry >> ENTRY_ORIGIN) == uint8(ClaimOrigin.Claim) ? uint96(entry) : order.maxPrice;
+        return _originOf(entry) == uint256(ClaimOrigin.Claim) ? _amountOf(entry) : order.maxPrice;
     }
 
     function _toJob(uint256 reservedAt, uint256 amount, uint256 nonce) private pure returns (uint256) {
