@@ -269,7 +269,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         require(block.timestamp > deadline, LockNotExpired(orderHash, deadline, block.timestamp));
         address payer = _payerOf(orderHash, order, entry);
         uint256 penalty = _isPrepaid(entry) ? 0 : _fine(order, entry);
-        emit LockExpired(orderHash, payer, order.provider, _amountOf(entry), penalty);
+        emit LockExpired(orderHash, payer, order.provider, order.moduleVersion, _amountOf(entry), penalty);
         _giveBack(orderHash, _unfolded(order), entry);
     }
 
@@ -407,7 +407,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         JobOrder calldata first = _requestAt(batch.offset, start);
         bool isClaim = batch.isClaims;
         (bool isHeld, uint256 tag) = _tryHoldMany(first, start, end, run.jobs, isClaim);
-        (bytes32 laneId, bytes32 moduleVersion) = (_laneIdOf(first), first.moduleVersion);
+        bytes32 laneId = _laneIdOf(first);
         // safe: counts up to the number of requests
         unchecked {
             for (uint256 i = start; i < end; i++) {
@@ -430,9 +430,7 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
                     continue;
                 }
                 _storeEntry(orderHash, entry);
-                emit LockOpened(
-                    orderHash, laneId, moduleVersion, _amountOf(entry), _exposureOf(entry), _deadlineOf(entry)
-                );
+                emit LockOpened(orderHash, laneId, _amountOf(entry), _deadlineOf(entry));
             }
         }
     }
@@ -678,8 +676,11 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
             : _tryPay(orderHash, order, payer, entry, receiptHash, price);
         if (fault != 0) return fault;
         uint256 moneyHeld = _moneyHeld(order, entry);
-        if (batch.isClaims) _emitFinalized(orderHash, order, payer, price, moneyHeld);
-        else if (price == 0) emit LockReleased(orderHash, payer, order.provider, receiptHash, moneyHeld);
+        if (batch.isClaims) {
+            _emitFinalized(orderHash, order, payer, price, moneyHeld);
+        } else if (price == 0) {
+            emit LockReleased(orderHash, payer, order.provider, receiptHash, order.moduleVersion, moneyHeld);
+        }
         _addRelease(release, order, _exposureOf(entry));
         return 0;
     }

@@ -29,9 +29,7 @@ contract JobClaimsLockTest is ClaimsFixture {
     function test_HoldsTheHighestPriceAndTheStake() public {
         JobOrder memory order = createOrder(0);
         vm.expectEmit(address(claims));
-        emit IJobClaims.LockOpened(
-            vault.hashOrder(order), laneIdOf(order), moduleVersion, MAX_PRICE, EXPOSURE, START + 1 hours + 6 hours
-        );
+        emit IJobClaims.LockOpened(vault.hashOrder(order), laneIdOf(order), MAX_PRICE, START + 1 hours + 6 hours);
         assertEq(lockOne(createLock(order)), 1);
         assertStatus(order, IJobClaims.ClaimStatus.Locked);
         assertEq(balanceOf(payer.addr), FUNDS - MAX_PRICE);
@@ -80,7 +78,9 @@ contract JobClaimsLockTest is ClaimsFixture {
         JobOrder memory order = createOrder(0);
         lockOne(createLock(order));
         vm.expectEmit(address(claims));
-        emit IJobClaims.LockReleased(vault.hashOrder(order), payer.addr, provider, keccak256("receipt"), MAX_PRICE);
+        emit IJobClaims.LockReleased(
+            vault.hashOrder(order), payer.addr, provider, keccak256("receipt"), moduleVersion, MAX_PRICE
+        );
         assertEq(settleOne(createSettlement(order, 0, key)), 1);
         assertStatus(order, IJobClaims.ClaimStatus.Refunded);
         assertEq(balanceOf(payer.addr), FUNDS);
@@ -199,7 +199,9 @@ contract JobClaimsLockTest is ClaimsFixture {
         claims.expireLock(order);
         vm.warp(deadline + 1);
         vm.expectEmit(address(claims));
-        emit IJobClaims.LockExpired(vault.hashOrder(order), payer.addr, provider, MAX_PRICE, MAX_PRICE / 2);
+        emit IJobClaims.LockExpired(
+            vault.hashOrder(order), payer.addr, provider, moduleVersion, MAX_PRICE, MAX_PRICE / 2
+        );
         vm.prank(anyone);
         claims.expireLock(order);
         assertStatus(order, IJobClaims.ClaimStatus.Refunded);

@@ -126,15 +126,9 @@ interface IJobClaims {
     );
     /// @notice The provider took its claim back; the job can be acknowledged by a voucher again.
     event ClaimWithdrawn(bytes32 indexed orderHash, address indexed payer, address indexed provider, uint256 refund);
-    /// @notice A job's money is held before it runs. `LaneOpened` of the vault has named the parties of its lane before.
-    event LockOpened(
-        bytes32 indexed orderHash,
-        bytes32 indexed laneId,
-        bytes32 moduleVersion,
-        uint256 amount,
-        uint256 exposure,
-        uint256 deadline
-    );
+    /// @notice A job's money is held before it runs. `LaneOpened` of the vault has named the parties of its lane before, and
+    /// `ExposureHeld` of the stake vault what a batch binds; the event that ends the job names its module version.
+    event LockOpened(bytes32 indexed orderHash, bytes32 laneId, uint256 amount, uint256 deadline);
     /// @notice A stranger's money is held for a job before it runs; no stake is bound.
     event PrepaidOpened(
         bytes32 indexed orderHash,
@@ -153,11 +147,21 @@ interface IJobClaims {
     /// @notice The order's key acknowledged a price of zero: the payer has its money back, and the stake is free.
     /// @dev A job that is paid leaves `JobSettled` of the vault; the payer's refund is what was held less its price.
     event LockReleased(
-        bytes32 indexed orderHash, address indexed payer, address indexed provider, bytes32 receiptHash, uint256 refund
+        bytes32 indexed orderHash,
+        address indexed payer,
+        address indexed provider,
+        bytes32 receiptHash,
+        bytes32 moduleVersion,
+        uint256 refund
     );
     /// @notice A locked job was neither paid nor claimed in time: the payer has its money back, and `penalty` of the provider's stake.
     event LockExpired(
-        bytes32 indexed orderHash, address indexed payer, address indexed provider, uint256 refund, uint256 penalty
+        bytes32 indexed orderHash,
+        address indexed payer,
+        address indexed provider,
+        bytes32 moduleVersion,
+        uint256 refund,
+        uint256 penalty
     );
 
     /// @notice Thrown when a collaborator is missing.
