@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import * as generated from '@lilypad-agents/abi'
 import { LilypadError } from '@lilypad-agents/protocol'
-import { type Abi, type AbiParameter, encodeErrorResult } from 'viem'
+import { type Abi, type AbiParameter, encodeErrorResult, toFunctionSelector } from 'viem'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { getAccount } from '../vault/vault-reads.ts'
 import { assertChain } from './assert-chain.ts'
@@ -94,6 +94,17 @@ describe('a revert comes back by its own name', () => {
     })
     expect(String(thrown)).toContain(`refused \`${view.name}\`: ${error.name}.`)
     if (args.length > 0) expect(String(thrown)).toContain('Arguments: ')
+  })
+
+  test('a refused claim is named by its reason', async () => {
+    const abi = generated.jobClaimsAbi
+    const reason = toFunctionSelector('LockStakeTooLow()')
+    const data = encodeErrorResult({ abi, errorName: 'ClaimRefused', args: [`0x${'11'.repeat(32)}`, reason] })
+    answer = () => ({ error: { code: 3, message: 'execution reverted', data } })
+    const thrown = await translateChainErrors('claim', () =>
+      client.readContract({ address: contract, abi, functionName: 'jobVault' }),
+    ).catch((cause: unknown) => cause)
+    expect(thrown).toMatchObject({ errorName: 'LockStakeTooLow', kind: 'funds', hint: revertHints.funds })
   })
 
   const sampleArgument = (parameter: AbiParameter): unknown =>

@@ -9,7 +9,9 @@ import {
   InternalRpcError,
   TimeoutError,
   WaitForTransactionReceiptTimeoutError,
+  toFunctionSelector,
 } from 'viem'
+import { formatAbiItem } from 'viem/utils'
 import { contractErrors } from './contract-errors.ts'
 import { findRevertKind, type RevertKind, revertHints } from './revert-advice.ts'
 
@@ -98,13 +100,25 @@ function nameRevert(reverted: ContractFunctionRevertedError): {
   readonly args: readonly unknown[]
 } {
   const { data, raw, signature } = reverted
-  if (data) return { errorName: data.errorName, args: data.args ?? [] }
+  if (data) return unwrapReason(data.errorName, data.args ?? [])
   try {
     const { errorName, args } = decodeErrorResult({ abi: contractErrors, data: raw ?? '0x' })
-    return { errorName, args: args ?? [] }
+    return unwrapReason(errorName, args ?? [])
   } catch {
     return { errorName: signature ?? 'reverted without a reason', args: [] }
   }
+}
+
+const namesBySelector = new Map(
+  contractErrors.flatMap((item) =>
+    item.type === 'error' ? [[toFunctionSelector(formatAbiItem(item)), item.name] as const] : [],
+  ),
+)
+
+/** A claim that is refused names the error of the batch, or of the vault, by its selector. */
+function unwrapReason(errorName: string, args: readonly unknown[]) {
+  const name = errorName === 'ClaimRefused' ? namesBySelector.get(args[1] as `0x${string}`) : undefined
+  return name === undefined ? { errorName, args } : { errorName: name, args: args.slice(0, 1) }
 }
 
 /** Runs a chain call and turns viem's errors into ours. */

@@ -60,12 +60,12 @@ const rules: readonly (readonly [RegExp, RevertKind])[] = [
   [/^(StakeCaseOpen|DrawMediatorsMissing|GrantNarrowsLiveGrant|PoolFull)$/, 'wait'],
   [/^(GuardianUnchanged|GuardianChangeMissing|ParameterNotScheduled)$/, 'state'],
   [
-    /^(AuditNotAgreed|AuditNotSampled|AuditJobUnpaid|ClaimOfLock|ClaimRunFailed|LaneUnapproved|LaneDryRun|HeldUnreserved)$/,
+    /^(AuditNotAgreed|AuditNotSampled|AuditJobUnpaid|ClaimOfLock|ClaimRefused|ClaimRunFailed|LaneUnapproved|LaneDryRun|HeldUnreserved)$/,
     'state',
   ],
   [/^(StakeShortfall|StakeExposureTooLow|StakePenaltyAboveExposure)$/, 'state'],
   [
-    /^(ClaimMoneyRefused|LockStakeTooLow|PoolStakeTooLow|StakeBelowMinimum|LaneBalanceTooLow|HeldBalanceTooLow|HeldArrivalTooLow)$/,
+    /^(LockStakeTooLow|PoolStakeTooLow|StakeBelowMinimum|LaneBalanceTooLow|HeldBalanceTooLow|HeldArrivalTooLow)$/,
     'funds',
   ],
   [/^(WithdrawAboveBalance|StakeUnbondAboveFree)$/, 'funds'],
