@@ -40,6 +40,47 @@ describe('ModuleManifest', () => {
     expect(encodeModuleManifest(z.decode(ModuleManifest, z.encode(ModuleManifest, sample)))).toBe(text)
   })
 
+  test('a manifest from before GPUs keeps its digest', () => {
+    expect(moduleManifestDigest(sample)).toBe('0xfdfdac3c604a8cc90f034e2afeb0cb3510d1cc53ef316c1eaf76f6299ae3698c')
+  })
+
+  describe('of a container', () => {
+    const container = {
+      kind: 'container',
+      image: { digest: `sha256:${'0'.repeat(64)}`, reference: 'sample:1' },
+      args: [],
+      stdin: 'none',
+      env: {},
+    }
+    const withGpu = (gpu: unknown) =>
+      ModuleManifest.safeParse({
+        ...sampleManifest,
+        runtime: container,
+        limits: { ...sampleManifest.limits, ...(gpu === undefined ? {} : { gpu }) },
+      })
+    const gpu = { count: 2, memoryBytes: 16 * 1024 ** 3 }
+
+    test('may ask for GPUs, which changes its digest', () => {
+      const digests = [undefined, gpu, { ...gpu, vendor: 'nvidia' }, { ...gpu, count: 1 }].map((value) => {
+        const parsed = withGpu(value)
+        expect(parsed.error?.issues).toBeUndefined()
+        return parsed.data && moduleManifestDigest(parsed.data)
+      })
+      expect(new Set(digests).size).toBe(4)
+    })
+
+    test.each([
+      ['no GPUs', { ...gpu, count: 0 }],
+      ['half a GPU', { ...gpu, count: 0.5 }],
+      ['GPUs without memory', { count: 1 }],
+      ['another vendor', { ...gpu, vendor: 'matrox' }],
+      ['a GPU by name', { ...gpu, uuid: 'GPU-0' }],
+      ['nothing in words', null],
+    ])('may not ask for %s', (_, value) => {
+      expect(withGpu(value).success).toBe(false)
+    })
+  })
+
   test('every member but the optional ones is needed', () => {
     const optional = ['examples']
     for (const name of Object.keys(sampleManifest)) {
@@ -64,6 +105,7 @@ describe('ModuleManifest', () => {
     ['a variable in small letters', 'runtime.env', { http_proxy: 'x' }],
     ['an output outside its folder', 'outputs.files', [{ path: '../x', mediaType: 'a/b', title: '' }]],
     ['a result outside its folder', 'outputs.result', { path: '/etc/passwd' }],
+    ['a GPU for a program that cannot use one', 'limits.gpu', { count: 1, memoryBytes: 1024 ** 3 }],
     ['a negative limit', 'limits.outputBytes', -1],
     ['a limit that is not whole', 'limits.timeoutSeconds', 1.5],
     ['no time limit', 'limits.timeoutSeconds', 0],

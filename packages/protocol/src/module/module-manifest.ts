@@ -130,6 +130,10 @@ export const ModuleManifest = z
       message: 'names no input of the kind it measures',
     },
   )
+  .refine(({ runtime, limits }) => limits.gpu === undefined || runtime.kind === 'container', {
+    path: ['limits', 'gpu'],
+    message: 'only a container can use a GPU',
+  })
   .refine(isWellFormedJson, 'expected well-formed Unicode')
 export type ModuleManifest = z.output<typeof ModuleManifest>
 
