@@ -13,6 +13,8 @@ export type StubEngine = {
   close(): Promise<void>
 }
 
+const engineProgram = 'dockerd'
+
 /** Why a test cannot start an engine here, or undefined when it can. */
 export async function findEngineProblem(): Promise<string | undefined> {
   if (process.getuid?.() !== 0) return 'only root can start an engine'
@@ -21,7 +23,8 @@ export async function findEngineProblem(): Promise<string | undefined> {
       () => true,
       () => false,
     )
-  if (!(await isHere('/usr/sbin/dockerd')) && !(await isHere('/usr/bin/dockerd'))) return 'there is no dockerd'
+  if (!(await isHere(`/usr/sbin/${engineProgram}`)) && !(await isHere(`/usr/bin/${engineProgram}`)))
+    return 'there is no dockerd'
   return (await isHere('/bin/busybox')) ? undefined : 'there is no static /bin/busybox'
 }
 
@@ -40,7 +43,7 @@ export async function startStubEngine({ hasHook }: { readonly hasHook: boolean }
   const socketPath = join(folder, 'engine.sock')
   const log = await open(join(folder, 'log'), 'w')
   const engine = spawn(
-    'dockerd',
+    engineProgram,
     [
       `--host=unix://${socketPath}`,
       `--data-root=${join(folder, 'data')}`,
