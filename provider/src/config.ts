@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import { Address, LilypadError } from '@lilypad-agents/protocol'
 import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
 import { z } from 'zod'
-import { type FaultPoint, faultPoints } from './fault/fault-point.ts'
+import { claimFaultPoints, type FaultPoint, faultPoints } from './fault/fault-point.ts'
 import type { ProviderOptions } from './start-provider.ts'
 
 const integer = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
@@ -28,7 +28,7 @@ const Settings = z.object({
   LILYPAD_ANNOUNCE_SECONDS: z.coerce.number().min(0).max(31_536_000).default(21_600),
   LILYPAD_REFRESH_SECONDS: z.coerce.number().min(0.1).max(3600).default(5),
   LILYPAD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
-  LILYPAD_FAULT: z.enum(faultPoints).optional(),
+  LILYPAD_FAULT: z.enum([...faultPoints, ...claimFaultPoints]).optional(),
   NODE_ENV: z.string().optional(),
 })
 

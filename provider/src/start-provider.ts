@@ -7,6 +7,7 @@ import { createChainClient, createSolverClient, type Network, signingDomain, toL
 import { AcknowledgementDesk } from './acknowledgement/acknowledgement-desk.ts'
 import { AskBook } from './ask/ask-book.ts'
 import { BlobStore } from './blob/blob-store.ts'
+import { ClaimDaemon, type ClaimOptions } from './claim/claim-daemon.ts'
 import type { Chain } from './chain/chain.ts'
 import { createViemChain } from './chain/viem-chain.ts'
 import { pause } from './connection/backoff.ts'
@@ -43,6 +44,7 @@ export type ProviderOptions = {
   /** Jobs that may wait for a slot. @default 256 */
   readonly maxQueued?: number
   readonly settlement?: SettlementOptions
+  readonly claims?: ClaimOptions
   /** Only this solver is worked for. @default whichever answers at the network's URL */
   readonly solver?: Address
   /** How often the solver is asked for new modules. @default 5 */
@@ -146,6 +148,15 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     journal,
     send,
     onAcknowledged: () => settlement.notify(),
+    onClaimedAcknowledged: () => claims.notify(),
+    reach,
+    log,
+  })
+  const claims = new ClaimDaemon({
+    ...options.claims,
+    journal,
+    chain,
+    onWithdrawn: (orderHash, acknowledgement) => acknowledgements.receive(orderHash, acknowledgement),
     reach,
     log,
   })
@@ -204,7 +215,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
         acknowledgements.receive(frame.orderHash, frame.acknowledgement)
         return
       case 'expired':
-        journal.closeJob(frame.orderHash)
+        journal.expireJob(frame.orderHash)
         runner.stop(frame.orderHash)
         log.info({ event: 'job.expired', orderHash: frame.orderHash }, 'the solver has given the job up')
         return
@@ -278,6 +289,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
 
   connection.start()
   settlement.start()
+  claims.start()
   for (const orderHash of journal.listJobs('accepted')) runner.start(orderHash)
   const loops = [refreshRegularly(), maintain()]
   log.info(
@@ -324,7 +336,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
         stop.abort()
         orders.close()
         await runner.close()
-        await Promise.all([deliverer.close(), settlement.close()])
+        await Promise.all([deliverer.close(), settlement.close(), claims.close()])
         await connection.close()
         await Promise.allSettled([...loops, ...(refreshing ? [refreshing] : [])])
         await Promise.allSettled(executors.map((executor) => executor.close()))

@@ -19,6 +19,8 @@ export type AcknowledgementDeskOptions = {
   readonly send: (frame: ProviderFrame) => boolean
   /** A voucher is on disk. */
   readonly onAcknowledged: () => void
+  /** A voucher for a job whose claim is on its way is on disk: the claim has to be withdrawn before the voucher is taken. */
+  readonly onClaimedAcknowledged: () => void
   readonly reach: ReachPoint
   readonly log: Logger
 }
@@ -50,11 +52,13 @@ export class AcknowledgementDesk {
       return
     }
     const { order, record } = job
+    if (this.#mustWait(orderHash, laneId(order), acknowledgement)) return
     const tip = journal.findLane(laneId(order)) ?? { jobs: 0, cumulativeAmount: 0n, recordsHash: zeroBytes32 }
     const verdict = verifyAcknowledgement({ domain, order, record, tip, acknowledgement })
     switch (verdict.kind) {
       case 'valid':
-        this.#take(record, acknowledgement)
+        if (this.#isInClaim(orderHash)) this.#keepUntilWithdrawn(orderHash, acknowledgement)
+        else this.#take(record, acknowledgement)
         return
       case 'early':
         this.#keepEarly(laneId(order), orderHash, acknowledgement)
@@ -67,6 +71,39 @@ export class AcknowledgementDesk {
       default:
         assertNever(verdict)
     }
+  }
+
+  /** Whether a claim has paid or will decide the job, or an earlier voucher of the lane waits for a claim to be withdrawn. */
+  #mustWait(orderHash: Bytes32, id: Bytes32, acknowledgement: SignedVoucher): boolean {
+    const { journal, log } = this.#options
+    const state = journal.claims.find(orderHash)?.state
+    if (state === 'paid' || state === 'refunded' || state === 'disputed') {
+      log.warn(
+        { event: 'acknowledgement.too-late', orderHash, state },
+        'a voucher for a job that is settled by its claim',
+      )
+      return true
+    }
+    const first = journal.claims.findWithdrawal(id)
+    if (first === undefined) return false
+    // The claim is given up for that one voucher, so no other may take its place in the lane.
+    const { jobs = 0 } = first.acknowledgement?.voucher ?? {}
+    if (first.orderHash !== orderHash && acknowledgement.voucher.jobs > jobs)
+      this.#keepEarly(id, orderHash, acknowledgement)
+    return true
+  }
+
+  #isInClaim(orderHash: Bytes32): boolean {
+    const state = this.#options.journal.claims.find(orderHash)?.state
+    return state === 'claiming' || state === 'claimed'
+  }
+
+  #keepUntilWithdrawn(orderHash: Bytes32, acknowledgement: SignedVoucher): void {
+    const { journal, reach, log, onClaimedAcknowledged } = this.#options
+    journal.claims.keepAcknowledgement(orderHash, acknowledgement, Math.floor(Date.now() / 1000))
+    reach('claim-acknowledged')
+    log.info({ event: 'claim.acknowledged', orderHash }, 'a claimed job is acknowledged: the claim is withdrawn first')
+    onClaimedAcknowledged()
   }
 
   #findDelivered(orderHash: Bytes32): { readonly order: JobOrder; readonly record: JobRecord } | undefined {

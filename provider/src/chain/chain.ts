@@ -1,6 +1,7 @@
 import type { Address, Bytes32, Hex, SettlementLanes, SignedGrant } from '@lilypad-agents/protocol'
 import type { LaneSettlement } from '@lilypad-agents/sdk'
 import type { ChainGrant, PayerAccount } from '../order/check-order.ts'
+import type { ClaimChain } from './claim-chain.ts'
 
 /** What the chain has settled of a lane. Nonces below `nextNonce` are used. */
 export type ChainLane = { readonly settledJobs: number; readonly settledAmount: bigint; readonly nextNonce: number }
@@ -26,6 +27,13 @@ export type IncludedTransaction = {
  * CONTRACT_REVERTED when a contract refuses.
  */
 export interface Chain {
+  readonly claims: ClaimChain
+  /** Time of the newest block, in Unix seconds. */
+  getTime(): Promise<number>
+  /** Price of a unit of gas now, in wei. */
+  getGasPrice(): Promise<bigint>
+  /** Ether that an account has for gas, in wei. */
+  getEther(account: Address): Promise<bigint>
   /** Undefined when the registry does not know the version. */
   findVersion(moduleVersion: Bytes32): Promise<ChainVersion | undefined>
   getAccount(of: { readonly payer: Address; readonly token: Address }): Promise<PayerAccount>

@@ -12,6 +12,7 @@ import {
 } from '@lilypad-agents/protocol'
 import { type LaneSettlement, toSettlements } from '@lilypad-agents/sdk'
 import type { ChainGrant, PayerAccount } from '../order/check-order.ts'
+import { MemoryClaims } from './memory-claims.ts'
 import type { Approval, Chain, ChainAnnouncement, ChainLane, ChainVersion, IncludedTransaction } from './chain.ts'
 
 const withdrawDelaySeconds = 86_400
@@ -55,10 +56,32 @@ export class MemoryChain implements Chain {
   isDown = false
   /** While true transactions are taken and never included. */
   isStalled = false
+  gasPrice = 1_000_000_000n
+  readonly ether = new Map<string, bigint>()
+  readonly claims = new MemoryClaims({
+    now: () => this.now,
+    answer: () => this.#answer(),
+    include: (name, act) => this.#send(name, act),
+  })
   readonly #announcements = new Map<Bytes32, { readonly lane: LaneSettlement | undefined; readonly at: number }>()
   readonly #simulated = new Map<Bytes32, LaneSettlement>()
   readonly #included = new Map<Bytes32, IncludedTransaction>()
   #pending: (() => void)[] = []
+
+  async getTime(): Promise<number> {
+    this.#answer()
+    return this.now
+  }
+
+  async getGasPrice(): Promise<bigint> {
+    this.#answer()
+    return this.gasPrice
+  }
+
+  async getEther(account: string): Promise<bigint> {
+    this.#answer()
+    return this.ether.get(account) ?? 10n ** 18n
+  }
 
   async findVersion(moduleVersion: Bytes32): Promise<ChainVersion | undefined> {
     this.#answer()
@@ -177,6 +200,18 @@ export class MemoryChain implements Chain {
 
   #answer(): void {
     if (this.isDown) throw new LilypadError('RPC_UNREACHABLE', 'The chain cannot be reached over its RPC endpoint.')
+  }
+
+  /** Takes a transaction, which acts when it is included. */
+  #send(name: string, act: () => void): Bytes32 {
+    const hash = keccak256(name)
+    const include = () => {
+      act()
+      this.#included.set(hash, { hasSucceeded: true, blockNumber: this.#included.size + 1, skipped: [] })
+    }
+    if (this.isStalled) this.#pending.push(include)
+    else include()
+    return hash
   }
 
   #include(name: string): Bytes32 {

@@ -36,6 +36,7 @@ import {
 } from 'viem'
 import { pause } from '../connection/backoff.ts'
 import type { Chain } from './chain.ts'
+import { createViemClaims } from './viem-claims.ts'
 
 /** Longest wait for a transaction to be in a block; after that the lanes are simply looked at again. */
 const inclusionMilliseconds = 120_000
@@ -65,6 +66,13 @@ export function createViemChain(client: ChainClient): Chain {
       client.simulateContract({ ...call, ...(client.account ? { account: client.account } : {}) }),
     )
   return {
+    claims: createViemClaims(client),
+    async getTime() {
+      const { timestamp } = await translateChainErrors('getBlock', () => client.getBlock())
+      return Number(timestamp)
+    },
+    getGasPrice: () => translateChainErrors('getGasPrice', () => client.getGasPrice()),
+    getEther: (account) => translateChainErrors('getBalance', () => client.getBalance({ address: account })),
     async findVersion(moduleVersion) {
       try {
         const { manifestDigest, isDeprecated } = await getVersion(client, { moduleVersion })

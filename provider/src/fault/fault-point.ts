@@ -11,7 +11,17 @@ export const faultPoints = [
   'settlement-sent',
   'settlement-confirmed',
 ] as const
-export type FaultPoint = (typeof faultPoints)[number]
+
+/** Those that only a job passes whose payer is silent, or late. */
+export const claimFaultPoints = [
+  'claim-promised',
+  'claim-sent',
+  'claim-confirmed',
+  'claim-finalized',
+  'claim-acknowledged',
+  'claim-withdrawn',
+] as const
+export type FaultPoint = (typeof faultPoints)[number] | (typeof claimFaultPoints)[number]
 
 /** Called at each fault point; does nothing outside of crash tests. */
 export type ReachPoint = (point: FaultPoint) => void

@@ -18,6 +18,7 @@ import {
   zeroBytes32,
 } from '@lilypad-agents/protocol'
 import { z } from 'zod'
+import { ClaimLedger } from './claim-ledger.ts'
 import { schemaSql } from './schema.ts'
 
 /**
@@ -101,8 +102,12 @@ export class Journal {
   readonly #lock: DatabaseSync | undefined
   readonly #statements = new Map<string, StatementSync>()
 
+  /** Jobs that nobody acknowledged. */
+  readonly claims: ClaimLedger
+
   private constructor(database: DatabaseSync, lock?: DatabaseSync) {
     this.#database = database
+    this.claims = new ClaimLedger(database)
     this.#lock = lock
   }
 
@@ -232,6 +237,7 @@ export class Journal {
         reservationHash,
         reservation.signature,
       )
+      this.claims.saveReservation(orderHash, reservation)
       if (grant) {
         const known = this.findGrant(grant.grant)
         if (known === undefined || known.grant.nonce < grant.grant.nonce) {
@@ -296,6 +302,14 @@ export class Journal {
   closeJob(orderHash: Bytes32): void {
     this.#run(
       "UPDATE jobs SET phase = 'closed' WHERE order_hash = ? AND phase IN ('accepted', 'finished', 'delivered')",
+      orderHash,
+    )
+  }
+
+  /** The solver has given the job up. One that is delivered and has a price can still be claimed, so it stays. */
+  expireJob(orderHash: Bytes32): void {
+    this.#run(
+      "UPDATE jobs SET phase = 'closed' WHERE order_hash = ? AND (phase IN ('accepted', 'finished') OR (phase = 'delivered' AND price = '0'))",
       orderHash,
     )
   }

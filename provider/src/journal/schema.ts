@@ -39,6 +39,21 @@ CREATE TABLE IF NOT EXISTS reservations (
   PRIMARY KEY (solver, payer, token, sequence)
 ) STRICT, WITHOUT ROWID;
 
+-- The solver's word for each job: without it a guarded payer cannot be claimed from.
+CREATE TABLE IF NOT EXISTS job_reservations (
+  order_hash TEXT PRIMARY KEY REFERENCES jobs (order_hash),
+  reservation TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Delivered jobs that nobody acknowledged. A later version may add states, so they are not listed here.
+CREATE TABLE IF NOT EXISTS claims (
+  order_hash TEXT PRIMARY KEY REFERENCES jobs (order_hash),
+  state TEXT NOT NULL,
+  acknowledgement TEXT,
+  finalizable_at INTEGER,
+  updated_at INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE IF NOT EXISTS grants (
   payer TEXT NOT NULL,
   key TEXT NOT NULL,
