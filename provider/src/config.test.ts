@@ -1,5 +1,6 @@
+import { LilypadError } from '@lilypad-agents/protocol'
 import { sampleContracts } from '@lilypad-agents/sdk'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -31,7 +32,11 @@ test('finds network and key in the state directory, and has defaults for the res
     network: { chainId: 31_337 },
     modules: 'all',
     executors: ['wasm', 'docker'],
-    priceFactorBips: 10_000,
+    pricing: { all: {}, modules: {} },
+    exposure: {},
+    claims: { isEnabled: true, afterSeconds: 3600, marginSeconds: 1800, minPrice: 0n },
+    status: undefined,
+    configFile: undefined,
     settlement: { maxJobs: 100, maxAgeSeconds: 2, announceAfterSeconds: 21_600 },
     logLevel: 'info',
     fault: undefined,
@@ -64,6 +69,87 @@ test.each<[string, Record<string, string>, readonly string[], string]>([
   ['no key file', { LILYPAD_KEY_FILE: '/nowhere/provider.key' }, [], 'key file cannot be read'],
 ])('refuses %s', (_name, environment, args, expected) => {
   expect(() => read(environment, args)).toThrow(expected)
+})
+
+test('reads the one file in the state directory; variables and flags win', () => {
+  const file = join(folder, 'provider.toml')
+  writeFileSync(
+    file,
+    `slots = 3
+modules = ["tts", "ocr"]
+[prices]
+factor_percent = 120.5
+per_second = "0.000000000000000001"
+[prices.modules.tts]
+per_job = "0.5"
+[exposure]
+max_per_payer = "2"
+[settlement]
+lily_per_ether = "20000"
+max_jobs = 7
+[claims]
+enabled = false
+[status]
+port = 9464
+`,
+  )
+  const config = read({ LILYPAD_SLOTS: '5', LILYPAD_MAX_PER_SOLVER: '10' }, ['--settle-jobs', '9'])
+  expect(config).toMatchObject({
+    configFile: file,
+    slots: 5,
+    modules: ['tts', 'ocr'],
+    pricing: {
+      all: { factorBips: 12_050, pricePerSecond: 1n },
+      modules: { tts: { pricePerJob: 5n * 10n ** 17n } },
+    },
+    exposure: { maxPerPayer: 2n * 10n ** 18n, maxPerSolver: 10n ** 19n },
+    settlement: { maxJobs: 9, tokenPerEther: 20_000n * 10n ** 18n },
+    claims: { isEnabled: false, tokenPerEther: 20_000n * 10n ** 18n },
+    status: { port: 9464, host: '127.0.0.1' },
+  })
+})
+
+test('a file elsewhere brings network, key and state along', () => {
+  const file = join(folder, 'node.toml')
+  writeFileSync(file, 'key_file = "provider.key"\n')
+  expect(readConfig({ args: ['--config', file], environment: {} })).toMatchObject({ stateDir: folder, key })
+})
+
+test('the example is valid as it is, and says the defaults', () => {
+  const example = readFileSync(join(import.meta.dirname, '..', 'provider.example.toml'), 'utf8')
+  const bare = read()
+  writeFileSync(join(folder, 'provider.toml'), example)
+  expect(read()).toEqual({ ...bare, configFile: join(folder, 'provider.toml') })
+  // With every line in force that is not only a sample.
+  const samples =
+    /^# (?=(rpc_url|solver|solver_url|slots|per_|factor|max_per|lily_per|port|\[prices|state_dir|network|key_file))/
+  const lines = example.split('\n').map((line) => (samples.test(line) ? line : line.replace(/^# (?=[a-z_]+ = )/, '')))
+  writeFileSync(join(folder, 'provider.toml'), lines.join('\n'))
+  expect(read()).toEqual({ ...bare, configFile: join(folder, 'provider.toml') })
+})
+
+test.each<[string, string, string]>([
+  ['syntax', 'slots = 3\nmodules = [', ':2 '],
+  ['unknown key', '\nslot = 3', ':2 slot: unknown key; known here are network'],
+  ['unknown table', '[price]\nper_job = "1"', ':1 price: unknown key'],
+  ['unknown key in a table', '[claims]\n# no\nenable = true', ':3 claims.enable: unknown key; known here are enabled'],
+  ['number for an amount', '[prices]\nper_job = 0.1', ':2 prices.per_job: write amounts of LILY as text'],
+  ['bad price of a module', '[prices.modules."tts"]\nper_job = "1e3"', ':2 prices.modules.tts.per_job: not an amount'],
+  ['unknown price', '[prices.modules.tts]\nper_token = "1"', ':2 prices.modules.tts.per_token: unknown key'],
+  ['value out of bounds', '\n\nslots = 0', ':3 slots: '],
+  ['bad cap', '[exposure]\nmax_per_payer = "much"', ':2 exposure.max_per_payer: not an amount'],
+  ['wrong kind', 'slots = [1]', ':1 slots: a list of texts'],
+])('names line and key: %s', (_name, text, expected) => {
+  writeFileSync(join(folder, 'provider.toml'), text)
+  const details = () => {
+    try {
+      read()
+    } catch (error) {
+      return LilypadError.is(error) ? error.details.join('\n') : String(error)
+    }
+    return 'nothing'
+  }
+  expect(details()).toContain(`provider.toml${expected}`)
 })
 
 test('takes a fault in a test', () => {

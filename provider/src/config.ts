@@ -1,11 +1,25 @@
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Address, LilypadError } from '@lilypad-agents/protocol'
+import { parseTokenAmount } from '@lilypad-agents/sdk'
 import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
 import { z } from 'zod'
+import { listPrices } from './ask/pricing.ts'
+import { type ConfigFile, readConfigFile } from './config-file.ts'
 import { claimFaultPoints, type FaultPoint, faultPoints } from './fault/fault-point.ts'
 import type { ProviderOptions } from './start-provider.ts'
 
 const integer = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
+
+const amount = z.string().transform((text, context) => {
+  try {
+    return parseTokenAmount(text)
+  } catch {
+    context.addIssue('not an amount of LILY, such as 0.05')
+    return z.NEVER
+  }
+})
 
 /** Settings as environment variables. A flag of the same name wins: `LILYPAD_STATE_DIR` is `--state-dir`. */
 const Settings = z.object({
@@ -21,11 +35,23 @@ const Settings = z.object({
     .default('wasm,docker')
     .transform((names) => names.split(',').map((name) => name.trim()))
     .pipe(z.array(z.enum(['wasm', 'docker', 'noop'])).min(1)),
-  LILYPAD_PRICE_FACTOR_BIPS: integer(0, 1_000_000).default(10_000),
+  LILYPAD_PRICE_FACTOR_BIPS: integer(0, 1_000_000).optional(),
   LILYPAD_SLOTS: integer(1, 65_535).optional(),
   LILYPAD_SETTLE_JOBS: integer(1, 100_000).default(100),
   LILYPAD_SETTLE_SECONDS: z.coerce.number().min(0).max(86_400).default(2),
   LILYPAD_ANNOUNCE_SECONDS: z.coerce.number().min(0).max(31_536_000).default(21_600),
+  LILYPAD_SETTLE_WAIT_SECONDS: z.coerce.number().min(0).max(604_800).default(3600),
+  LILYPAD_LILY_PER_ETHER: amount.optional(),
+  LILYPAD_WORTH_GAS_TIMES: z.coerce.number().min(0).max(1_000_000).default(10),
+  LILYPAD_MAX_PER_PAYER: amount.optional(),
+  LILYPAD_MAX_PER_SOLVER: amount.optional(),
+  LILYPAD_CLAIMS: z.enum(['true', 'false']).default('true'),
+  LILYPAD_CLAIM_AFTER_SECONDS: z.coerce.number().min(0).max(604_800).default(3600),
+  LILYPAD_CLAIM_MARGIN_SECONDS: integer(60, 86_400).default(1800),
+  LILYPAD_CLAIM_BATCH: integer(1, 200).default(20),
+  LILYPAD_CLAIM_MIN_PRICE: amount.default(0n),
+  LILYPAD_STATUS_PORT: integer(0, 65_535).optional(),
+  LILYPAD_STATUS_HOST: z.string().min(1).default('127.0.0.1'),
   LILYPAD_REFRESH_SECONDS: z.coerce.number().min(0.1).max(3600).default(5),
   LILYPAD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   LILYPAD_FAULT: z.enum([...faultPoints, ...claimFaultPoints]).optional(),
@@ -34,8 +60,12 @@ const Settings = z.object({
 
 export type ProviderConfig = Pick<
   ProviderOptions,
-  'network' | 'key' | 'stateDir' | 'modules' | 'priceFactorBips' | 'settlement' | 'refreshSeconds'
+  'network' | 'key' | 'stateDir' | 'modules' | 'pricing' | 'exposure' | 'settlement' | 'claims' | 'refreshSeconds'
 > & {
+  /** File that was read, if any. */
+  readonly configFile: string | undefined
+  /** Where status page and metrics are served; undefined when they are off. */
+  readonly status: { readonly port: number; readonly host: string } | undefined
   readonly slots: number | undefined
   readonly solver: Address | undefined
   readonly executors: readonly ('wasm' | 'docker' | 'noop')[]
@@ -46,6 +76,7 @@ export type ProviderConfig = Pick<
 
 /** Names of the flags and the variables they stand for. */
 const flags = {
+  config: 'LILYPAD_CONFIG',
   network: 'LILYPAD_NETWORK_FILE',
   'key-file': 'LILYPAD_KEY_FILE',
   'state-dir': 'LILYPAD_STATE_DIR',
@@ -59,6 +90,11 @@ const flags = {
   'settle-jobs': 'LILYPAD_SETTLE_JOBS',
   'settle-seconds': 'LILYPAD_SETTLE_SECONDS',
   'announce-seconds': 'LILYPAD_ANNOUNCE_SECONDS',
+  'lily-per-ether': 'LILYPAD_LILY_PER_ETHER',
+  'max-per-payer': 'LILYPAD_MAX_PER_PAYER',
+  'max-per-solver': 'LILYPAD_MAX_PER_SOLVER',
+  'status-port': 'LILYPAD_STATUS_PORT',
+  'status-host': 'LILYPAD_STATUS_HOST',
 } as const
 
 /**
@@ -70,16 +106,26 @@ export function readConfig(options: {
   readonly environment: NodeJS.ProcessEnv
 }): ProviderConfig {
   const given = readFlags(options.args)
-  // The local network file lies in the state directory unless another is named.
-  const stateDir = given.LILYPAD_STATE_DIR ?? options.environment.LILYPAD_STATE_DIR ?? '.lilypad'
-  const defaults = { LILYPAD_NETWORK_FILE: `${stateDir}/network.json`, LILYPAD_KEY_FILE: `${stateDir}/provider.key` }
   const named = Object.fromEntries(
     Object.entries(options.environment).filter(([name, value]) => /^(LILYPAD_|NODE_ENV$)/.test(name) && value !== ''),
   )
-  const parsed = Settings.safeParse({ ...defaults, ...named, ...given })
+  const file = findConfigFile({ ...named, ...given })
+  const chosen: Record<string, string | undefined> = { ...file?.settings, ...named, ...given }
+  // Network file, key and state lie together unless others are named, beside the configuration file when there is one.
+  const stateDir = chosen.LILYPAD_STATE_DIR ?? (file ? dirname(file.path) : '.lilypad')
+  const defaults = {
+    LILYPAD_STATE_DIR: stateDir,
+    LILYPAD_NETWORK_FILE: join(stateDir, 'network.json'),
+    LILYPAD_KEY_FILE: join(stateDir, 'provider.key'),
+  }
+  const parsed = Settings.safeParse({ ...defaults, ...chosen })
   if (!parsed.success) {
+    const isFromFile = (name: string) => named[name] === undefined && given[name] === undefined
     throw new LilypadError('CONFIG_INVALID', 'The settings of the provider are not valid.', {
-      details: parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`),
+      details: parsed.error.issues.map(({ path, message }) => {
+        const name = String(path[0])
+        return `${(isFromFile(name) ? file?.whereIs(name) : undefined) ?? path.join('.')}: ${message}`
+      }),
       hint: 'correct the settings named above; provider/README.md lists them all',
     })
   }
@@ -90,6 +136,8 @@ export function readConfig(options: {
     })
   }
   const network = readNetworkFile(settings.LILYPAD_NETWORK_FILE)
+  const { LILYPAD_LILY_PER_ETHER: rate } = settings
+  const tokenPerEther = rate === undefined ? {} : { tokenPerEther: rate }
   return {
     network: {
       ...network,
@@ -101,18 +149,50 @@ export function readConfig(options: {
     modules:
       settings.LILYPAD_MODULES === 'all' ? 'all' : settings.LILYPAD_MODULES.split(',').map((name) => name.trim()),
     executors: settings.LILYPAD_EXECUTORS,
-    priceFactorBips: settings.LILYPAD_PRICE_FACTOR_BIPS,
+    pricing: toPricing(file, settings.LILYPAD_PRICE_FACTOR_BIPS),
+    exposure: {
+      ...(settings.LILYPAD_MAX_PER_PAYER === undefined ? {} : { maxPerPayer: settings.LILYPAD_MAX_PER_PAYER }),
+      ...(settings.LILYPAD_MAX_PER_SOLVER === undefined ? {} : { maxPerSolver: settings.LILYPAD_MAX_PER_SOLVER }),
+    },
+    configFile: file?.path,
+    status:
+      settings.LILYPAD_STATUS_PORT === undefined
+        ? undefined
+        : { port: settings.LILYPAD_STATUS_PORT, host: settings.LILYPAD_STATUS_HOST },
     slots: settings.LILYPAD_SLOTS,
     solver: settings.LILYPAD_SOLVER,
     settlement: {
       maxJobs: settings.LILYPAD_SETTLE_JOBS,
       maxAgeSeconds: settings.LILYPAD_SETTLE_SECONDS,
       announceAfterSeconds: settings.LILYPAD_ANNOUNCE_SECONDS,
+      maxWaitSeconds: settings.LILYPAD_SETTLE_WAIT_SECONDS,
+      worthGasTimes: settings.LILYPAD_WORTH_GAS_TIMES,
+      ...tokenPerEther,
+    },
+    claims: {
+      isEnabled: settings.LILYPAD_CLAIMS === 'true',
+      afterSeconds: settings.LILYPAD_CLAIM_AFTER_SECONDS,
+      marginSeconds: settings.LILYPAD_CLAIM_MARGIN_SECONDS,
+      maxBatch: settings.LILYPAD_CLAIM_BATCH,
+      minPrice: settings.LILYPAD_CLAIM_MIN_PRICE,
+      ...tokenPerEther,
     },
     refreshSeconds: settings.LILYPAD_REFRESH_SECONDS,
     logLevel: settings.LILYPAD_LOG_LEVEL,
     fault: settings.LILYPAD_FAULT,
   }
+}
+
+/** The file that is named, or `provider.toml` in the state directory when there is one. */
+function findConfigFile(named: { readonly [name: string]: string | undefined }): ConfigFile | undefined {
+  if (named.LILYPAD_CONFIG !== undefined) return readConfigFile(named.LILYPAD_CONFIG)
+  const path = join(named.LILYPAD_STATE_DIR ?? '.lilypad', 'provider.toml')
+  return existsSync(path) ? readConfigFile(path) : undefined
+}
+
+function toPricing(file: ConfigFile | undefined, factorBips: number | undefined) {
+  const pricing = file?.pricing ?? listPrices
+  return factorBips === undefined ? pricing : { ...pricing, all: { ...pricing.all, factorBips } }
 }
 
 function readFlags(args: readonly string[]): Record<string, string> {

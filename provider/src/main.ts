@@ -10,7 +10,7 @@ import { startProvider } from './start-provider.ts'
 const closeMilliseconds = 5000
 
 async function main(): Promise<void> {
-  const { executors, logLevel, fault, slots, solver, ...config } = readConfig({
+  const { executors, logLevel, fault, slots, solver, status: _status, configFile: _configFile, ...config } = readConfig({
     args: process.argv.slice(2),
     environment: process.env,
   })

@@ -6,6 +6,7 @@ import { installNativeCrypto } from '@lilypad-agents/protocol/node'
 import { createChainClient, createSolverClient, type Network, signingDomain, toLilypadChain } from '@lilypad-agents/sdk'
 import { AcknowledgementDesk } from './acknowledgement/acknowledgement-desk.ts'
 import { AskBook } from './ask/ask-book.ts'
+import { listPrices, type Pricing } from './ask/pricing.ts'
 import { BlobStore } from './blob/blob-store.ts'
 import { ClaimDaemon, type ClaimOptions } from './claim/claim-daemon.ts'
 import type { Chain } from './chain/chain.ts'
@@ -21,6 +22,7 @@ import { Journal } from './journal/journal.ts'
 import { createLogger, failureFacts, type Logger } from './log/logger.ts'
 import type { ModulePolicy } from './module/module-policy.ts'
 import { ModuleShelf } from './module/module-shelf.ts'
+import type { ExposureCaps } from './order/check-order.ts'
 import { OrderDesk } from './order/order-desk.ts'
 import { PayerFactsReader } from './order/payer-facts.ts'
 import { JobRunner } from './run/job-runner.ts'
@@ -37,8 +39,9 @@ export type ProviderOptions = {
   readonly executors: readonly Executor[]
   /** @default 'all' */
   readonly modules?: ModulePolicy
-  /** Hundredths of a percent of the modules' list prices. @default 10000 */
-  readonly priceFactorBips?: number
+  /** @default the modules' list prices */
+  readonly pricing?: Pricing
+  readonly exposure?: ExposureCaps
   /** Jobs that run at the same time. @default half the CPUs, at least 1 */
   readonly slots?: number
   /** Jobs that may wait for a slot. @default 256 */
@@ -83,7 +86,8 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     stateDir,
     executors,
     modules = 'all',
-    priceFactorBips = 10_000,
+    pricing = listPrices,
+    exposure = {},
     maxQueued = 256,
     refreshSeconds = 5,
     keepSeconds = 604_800,
@@ -132,7 +136,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     client,
     log,
   })
-  const askBook = new AskBook({ domain, signer, token: network.contracts.lilyToken, slots: slotCount, priceFactorBips })
+  const askBook = new AskBook({ domain, signer, token: network.contracts.lilyToken, slots: slotCount, pricing })
   const slots = new RunSlots(slotCount)
   const send = (frame: ProviderFrame) => connection.send(frame)
   const settlement = new SettlementDaemon({
@@ -181,6 +185,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     domain,
     signer,
     acceptedTokens: [network.contracts.lilyToken],
+    exposure,
     journal,
     shelf,
     payers: new PayerFactsReader({ chain, domain }),

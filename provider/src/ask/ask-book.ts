@@ -9,13 +9,14 @@ import {
 } from '@lilypad-agents/protocol'
 import type { InstalledModule } from '../module/install-module.ts'
 import { createAsk, isDue, signAsk } from './create-ask.ts'
+import { type Pricing, pricesOf } from './pricing.ts'
 
 export type AskBookOptions = {
   readonly domain: SigningDomain
   readonly signer: Signer
   readonly token: Address
   readonly slots: number
-  readonly priceFactorBips: number
+  readonly pricing: Pricing
 }
 
 /** The asks that stand. One is kept until half of its time is over, so that a reconnection does not void quotes. */
@@ -33,7 +34,7 @@ export class AskBook {
     solver: Address,
     now: number,
   ): { readonly asks: readonly SignedAsk[]; readonly hasChanged: boolean } {
-    const { domain, signer, token, slots, priceFactorBips } = this.#options
+    const { domain, signer, token, slots, pricing } = this.#options
     const next = new Map<Bytes32, SignedAsk>()
     for (const { moduleVersion, manifest } of modules) {
       const standing = this.#asks.get(moduleVersion)
@@ -50,8 +51,7 @@ export class AskBook {
                 solver,
                 token,
                 moduleVersion,
-                price: manifest.price,
-                priceFactorBips,
+                prices: pricesOf(pricing, { name: manifest.name, moduleVersion, listPrice: manifest.price }),
                 slots,
                 now,
                 salt,

@@ -3,7 +3,8 @@ import { expect, test } from 'vitest'
 import { testManifest } from '../../test/test-manifest.ts'
 import { NoopExecutor } from '../executors/noop/noop-executor.ts'
 import { AskBook } from './ask-book.ts'
-import { askSeconds, createAsk, isDue, scaledPriceRoundedUp } from './create-ask.ts'
+import { askSeconds, createAsk, isDue } from './create-ask.ts'
+import { listPrices } from './pricing.ts'
 
 const signer = createSigner(`0x${'1'.repeat(64)}`)
 const domain = { chainId: 1, vault: `0x${'aa'.repeat(20)}` } as const
@@ -12,25 +13,14 @@ const token = `0x${'44'.repeat(20)}` as const
 const manifest = testManifest({ pricePerJob: '1001', pricePerSecond: '3', pricePerInputUnit: '0' })
 const now = 1_800_000_000
 
-test.each([
-  [1000n, 10_000, 1000n],
-  [1001n, 5000, 501n],
-  [1n, 1, 1n],
-  [0n, 20_000, 0n],
-  [10n ** 30n, 12_345, 10n ** 26n * 12_345n],
-])('%s at %s bips', (price, factor, expected) => {
-  expect(scaledPriceRoundedUp(price, factor)).toBe(expected)
-})
-
-test('asks the list price times the factor', () => {
+test('asks what it is given, and nothing for output units', () => {
   expect(
     createAsk({
       provider: signer.address,
       solver,
       token,
       moduleVersion: sha256('pond'),
-      price: manifest.price,
-      priceFactorBips: 15_000,
+      prices: { pricePerJob: 1502n, pricePerSecond: 5n, pricePerInputUnit: 0n },
       slots: 2,
       now,
       salt: zeroBytes32,
@@ -56,7 +46,7 @@ test('an ask is due when half of its time is over', () => {
 })
 
 test('an ask stands until it is due, its module goes, or the solver is another', () => {
-  const book = new AskBook({ domain, signer, token, slots: 1, priceFactorBips: 10_000 })
+  const book = new AskBook({ domain, signer, token, slots: 1, pricing: listPrices })
   const pond = { moduleVersion: sha256('pond'), manifest, executor: new NoopExecutor(), programPath: undefined }
   const lake = { ...pond, moduleVersion: sha256('lake') }
   const first = book.renew([pond], solver, now)

@@ -3,7 +3,6 @@ import {
   type Ask,
   askType,
   type Bytes32,
-  type ModuleManifest,
   type Signer,
   type SignedAsk,
   type SigningDomain,
@@ -12,36 +11,25 @@ import {
 /** How long an ask stands. */
 export const askSeconds = 3600
 
-const bips = 10_000n
-
-/** Share of a list price in hundredths of a percent, rounded up so that a factor never gives work away. */
-export function scaledPriceRoundedUp(price: bigint, factorBips: number): bigint {
-  return (price * BigInt(factorBips) + bips - 1n) / bips
-}
-
-/** A provider's offer for one module: the author's list prices times the provider's factor. */
+/** A provider's offer for one module. */
 export function createAsk(options: {
   readonly provider: Address
   readonly solver: Address
   readonly token: Address
   readonly moduleVersion: Bytes32
-  readonly price: ModuleManifest['price']
-  /** Hundredths of a percent of the list price; 10000 is the list price. */
-  readonly priceFactorBips: number
+  readonly prices: Pick<Ask, 'pricePerJob' | 'pricePerSecond' | 'pricePerInputUnit'>
   readonly slots: number
   /** Unix seconds. */
   readonly now: number
   readonly salt: Bytes32
 }): Ask {
-  const { provider, solver, token, moduleVersion, price, priceFactorBips, slots, now, salt } = options
+  const { provider, solver, token, moduleVersion, prices, slots, now, salt } = options
   return {
     provider,
     solver,
     moduleVersion,
     token,
-    pricePerJob: scaledPriceRoundedUp(price.pricePerJob, priceFactorBips),
-    pricePerSecond: scaledPriceRoundedUp(price.pricePerSecond, priceFactorBips),
-    pricePerInputUnit: scaledPriceRoundedUp(price.pricePerInputUnit, priceFactorBips),
+    ...prices,
     // A manifest says in words what an output unit is, not how to count it, so nobody could check the meter.
     pricePerOutputUnit: 0n,
     slots,

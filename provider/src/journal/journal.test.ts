@@ -252,6 +252,25 @@ describe('a job', () => {
   })
 })
 
+test('exposure to a solver counts the jobs of all its payers', () => {
+  accept(one, 0)
+  accept(two, 1, { maxPrice: 40n, key: address('5') })
+  expect(journal.sumExposure({ solver: address('3'), token: address('4'), now })).toBe(140n)
+  expect(journal.sumExposure({ solver: address('9'), token: address('4'), now })).toBe(0n)
+})
+
+test('exposure does not count a job twice whose claim holds the money', () => {
+  accept(one, 0)
+  journal.finish(one, delivery(one, 70n), sha256('receipt 0'))
+  journal.markDelivered(one, { isPayable: true })
+  const exposure = () => journal.sumExposure({ payer: address('1'), token: address('4'), now })
+  expect(exposure()).toBe(70n)
+  journal.claims.start(one, now)
+  expect(exposure()).toBe(70n)
+  journal.claims.note(one, { state: 'claimed', finalizableAt: now }, now)
+  expect(exposure()).toBe(0n)
+})
+
 test('exposure counts open jobs at their most, finished ones at their price, and vouchers until they are settled', () => {
   const exposure = (key?: `0x${string}`, at = now) =>
     journal.sumExposure({ payer: address('1'), token: address('4'), now: at, ...(key ? { key } : {}) })

@@ -355,30 +355,29 @@ export class Journal {
   }
 
   /**
-   * What a payer may owe this provider beyond what the chain has settled: open jobs at their most, acknowledged ones at
-   * their price. Jobs that were not acknowledged a day after they were due do not count.
+   * What a payer, a key or the payers of a solver may owe this provider beyond what the chain has: open jobs at their most, acknowledged
+   * ones at their price. Jobs that were not acknowledged a day after they were due do not count, nor do those whose claim holds the money.
    */
   sumExposure(of: {
-    readonly payer: Address
     readonly token: Address
+    readonly payer?: Address
     readonly key?: Address
+    readonly solver?: Address
     readonly now: number
   }): bigint {
-    const { payer, token, key, now } = of
+    const { now, ...parties } = of
+    const named = Object.entries(parties)
+    const isOf = named.map(([column]) => `${column} = ?`).join(' AND ')
+    const values = named.map(([, value]) => value)
     const jobs = this.#all(
-      `SELECT max_price, price FROM jobs WHERE payer = ? AND token = ? AND (? IS NULL OR key = ?) AND phase IN ('accepted', 'finished', 'delivered') AND deliver_by > ?`,
-      payer,
-      token,
-      key ?? null,
-      key ?? null,
+      `SELECT max_price, price FROM jobs WHERE ${isOf} AND phase IN ('accepted', 'finished', 'delivered') AND deliver_by > ?
+       AND order_hash NOT IN (SELECT order_hash FROM claims WHERE state IN ('claimed', 'disputed', 'withdrawn'))`,
+      ...values,
       now - 86_400,
     )
     const lanes = this.#all(
-      'SELECT cumulative_amount, settled_amount FROM lanes WHERE payer = ? AND token = ? AND (? IS NULL OR key = ?) AND jobs > settled_jobs',
-      payer,
-      token,
-      key ?? null,
-      key ?? null,
+      `SELECT cumulative_amount, settled_amount FROM lanes WHERE ${isOf} AND jobs > settled_jobs`,
+      ...values,
     )
     const open = jobs.reduce((sum, row) => sum + BigInt(String(row.price ?? row.max_price)), 0n)
     return lanes.reduce(

@@ -203,6 +203,8 @@ function factsWith(change: Change = {}): OrderFacts {
     account: { balance: 1000n, pendingWithdrawal: 0n, withdrawableAt: 0, ...unguarded },
     payerExposure: 0n,
     keyExposure: 0n,
+    solverExposure: 0n,
+    caps: {},
     chainGrant: undefined,
     isGrantSigned: false,
     ...change.facts,
@@ -224,6 +226,16 @@ const digest = sha256('something else')
 describe('an order that the provider can run and be paid for breaks no rule', () => {
   test.each<[string, Change]>([
     ['signed by the payer', {}],
+    [
+      'just inside the caps',
+      {
+        facts: {
+          caps: { maxPerPayer: 550n, maxPerSolver: 10_500n },
+          payerExposure: 50n,
+          solverExposure: 10_000n,
+        },
+      },
+    ],
     ['least price', { order: { maxPrice: leastPrice } }],
     ['signed by a key with a grant of the payer', { order: bySession, hasGrant: true }],
     ['signed by a key whose grant is on chain', { order: bySession, facts: { chainGrant } }],
@@ -348,6 +360,8 @@ describe('each rule is broken alone', () => {
       { order: bySession, hasGrant: true, facts: { chainGrant: { ...chainGrant, validUntil: now - 1 } } },
     ],
     ['grant-job-cap: OVER_JOB_LIMIT', { order: bySession, grant: { perJob: 499n } }],
+    ['payer-cap: JOB_DECLINED', { facts: { caps: { maxPerPayer: 549n }, payerExposure: 50n } }],
+    ['solver-cap: JOB_DECLINED', { facts: { caps: { maxPerSolver: 10_499n }, solverExposure: 10_000n } }],
     ['grant-day-cap: OVER_DAY_LIMIT', { order: bySession, hasGrant: true, facts: { keyExposure: 501n } }],
     [
       'grant-day-cap: OVER_DAY_LIMIT',

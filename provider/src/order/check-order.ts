@@ -41,6 +41,9 @@ export type ChainGrant = {
   readonly validUntil: number
 }
 
+/** Most that may be outstanding at a time: ordered, delivered or acknowledged, and not on chain. In base units; no cap where none is set. */
+export type ExposureCaps = { readonly maxPerPayer?: bigint; readonly maxPerSolver?: bigint }
+
 /** Everything an order is judged by. Nothing in it is looked up later. */
 export type OrderFacts = {
   /** Order hash as the solver's frame names it. */
@@ -68,6 +71,9 @@ export type OrderFacts = {
   /** What the payer, and the key alone, may already owe this provider beyond the chain. */
   readonly payerExposure: bigint
   readonly keyExposure: bigint
+  /** What jobs that came through the solver have not brought yet. */
+  readonly solverExposure: bigint
+  readonly caps: ExposureCaps
   readonly chainGrant: ChainGrant | undefined
   /** Whether the payer, plain key or contract, signed the grant that came with the order. */
   readonly isGrantSigned: boolean
@@ -98,6 +104,7 @@ export function checkOrder(facts: OrderFacts): readonly Violation[] {
   checkModule(facts, rule)
   checkReservation(facts, rule)
   checkMoney(facts, rule)
+  checkCaps(facts, rule)
   checkGuardian(facts, rule)
   checkKey(facts, rule)
   return violations
@@ -263,6 +270,24 @@ function checkMoney({ request, account, payerExposure, isNonceTaken, unknownLane
     'INSUFFICIENT_BALANCE',
     covers >= payerExposure + order.maxPrice,
     `the payer has ${covers} for ${payerExposure + order.maxPrice}`,
+  )
+}
+
+/** How much the operator is willing to lose to one party; a refusal says what would make room. */
+function checkCaps({ request, payerExposure, solverExposure, caps }: OrderFacts, rule: Rule): void {
+  const { maxPrice } = request.order
+  const { maxPerPayer, maxPerSolver } = caps
+  rule(
+    'payer-cap',
+    'JOB_DECLINED',
+    maxPerPayer === undefined || payerExposure + maxPrice <= maxPerPayer,
+    `the payer would have ${payerExposure + maxPrice} outstanding at this provider, which takes ${maxPerPayer}; acknowledge finished jobs, or take another provider`,
+  )
+  rule(
+    'solver-cap',
+    'JOB_DECLINED',
+    maxPerSolver === undefined || solverExposure + maxPrice <= maxPerSolver,
+    `jobs of this solver would have ${solverExposure + maxPrice} outstanding at this provider, which takes ${maxPerSolver}; try again later`,
   )
 }
 

@@ -16,13 +16,14 @@ import type { ReachPoint } from '../fault/fault-point.ts'
 import type { Journal, JournalJob } from '../journal/journal.ts'
 import { failureFacts, type Logger } from '../log/logger.ts'
 import type { ModuleShelf } from '../module/module-shelf.ts'
-import { checkOrder, type OrderFacts, type Violation } from './check-order.ts'
+import { checkOrder, type ExposureCaps, type OrderFacts, type Violation } from './check-order.ts'
 import type { PayerFacts, PayerFactsReader } from './payer-facts.ts'
 
 export type OrderDeskOptions = {
   readonly domain: SigningDomain
   readonly signer: Signer
   readonly acceptedTokens: readonly Address[]
+  readonly exposure: ExposureCaps
   readonly journal: Journal
   readonly shelf: Pick<ModuleShelf, 'find'>
   /** Makes a module ready that this node has sold and has not started again yet. Does nothing for one that is ready. */
@@ -139,7 +140,7 @@ export class OrderDesk {
 
   /** Judges and accepts without a pause between the two, so that no other order can use the same nonce or money. */
   #settleIfFine(frame: OrderFrame, solver: Address, payer: PayerFacts): readonly Violation[] {
-    const { domain, signer, acceptedTokens, journal, shelf, reach, log, onAccepted, send } = this.#options
+    const { domain, signer, acceptedTokens, exposure, journal, shelf, reach, log, onAccepted, send } = this.#options
     const { orderHash, request, reservation } = frame
     const { order } = request
     const lane = laneId(order)
@@ -166,6 +167,8 @@ export class OrderDesk {
       account: payer.account,
       payerExposure: journal.sumExposure({ payer: order.payer, token: order.token, now }),
       keyExposure: journal.sumExposure({ payer: order.payer, token: order.token, key: order.key, now }),
+      solverExposure: journal.sumExposure({ solver: order.solver, token: order.token, now }),
+      caps: exposure,
       chainGrant: payer.chainGrant,
       isGrantSigned: payer.isGrantSigned,
     }

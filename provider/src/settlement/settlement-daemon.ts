@@ -23,6 +23,12 @@ export type SettlementOptions = {
   /** Announces a lane when its guardian has not consented for this long. @default 21600 */
   readonly announceAfterSeconds?: number
   readonly limits?: SettlementLimits
+  /** What one ether is worth in base units of the token; without it gas counts as free, and nothing waits for being worth it. */
+  readonly tokenPerEther?: bigint
+  /** A batch waits until its value is this many times its gas. @default 10 */
+  readonly worthGasTimes?: number
+  /** The longest that a voucher waits for a batch that is worth its gas. @default 3600 */
+  readonly maxWaitSeconds?: number
 }
 
 export type SettlementDaemonOptions = SettlementOptions & {
