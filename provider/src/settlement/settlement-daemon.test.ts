@@ -231,6 +231,31 @@ test('works by itself, waits out a chain that is down, and settles when there ar
   await own.close()
 })
 
+test('waits until a batch is worth its gas, also when it closes', async () => {
+  const tokenPerEther = 10n ** 18n
+  chain.gasPrice = 1n
+  const own = createDaemon({ maxAgeSeconds: 0, tokenPerEther })
+  own.start()
+  addJob(ann, { price: 600_000n })
+  own.notify()
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  await own.close()
+  expect(chain.transactions).toHaveLength(0)
+  const next = createDaemon({ maxAgeSeconds: 0, tokenPerEther })
+  next.start()
+  addJob(ann, { price: 70_000n })
+  next.notify()
+  await expect.poll(() => chain.transactions.length, { timeout: 5000 }).toBe(1)
+  // Dust is settled when it is asked for, or too old.
+  addJob(bob, { price: 1n })
+  await next.close()
+  expect(chain.transactions).toHaveLength(1)
+  const patient = createDaemon({ maxAgeSeconds: 0, tokenPerEther, maxWaitSeconds: 0 })
+  patient.start()
+  await expect.poll(() => chain.transactions.length, { timeout: 5000 }).toBe(2)
+  await patient.close()
+})
+
 test('sends what is open when it closes', async () => {
   const own = createDaemon({ maxAgeSeconds: 3600 })
   own.start()

@@ -5,6 +5,7 @@ import type { ReachPoint } from '../fault/fault-point.ts'
 import type { Journal, JournalLane } from '../journal/journal.ts'
 import { failureFacts, type Logger } from '../log/logger.ts'
 import { Announcer } from './announcer.ts'
+import { chooseLanes } from './choose-lanes.ts'
 import { type Approve, collectApprovals, type PayableLane } from './collect-approvals.ts'
 import {
   defaultSettlementLimits,
@@ -92,7 +93,7 @@ export class SettlementDaemon {
     const { flushMilliseconds = 3000 } = options
     this.#stop.abort()
     this.#wake?.()
-    const flush = this.settleNow().catch((error: unknown) => {
+    const flush = this.#inTurn(() => this.#settleWorthwhile()).catch((error: unknown) => {
       this.#options.log.warn(
         { event: 'settlement.not-flushed', ...failureFacts(error) },
         'vouchers stay for the next start',
@@ -106,7 +107,7 @@ export class SettlementDaemon {
     const { log } = this.#options
     for (let failures = 0; !this.#stop.signal.aborted; ) {
       try {
-        await this.#inTurn(() => this.#settle(this.#listDue()))
+        await this.#inTurn(async () => this.#settle(await this.#listDue()))
         failures = 0
         await this.#sleep(this.#millisecondsToNextRound())
       } catch (error) {
@@ -124,7 +125,18 @@ export class SettlementDaemon {
     return turn
   }
 
-  #listDue(): readonly JournalLane[] {
+  async #settleWorthwhile(): Promise<number> {
+    return this.#settle(await this.#chooseWorthwhile(this.#options.journal.listLanes().filter(isOpen)))
+  }
+
+  async #chooseWorthwhile(lanes: readonly JournalLane[]): Promise<readonly JournalLane[]> {
+    const { chain, tokenPerEther, worthGasTimes = 10, maxWaitSeconds = 3600 } = this.#options
+    if (tokenPerEther === undefined || lanes.length === 0) return lanes
+    const gasPrice = await chain.getGasPrice()
+    return chooseLanes(lanes, { gasPrice, tokenPerEther, worthGasTimes, maxWaitSeconds }, seconds())
+  }
+
+  async #listDue(): Promise<readonly JournalLane[]> {
     const { journal, maxJobs = 100, maxAgeSeconds = 2 } = this.#options
     const now = seconds()
     const lanes = journal.listLanesToSettle(now - reorganisationSeconds)
@@ -134,12 +146,14 @@ export class SettlementDaemon {
       ({ oldestUnsettledAt }) => oldestUnsettledAt !== undefined && oldestUnsettledAt + maxAgeSeconds <= now,
     )
     // One lane that is due takes all the others along: the transaction is paid for anyway.
-    const due = jobs >= maxJobs || isAged ? open : []
+    const due = jobs >= maxJobs || isAged ? await this.#chooseWorthwhile(open) : []
     return [...due, ...lanes.filter((lane) => !isOpen(lane) && lane.checkedAt + recheckSeconds <= now)]
   }
 
   #millisecondsToNextRound(): number {
-    const { maxAgeSeconds = 2 } = this.#options
+    const { maxAgeSeconds = 2, tokenPerEther } = this.#options
+    // What is worth its gas changes with the price of gas, which has to be asked for.
+    if (tokenPerEther !== undefined) return 5000
     return Math.max(100, Math.min(1000, (maxAgeSeconds * 1000) / 4))
   }
 
