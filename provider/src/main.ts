@@ -5,12 +5,13 @@ import { killAt } from './fault/fault-point.ts'
 import { createLogger, failureFacts } from './log/logger.ts'
 import { createExecutors } from './run/create-executors.ts'
 import { startProvider } from './start-provider.ts'
+import { startStatusServer } from './status/status-server.ts'
 
 /** Longest time between a signal to stop and the end of the process. */
 const closeMilliseconds = 5000
 
 async function main(): Promise<void> {
-  const { executors, logLevel, fault, slots, solver, status: _status, configFile: _configFile, ...config } = readConfig({
+  const { executors, logLevel, fault, slots, solver, status, configFile, ...config } = readConfig({
     args: process.argv.slice(2),
     environment: process.env,
   })
@@ -23,6 +24,8 @@ async function main(): Promise<void> {
     log,
     reach: killAt(fault),
   })
+  const page = status && (await startStatusServer({ ...status, read: () => provider.status(), log }))
+  if (page) log.info({ event: 'status.listening', url: page.url }, 'status page and metrics are served')
   let isStopping = false
   const stop = (signal: NodeJS.Signals) => {
     // A terminal and a parent may both send the signal: the second must not cut the first one's shutdown short.
@@ -31,7 +34,7 @@ async function main(): Promise<void> {
     log.info({ event: 'provider.stopping', signal }, 'stopping')
     // What is not closed by then is closed by the journal's next start.
     setTimeout(() => process.exit(0), closeMilliseconds).unref()
-    provider.close().then(
+    Promise.all([provider.close(), page?.close()]).then(
       () => process.exit(0),
       (error: unknown) => {
         log.error({ event: 'provider.not-closed', ...failureFacts(error) }, 'not closed cleanly')
@@ -41,7 +44,12 @@ async function main(): Promise<void> {
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
   log.info(
-    { event: 'listening', address: provider.address, solverUrl: new URL(config.network.solverUrl).origin },
+    {
+      event: 'listening',
+      address: provider.address,
+      solverUrl: new URL(config.network.solverUrl).origin,
+      ...(configFile === undefined ? {} : { configFile }),
+    },
     'listening',
   )
 }

@@ -29,6 +29,8 @@ import { JobRunner } from './run/job-runner.ts'
 import { readMachineFacts } from './run/machine-facts.ts'
 import { RunSlots } from './run/run-slots.ts'
 import { SettlementDaemon, type SettlementOptions } from './settlement/settlement-daemon.ts'
+import { findWarnings } from './status/find-warnings.ts'
+import { findNodeMoney, type NodeMoney } from './status/node-money.ts'
 
 export type ProviderOptions = {
   readonly network: Network
@@ -73,6 +75,9 @@ export type Provider = {
 }
 
 const maintenanceMilliseconds = 30_000
+const watchMilliseconds = 300_000
+/** The other warnings are said where they come from. */
+const moneyWarnings = new Set(['NO_ETHER', 'ETHER_LOW', 'STAKE_LOW'])
 
 /**
  * Starts a provider: connects to the solver, offers modules, takes orders, runs them, signs what came out, settles.
@@ -292,11 +297,38 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     }
   }
 
+  const startedAt = Math.floor(Date.now() / 1000)
+  const account = { account: signer.address, token: network.contracts.lilyToken }
+  const listWarnings = (money: NodeMoney | undefined) =>
+    findWarnings({
+      isConnected: connection.solver !== undefined,
+      money,
+      unpaid: journal.claims.listUnpaid().map(({ price }) => price),
+      executors: available.length,
+      modules: shelf.listOffered().length,
+    })
+
+  /** Says what an operator should mend, at the start and when it changes. */
+  async function watchMoney(): Promise<void> {
+    for (let said = ''; !stop.signal.aborted; ) {
+      const money = await findNodeMoney(chain, account)
+      if (stop.signal.aborted) return
+      const warnings = listWarnings(money).filter(({ code }) => moneyWarnings.has(code))
+      const codes = warnings.map(({ code }) => code).join()
+      if (codes !== said)
+        for (const { code, text, hint } of warnings) log.warn({ event: 'provider.warning', code, hint }, text)
+      said = codes
+      await pause(watchMilliseconds, stop.signal)
+    }
+  }
+
   connection.start()
   settlement.start()
   claims.start()
   for (const orderHash of journal.listJobs('accepted')) runner.start(orderHash)
   const loops = [refreshRegularly(), maintain()]
+  // Nobody waits for it: a chain that does not answer must not hold up the end.
+  void watchMoney()
   log.info(
     {
       event: 'provider.started',
@@ -311,6 +343,8 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   return {
     address: signer.address,
     async status() {
+      const money = await findNodeMoney(chain, account)
+      const unpaid = journal.claims.listUnpaid().map(({ price }) => price)
       return {
         address: signer.address,
         isConnected: connection.solver !== undefined,
@@ -328,9 +362,13 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
         slots: { total: slotCount, taken: slots.taken, waiting: slots.waiting },
         jobs: journal.countJobs(),
         earnings: sumEarnings(journal),
-        credit: await chain
-          .getCredit({ account: signer.address, token: network.contracts.lilyToken })
-          .catch(() => undefined),
+        credit: money?.credit,
+        money,
+        claims: journal.claims.sum(),
+        unpaid: { jobs: unpaid.length, amount: unpaid.reduce((sum, price) => sum + price, 0n) },
+        recent: journal.listRecentJobs(20),
+        warnings: listWarnings(money),
+        startedAt,
         settlements: journal.listSettlements(20),
       }
     },

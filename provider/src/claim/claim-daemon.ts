@@ -88,11 +88,12 @@ export class ClaimDaemon {
     return turn
   }
 
-  async close(): Promise<void> {
+  /** Stops, at once or when the chain has answered. What is broken off goes on at the next start. */
+  async close(options: { readonly waitMilliseconds?: number } = {}): Promise<void> {
+    const { waitMilliseconds = 3000 } = options
     this.#stop.abort()
     this.#wake?.()
-    await this.#loop
-    await this.#round
+    await Promise.race([Promise.all([this.#loop, this.#round]), pause(waitMilliseconds)])
   }
 
   async #run(): Promise<void> {

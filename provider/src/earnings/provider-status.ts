@@ -1,5 +1,8 @@
 import type { Address } from '@lilypad-agents/protocol'
-import type { Journal, JournalTotals } from '../journal/journal.ts'
+import type { ClaimState, ClaimTotals } from '../journal/claim-ledger.ts'
+import type { Journal, JournalTotals, RecentJob } from '../journal/journal.ts'
+import type { Warning } from '../status/find-warnings.ts'
+import type { NodeMoney } from '../status/node-money.ts'
 
 /** What a provider has earned, in base units of one token. */
 export type Earnings = {
@@ -42,4 +45,14 @@ export type ProviderStatus = {
   /** Withdrawable now; undefined while the chain does not answer. */
   readonly credit: bigint | undefined
   readonly settlements: ReturnType<Journal['listSettlements']>
+  readonly claims: { readonly [state in ClaimState]?: ClaimTotals }
+  /** Delivered jobs that nobody has acknowledged or claimed. */
+  readonly unpaid: ClaimTotals
+  /** Newest first. */
+  readonly recent: readonly RecentJob[]
+  /** Stake, ether and the price of gas; undefined while the chain does not answer. */
+  readonly money: NodeMoney | undefined
+  readonly warnings: readonly Warning[]
+  /** Unix seconds. */
+  readonly startedAt: number
 }

@@ -52,6 +52,7 @@ export class ClaimLedger {
 
   /** Delivered jobs with a price and neither voucher nor claim, the earliest deadline first. */
   listUnpaid(): readonly UnpaidJob[] {
+    if (!this.#hasTables()) return []
     return this.#all(
       `SELECT order_hash, price, deliver_by, json_extract(delivery, '$.receipt.finishedAt') AS finished_at FROM jobs
        WHERE phase = 'delivered' AND price <> '0' AND order_hash NOT IN (SELECT order_hash FROM claims) ORDER BY deliver_by`,
@@ -140,8 +141,7 @@ export class ClaimLedger {
 
   /** Jobs and prices of all claims, by state. */
   sum(): { readonly [state in ClaimState]?: ClaimTotals } {
-    // A journal that an older version wrote is looked into before this one has opened it.
-    if (this.#all("SELECT 1 FROM sqlite_master WHERE name = 'claims'").length === 0) return {}
+    if (!this.#hasTables()) return {}
     const totals: { [state in ClaimState]?: ClaimTotals } = {}
     for (const row of this.#all(selectClaims)) {
       const { state, price } = toClaim(row)
@@ -163,6 +163,11 @@ export class ClaimLedger {
   findReservation(orderHash: Bytes32): SignedReservation | undefined {
     const [row] = this.#all('SELECT reservation FROM job_reservations WHERE order_hash = ?', orderHash)
     return row && SignedReservation.parse(JSON.parse(String(row.reservation)))
+  }
+
+  /** A journal that an older version wrote may be looked into before this one has opened it. */
+  #hasTables(): boolean {
+    return this.#all("SELECT 1 FROM sqlite_master WHERE name = 'claims'").length > 0
   }
 
   #all(sql: string, ...values: SQLInputValue[]): readonly Row[] {

@@ -47,6 +47,16 @@ export type AcceptedJob = JournalJob & {
   readonly delivery: Delivery | undefined
 }
 
+/** A job as lists show it. `price` is known once it has a receipt. */
+export type RecentJob = {
+  readonly orderHash: Bytes32
+  readonly phase: JobPhase
+  readonly module: string | undefined
+  readonly price: bigint | undefined
+  readonly maxPrice: bigint
+  readonly acceptedAt: number
+}
+
 /** What a lane has come to, by vouchers on this disk and by the last look at the chain. */
 export type JournalLane = Lane & {
   readonly laneId: Bytes32
@@ -141,6 +151,21 @@ export class Journal {
     return new Journal(database)
   }
 
+  /** Whether a provider process works with a journal now. */
+  static isInUse(folder: string): boolean {
+    if (!existsSync(join(folder, 'journal.lock'))) return false
+    const lock = new DatabaseSync(join(folder, 'journal.lock'), { readOnly: true })
+    try {
+      lock.exec('SELECT 1 FROM sqlite_master')
+      return false
+    } catch (error) {
+      if (error instanceof Error && /locked|busy/.test(error.message)) return true
+      throw error
+    } finally {
+      lock.close()
+    }
+  }
+
   close(): void {
     this.#database.close()
     this.#lock?.close()
@@ -186,6 +211,45 @@ export class Journal {
     for (const row of this.#all('SELECT phase, count(*) AS jobs FROM jobs GROUP BY phase'))
       totals[row.phase as JobPhase] = Number(row.jobs)
     return totals
+  }
+
+  /** Newest jobs first, those that were turned down left out. */
+  listRecentJobs(limit: number): readonly RecentJob[] {
+    return this.#all(
+      `SELECT order_hash, phase, price, max_price, accepted_at, attempts, module_version, json_extract(manifest, '$.name') AS module FROM jobs
+       LEFT JOIN modules USING (module_version) WHERE phase <> 'declined' ORDER BY accepted_at DESC, jobs.rowid DESC LIMIT ?`,
+      limit,
+    ).map((row) => ({
+      orderHash: row.order_hash as Bytes32,
+      phase: row.phase as JobPhase,
+      module: row.module === null ? undefined : String(row.module),
+      price: row.price === null ? undefined : BigInt(String(row.price)),
+      maxPrice: BigInt(String(row.max_price ?? 0)),
+      acceptedAt: Number(row.accepted_at),
+    }))
+  }
+
+  /** Every job that was acknowledged, one at a time: there may be many. */
+  *readAcknowledged(): Generator<{
+    readonly moduleVersion: Bytes32
+    readonly module: string | undefined
+    readonly price: bigint
+    readonly acknowledgedAt: number
+  }> {
+    const names = new Map(
+      this.#all("SELECT module_version, json_extract(manifest, '$.name') AS name FROM modules").map((row) => [
+        row.module_version,
+        String(row.name),
+      ]),
+    )
+    const rows = this.#statement('SELECT module_version, price, acknowledged_at FROM acknowledgements').iterate()
+    for (const row of rows)
+      yield {
+        moduleVersion: row.module_version as Bytes32,
+        module: names.get(row.module_version as Bytes32),
+        price: BigInt(String(row.price)),
+        acknowledgedAt: Number(row.acknowledged_at),
+      }
   }
 
   /** Whether another accepted order holds this nonce of the lane. */
