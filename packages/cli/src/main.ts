@@ -13,6 +13,7 @@ import {
   toLilypadError,
 } from '@lilypad-agents/protocol'
 import { installNativeCrypto } from '@lilypad-agents/protocol/node'
+import { readConfig } from '@lilypad-agents/provider'
 import {
   createChainClient,
   formatTokenAmount,
@@ -25,8 +26,10 @@ import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
 import { deploy } from './commands/deploy.ts'
-import { showEarnings, withdrawEarnings } from './commands/provider-earnings.ts'
 import { findJobId } from './commands/find-job-id.ts'
+import { examineProvider } from './commands/provider-doctor.ts'
+import { showEarnings, showProvider, withdrawEarnings } from './commands/provider-money.ts'
+import { providerArguments, type ProviderFlags } from './commands/provider-settings.ts'
 import { resumeJobs } from './commands/resume-jobs.ts'
 import { quoteModule, runModule, writeJobFiles } from './commands/run-module.ts'
 import { up } from './commands/up.ts'
@@ -490,30 +493,54 @@ for (const [kind, description] of [
   })
 }
 
+type ProviderArguments = Shared & ProviderFlags
+
+/** Adds what says which provider is meant. */
+const ofProvider = (command: Command) =>
+  shared(command)
+    .addOption(
+      new Option('--config <file>', 'configuration file; default: provider.toml in the state folder').env(
+        'LILYPAD_CONFIG',
+      ),
+    )
+    .option('--key <file>', 'key of the provider; default: the provider of the state folder')
+const argumentsOf = (options: ProviderArguments) =>
+  providerArguments(open(options).state, { ...options, isStateNamed: options.stateDir !== defaultStateFolder })
+const readProvider = (options: ProviderArguments) =>
+  readConfig({ args: argumentsOf(options), environment: process.env })
+
 const provider = program.command('provider').description('serve jobs and earn')
-shared(provider.command('start').description('connect to the solver of the network and take jobs'))
-  .option('--key <file>', 'key of the provider; default: the provider of the state folder')
-  .action(async (options: Shared & { key?: string }) => {
-    const { state, networkFile } = open(options)
-    state.key('provider')
-    process.env.LILYPAD_NETWORK_FILE = resolve(networkFile)
-    process.env.LILYPAD_KEY_FILE = resolve(options.key ?? state.keyFile('provider'))
-    process.env.LILYPAD_STATE_DIR = state.path
-    process.argv = [process.argv[0] ?? 'node', fileURLToPath(import.meta.resolve('@lilypad-agents/provider/main'))]
+ofProvider(provider.command('start').description('connect to the solver of the network and take jobs'))
+  .option('--status-port <port>', 'serve a status page and metrics on this port of loopback', wholeNumber(0, 65_535))
+  .action(async (options: ProviderArguments & { statusPort?: number }) => {
+    const { state } = open(options)
+    const args = argumentsOf(options)
+    if (options.key === undefined && args.includes(state.keyFile('provider'))) state.key('provider')
+    process.argv = [
+      process.argv[0] ?? 'node',
+      fileURLToPath(import.meta.resolve('@lilypad-agents/provider/main')),
+      ...args,
+      ...(options.statusPort === undefined ? [] : ['--status-port', String(options.statusPort)]),
+    ]
     await import('@lilypad-agents/provider/main')
   })
-for (const [name, description, act] of [
-  ['status', 'jobs run and earnings, also while it runs', showEarnings],
-  ['withdraw', 'pay the earned credit out to the provider', withdrawEarnings],
-] as const) {
-  shared(provider.command(name).description(description))
-    .option('--key <file>', 'key of the provider; default: the provider of the state folder')
-    .action((options: Shared & { key?: string }) => {
-      const { state, networkFile, printer } = open(options)
-      const keyFile = options.key ?? state.keyFile('provider')
-      return act({ stateDirectory: state.path, networkFile, keyFile }, printer)
-    })
-}
+ofProvider(provider.command('status').description('jobs, money and what to mend, also while it runs')).action(
+  (options: ProviderArguments) => showProvider(readProvider(options), open(options).printer),
+)
+ofProvider(provider.command('earnings').description('what was earned, by module, by day and by settlement'))
+  .addOption(new Option('--days <days>', 'days to list').default(14).argParser(wholeNumber(1, 3650)))
+  .action((options: ProviderArguments & { days: number }) =>
+    showEarnings(readProvider(options), options.days, open(options).printer),
+  )
+ofProvider(provider.command('withdraw').description('pay the earned credit out to the provider')).action(
+  (options: ProviderArguments) => withdrawEarnings(readProvider(options), open(options).printer),
+)
+ofProvider(provider.command('doctor').description('look at everything a provider needs, and say what to mend')).action(
+  async (options: ProviderArguments) => {
+    if (!(await examineProvider(() => readProvider(options), open(options).printer)))
+      process.exitCode = exitCodes.failed
+  },
+)
 
 program
   .command('deploy')

@@ -1,0 +1,117 @@
+import { createSigner } from '@lilypad-agents/protocol'
+import {
+  createViemChain,
+  findEarnings,
+  findNodeMoney,
+  findWarnings,
+  type ProviderConfig,
+  type StoredEarnings,
+} from '@lilypad-agents/provider'
+import { createChainClient, formatTokenAmount, getCredit, toLilypadChain, withdrawCredit } from '@lilypad-agents/sdk'
+import { plainText, type Printer } from '../output/printer.ts'
+
+const lily = (amount: bigint) => `${formatTokenAmount(amount)} LILY`
+const date = (seconds: number) => new Date(seconds * 1000).toISOString().slice(0, 16).replace('T', ' ')
+const line = (name: string, text: string) => `  ${name.padEnd(14)} ${text}`
+
+function openProvider({ network, key }: ProviderConfig) {
+  const chain = toLilypadChain(network)
+  const account = createSigner(key).address
+  return { account, token: network.contracts.lilyToken, client: createChainClient({ chain, privateKey: key }) }
+}
+
+/** Shows a provider at a glance, running or not: jobs, money, what to mend. */
+export async function showProvider(config: ProviderConfig, printer: Printer): Promise<void> {
+  const { client, account, token } = openProvider(config)
+  const stored = findEarnings({ stateDir: config.stateDir })
+  const money = await findNodeMoney(createViemChain(client), { account, token })
+  const isRunning = stored?.isRunning ?? false
+  // Whether it is connected and what it offers is known to the process alone.
+  const warnings = findWarnings({ isConnected: true, money, unpaid: stored?.unpaid ?? [], executors: 1, modules: 1 })
+  printer.result({ provider: account, credit: money?.credit ?? null, money: money ?? null, warnings, ...stored }, [
+    line('Provider', account),
+    line('State', `${config.stateDir}, ${isRunning ? 'running' : 'not running'}`),
+    ...(stored ? describeJobs(stored) : [line('Jobs', 'none yet')]),
+    ...(money
+      ? [
+          line('To withdraw', `${lily(money.credit)}   (lilypad provider withdraw)`),
+          line('Stake', `${lily(money.stake.active)}, ${lily(money.stake.free)} of it free`),
+          line('Ether', formatTokenAmount(money.ether)),
+        ]
+      : []),
+    ...warnings.flatMap(({ text, hint }) => [`  ! ${text}`, `    ${hint}`]),
+  ])
+}
+
+function describeJobs({ jobs, earnings, unpaid, report, recent }: StoredEarnings): readonly string[] {
+  const claims = Object.entries(report.claims).map(
+    ([state, { jobs: count, amount }]) => `${count} ${state} (${lily(amount)})`,
+  )
+  return [
+    line(
+      'Jobs',
+      Object.entries(jobs)
+        .map(([phase, count]) => `${count} ${phase}`)
+        .join(', '),
+    ),
+    line(
+      'Settled',
+      `${earnings.settledJobs} jobs for ${lily(earnings.settled)}, before the shares of author, solver and protocol`,
+    ),
+    line('Not settled', `${earnings.unsettledJobs} jobs for ${lily(earnings.unsettled)}`),
+    line('Not paid for', `${unpaid.length} delivered jobs for ${lily(unpaid.reduce((sum, price) => sum + price, 0n))}`),
+    ...(claims.length > 0 ? [line('Claims', claims.join(', '))] : []),
+    ...recent
+      .slice(0, 5)
+      .map(({ acceptedAt, module = '?', phase, price, maxPrice, orderHash }) =>
+        line(
+          '',
+          `${date(acceptedAt)}  ${plainText(module, 24).padEnd(16)} ${phase.padEnd(12)} ${price === undefined ? `≤ ${lily(maxPrice)}` : lily(price)}  ${orderHash.slice(0, 10)}…`,
+        ),
+      ),
+  ]
+}
+
+/** Shows what a provider has earned: by module, by day, by settlement and by claim. */
+export async function showEarnings(config: ProviderConfig, days: number, printer: Printer): Promise<void> {
+  const { client, account, token } = openProvider(config)
+  const stored = findEarnings({ stateDir: config.stateDir, days })
+  const credit = await getCredit(client, { account, token })
+  if (stored === undefined)
+    return printer.result({ provider: account, credit }, ['  no job yet', line('To withdraw', lily(credit))])
+  const { report, settlements, earnings } = stored
+  const row = (name: string, jobs: number, amount: bigint) =>
+    `    ${name.padEnd(26)} ${String(jobs).padStart(6)} jobs  ${lily(amount)}`
+  printer.result({ provider: account, credit, earnings, ...report, settlements }, [
+    line('Provider', account),
+    line(
+      'Settled',
+      `${earnings.settledJobs} jobs for ${lily(earnings.settled)}, before the shares of author, solver and protocol`,
+    ),
+    line('To withdraw', `${lily(credit)}   (lilypad provider withdraw)`),
+    '  Acknowledged, by module',
+    ...report.modules.map(({ name, moduleVersion, jobs, amount }) =>
+      row(name === undefined ? `${moduleVersion.slice(0, 20)}…` : plainText(name, 26), jobs, amount),
+    ),
+    '  Acknowledged, by day (UTC)',
+    ...report.days.map(({ day, jobs, amount }) => row(day, jobs, amount)),
+    ...(Object.keys(report.claims).length > 0 ? ['  Claims'] : []),
+    ...Object.entries(report.claims).map(([state, { jobs, amount }]) => row(state, jobs, amount)),
+    '  Settlements',
+    ...settlements.map(
+      ({ sentAt, jobs, lanes, transaction, blockNumber }) =>
+        `    ${date(sentAt)}  ${jobs} jobs of ${lanes} lanes  ${blockNumber === undefined ? 'not in a block' : `block ${blockNumber}`}  ${transaction}`,
+    ),
+  ])
+}
+
+/** Pays the provider's credit out to its own account. */
+export async function withdrawEarnings(config: ProviderConfig, printer: Printer): Promise<void> {
+  const { client, account, token } = openProvider(config)
+  const amount = await getCredit(client, { account, token })
+  if (amount === 0n) return printer.result({ withdrawn: 0n, transaction: null }, ['  there is nothing to withdraw'])
+  const {
+    receipt: { transactionHash },
+  } = await withdrawCredit.sync(client, { token })
+  printer.result({ withdrawn: amount, transaction: transactionHash }, [`  ${lily(amount)} in ${transactionHash}`])
+}

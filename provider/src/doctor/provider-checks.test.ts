@@ -1,0 +1,147 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createSigner } from '@lilypad-agents/protocol'
+import { sampleContracts } from '@lilypad-agents/sdk'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { MemoryChain } from '../chain/memory-chain.ts'
+import type { ProviderConfig } from '../config.ts'
+import type { Executor } from '../executors/executor.ts'
+import { NoopExecutor } from '../executors/noop/noop-executor.ts'
+import { bad, fine } from './check.ts'
+import { nodeStep, providerSteps } from './provider-checks.ts'
+import { runDoctor } from './run-doctor.ts'
+
+const key = `0x${'7'.repeat(64)}` as const
+const { address } = createSigner(key)
+const contract = `0x${'11'.repeat(20)}` as const
+const solver = `0x${'33'.repeat(20)}` as const
+let folder: string
+let server: Server
+let chain: MemoryChain
+let info: Record<string, unknown>
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'lilypad-doctor-'))
+  chain = new MemoryChain()
+  info = {
+    apiVersion: 1,
+    chainId: 31_337,
+    solver,
+    jobVault: contract,
+    moduleRegistry: contract,
+    lilyToken: contract,
+    providersConnected: 2,
+  }
+  server = createServer((request, response) => {
+    const body = request.url === '/network' ? info : { modules: [], nextCursor: null }
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+})
+afterEach(() => {
+  server.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+function examine(
+  change: { config?: Partial<ProviderConfig>; executors?: readonly Executor[]; now?: () => number } = {},
+) {
+  const { config = {}, executors = [new NoopExecutor()], now } = change
+  const settings: ProviderConfig = {
+    network: {
+      name: 'test',
+      chainId: 31_337,
+      rpcUrl: 'http://127.0.0.1:1',
+      solverUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      contracts: sampleContracts(contract),
+    },
+    key,
+    stateDir: folder,
+    modules: 'all',
+    refreshSeconds: 5,
+    slots: undefined,
+    solver: undefined,
+    executors: ['noop'],
+    logLevel: 'silent',
+    fault: undefined,
+    configFile: undefined,
+    status: undefined,
+    ...config,
+  }
+  return runDoctor(providerSteps(settings, { executors, nodeVersion: '24.1.0', chain, ...(now ? { now } : {}) }))
+}
+const find = async (name: string, change?: Parameters<typeof examine>[0]) =>
+  (await examine(change)).find((check) => check.name === name)
+const unavailable: Executor = Object.assign(new NoopExecutor(), {
+  probe: async () => ({ available: false as const, reason: 'no daemon' }),
+})
+
+test('a node in order has nothing that failed', async () => {
+  const checks = await examine()
+  expect(checks.filter(({ result }) => result === 'failed')).toEqual([])
+  expect(checks.map(({ name }) => name)).toEqual([
+    'node',
+    'configuration',
+    'network file',
+    'key',
+    'state',
+    'disk',
+    'executor noop',
+    'runtimes',
+    'rpc',
+    'ether',
+    'stake',
+    'solver',
+    'clock',
+    'modules',
+  ])
+})
+
+test('each failure says what to do', async () => {
+  chain.ether.set(address, 0n)
+  expect(await find('ether')).toEqual({
+    name: 'ether',
+    result: 'failed',
+    text: 'no ether for gas: nothing can be settled or claimed',
+    hint: `send ether on chain 31337 to ${address}`,
+  })
+  chain.ether.set(address, 1n)
+  expect(await find('ether')).toMatchObject({ result: 'warning' })
+  chain.claims.active = 0n
+  expect(await find('stake')).toMatchObject({ result: 'warning', hint: expect.stringContaining('deposit LILY') })
+  chain.isDown = true
+  expect(await find('rpc')).toMatchObject({ result: 'failed' })
+  expect(await find('runtimes', { executors: [unavailable] })).toMatchObject({ result: 'failed' })
+  expect(await find('executor noop', { executors: [unavailable] })).toMatchObject({ text: 'not available: no daemon' })
+  expect(await find('clock', { now: () => 0 })).toMatchObject({
+    result: 'failed',
+    hint: expect.stringContaining('NTP'),
+  })
+  expect(await find('solver', { config: { solver: contract } })).toMatchObject({ result: 'failed' })
+  info.chainId = 1
+  expect(await find('solver')).toMatchObject({ result: 'failed', hint: expect.stringContaining('network file') })
+  server.closeAllConnections()
+  await new Promise((resolve) => server.close(resolve))
+})
+
+test('node has to be new enough', async () => {
+  expect(await nodeStep('22.20.0').look()).toEqual(bad('Node 22.20.0 is too old', 'install Node 24 or newer'))
+  expect(await nodeStep('24.0.0').look()).toEqual(fine('Node 24.0.0'))
+})
+
+test('a look that breaks or hangs does not keep from the others', async () => {
+  const seen: string[] = []
+  const checks = await runDoctor(
+    [
+      { name: 'broken', look: () => Promise.reject(new Error('boom')) },
+      { name: 'hanging', look: () => new Promise(() => {}) },
+      { name: 'fine', look: async () => fine('well') },
+    ],
+    ({ name }) => seen.push(name),
+    { stepMilliseconds: 50 },
+  )
+  expect(checks.map(({ result }) => result)).toEqual(['failed', 'failed', 'ok'])
+  expect(seen).toEqual(['broken', 'hanging', 'fine'])
+})
