@@ -19,6 +19,7 @@ const settingOf: Readonly<Record<string, string>> = {
   modules: 'LILYPAD_MODULES',
   slots: 'LILYPAD_SLOTS',
   refresh_seconds: 'LILYPAD_REFRESH_SECONDS',
+  drain_seconds: 'LILYPAD_DRAIN_SECONDS',
   'exposure.max_per_payer': 'LILYPAD_MAX_PER_PAYER',
   'exposure.max_per_solver': 'LILYPAD_MAX_PER_SOLVER',
   'settlement.max_jobs': 'LILYPAD_SETTLE_JOBS',

@@ -50,6 +50,7 @@ const Settings = z.object({
   LILYPAD_CLAIM_MARGIN_SECONDS: integer(60, 86_400).default(1800),
   LILYPAD_CLAIM_BATCH: integer(1, 200).default(20),
   LILYPAD_CLAIM_MIN_PRICE: amount.default(0n),
+  LILYPAD_DRAIN_SECONDS: z.coerce.number().min(0).max(86_400).default(0),
   LILYPAD_STATUS_PORT: integer(0, 65_535).optional(),
   LILYPAD_STATUS_HOST: z.string().min(1).default('127.0.0.1'),
   LILYPAD_REFRESH_SECONDS: z.coerce.number().min(0.1).max(3600).default(5),
@@ -70,6 +71,8 @@ export type ProviderConfig = Pick<
   readonly solver: Address | undefined
   readonly executors: readonly ('wasm' | 'docker' | 'noop')[]
   readonly logLevel: string
+  /** How long a signal to stop waits for jobs to end. */
+  readonly drainSeconds: number
   /** Where to die, for crash tests. */
   readonly fault: FaultPoint | undefined
 }
@@ -93,6 +96,7 @@ const flags = {
   'lily-per-ether': 'LILYPAD_LILY_PER_ETHER',
   'max-per-payer': 'LILYPAD_MAX_PER_PAYER',
   'max-per-solver': 'LILYPAD_MAX_PER_SOLVER',
+  'drain-seconds': 'LILYPAD_DRAIN_SECONDS',
   'status-port': 'LILYPAD_STATUS_PORT',
   'status-host': 'LILYPAD_STATUS_HOST',
 } as const
@@ -178,6 +182,7 @@ export function readConfig(options: {
       ...tokenPerEther,
     },
     refreshSeconds: settings.LILYPAD_REFRESH_SECONDS,
+    drainSeconds: settings.LILYPAD_DRAIN_SECONDS,
     logLevel: settings.LILYPAD_LOG_LEVEL,
     fault: settings.LILYPAD_FAULT,
   }

@@ -7,11 +7,13 @@ import { createExecutors } from './run/create-executors.ts'
 import { startProvider } from './start-provider.ts'
 import { startStatusServer } from './status/status-server.ts'
 
-/** Longest time between a signal to stop and the end of the process. */
+/** Longest time between the end of the draining and the end of the process. */
 const closeMilliseconds = 5000
+/** Two signals this close are one. */
+const echoMilliseconds = 1000
 
 async function main(): Promise<void> {
-  const { executors, logLevel, fault, slots, solver, status, configFile, ...config } = readConfig({
+  const { executors, logLevel, fault, slots, solver, status, configFile, drainSeconds, ...config } = readConfig({
     args: process.argv.slice(2),
     environment: process.env,
   })
@@ -26,23 +28,29 @@ async function main(): Promise<void> {
   })
   const page = status && (await startStatusServer({ ...status, read: () => provider.status(), log }))
   if (page) log.info({ event: 'status.listening', url: page.url }, 'status page and metrics are served')
-  let isStopping = false
-  const stop = (signal: NodeJS.Signals) => {
-    // A terminal and a parent may both send the signal: the second must not cut the first one's shutdown short.
-    if (isStopping) return
-    isStopping = true
+  let draining: AbortController | undefined
+  let stoppedAt = 0
+  const stop = async (signal: NodeJS.Signals) => {
+    if (draining) {
+      // A terminal and a parent may both send the signal; one that comes later is meant to end the draining.
+      if (Date.now() - stoppedAt > echoMilliseconds) draining.abort()
+      return
+    }
+    draining = new AbortController()
+    stoppedAt = Date.now()
     log.info({ event: 'provider.stopping', signal }, 'stopping')
+    if (drainSeconds > 0) await provider.drain({ seconds: drainSeconds, signal: draining.signal })
     // What is not closed by then is closed by the journal's next start.
     setTimeout(() => process.exit(0), closeMilliseconds).unref()
-    Promise.all([provider.close(), page?.close()]).then(
-      () => process.exit(0),
-      (error: unknown) => {
-        log.error({ event: 'provider.not-closed', ...failureFacts(error) }, 'not closed cleanly')
-        process.exit(1)
-      },
-    )
+    try {
+      await Promise.all([provider.close(), page?.close()])
+      process.exit(0)
+    } catch (error) {
+      log.error({ event: 'provider.not-closed', ...failureFacts(error) }, 'not closed cleanly')
+      process.exit(1)
+    }
   }
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, (name) => void stop(name))
   log.info(
     {
       event: 'listening',

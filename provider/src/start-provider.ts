@@ -70,6 +70,13 @@ export type Provider = {
   refreshModules(): Promise<void>
   /** Settles what is open now. Resolves to the number of jobs that came on chain. */
   settleNow(): Promise<number>
+  /** Takes the next step of every job that nobody acknowledges. */
+  claimNow(): Promise<void>
+  /**
+   * Offers nothing more and waits until what was promised is run and delivered. False when time or signal ended it first; what is left
+   * begins again at the next start.
+   */
+  drain(options: { readonly seconds: number; readonly signal?: AbortSignal }): Promise<boolean>
   /** Stops within a few seconds. Runs are broken off without a receipt and begin again at the next start. */
   close(): Promise<void>
 }
@@ -128,6 +135,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   }
 
   const stop = new AbortController()
+  let isDraining = false
   const client = createSolverClient({ url: network.solverUrl, domain })
   const files = createSolverFiles({ url: network.solverUrl, domain, signer })
   const shelf = new ModuleShelf({
@@ -201,7 +209,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
       else await refreshModules()
     },
     refreshLanes: (of) => settlement.refreshLanes(of),
-    hasRoom: () => runner.load < slotCount + maxQueued,
+    hasRoom: () => !isDraining && runner.load < slotCount + maxQueued,
     send,
     onAccepted: (orderHash) => runner.start(orderHash),
     onRepeated: ({ orderHash, phase }) => {
@@ -236,7 +244,9 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
 
   function sendAsks(solver: Address, isNewConnection: boolean): void {
     const { asks, hasChanged } = askBook.renew(shelf.listOffered(), solver, Math.floor(Date.now() / 1000))
-    if (hasChanged || isNewConnection) send({ type: 'asks', asks: [...asks] })
+    // An order that is on its way already is declined, so that another provider can take it.
+    if (isDraining) send({ type: 'asks', asks: [] })
+    else if (hasChanged || isNewConnection) send({ type: 'asks', asks: [...asks] })
   }
 
   let refreshing: Promise<void> | undefined
@@ -374,6 +384,16 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     },
     refreshModules,
     settleNow: () => settlement.settleNow(),
+    claimNow: () => claims.advanceNow(),
+    async drain({ seconds, signal }) {
+      isDraining = true
+      if (connection.solver !== undefined) send({ type: 'asks', asks: [] })
+      const isDone = () => journal.listJobs('accepted').length === 0 && journal.listJobs('finished').length === 0
+      log.info({ event: 'provider.draining', jobs: runner.load, seconds }, 'finishing what was promised')
+      const until = Date.now() + seconds * 1000
+      while (!isDone() && Date.now() < until && !signal?.aborted && !stop.signal.aborted) await pause(100, signal)
+      return stop.signal.aborted ? false : isDone()
+    },
     close() {
       closing ??= (async () => {
         stop.abort()

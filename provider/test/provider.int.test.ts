@@ -130,6 +130,26 @@ describe('a run that fails costs nothing', () => {
   })
 })
 
+test('a provider that drains finishes what it has promised and takes nothing new', async () => {
+  run = { ...run, milliseconds: 500 }
+  const orderHash = await order()
+  await eventually(async () => tasks[0])
+  expect(await provider.drain({ seconds: 20 })).toBe(true)
+  expect(await phases()).toMatchObject({ accepted: 0, finished: 0 })
+  await expect(
+    market.lilypad.quote({ module: 'pond', inputs: { text: 'frog' }, provider: provider.address }),
+  ).rejects.toMatchObject({ code: 'NO_PROVIDER_AVAILABLE' })
+  await market.lilypad.complete(orderHash, { timeoutSeconds: 20 })
+})
+
+test('draining ends with its time, and the job begins again at the next start', async () => {
+  run = { ...run, milliseconds: 60_000 }
+  await order()
+  await eventually(async () => tasks[0])
+  expect(await provider.drain({ seconds: 0.2 })).toBe(false)
+  expect(await phases()).toMatchObject({ accepted: 1 })
+})
+
 test('a run that was broken off is begun again by the next start', async () => {
   run = { ...run, milliseconds: 60_000 }
   const orderHash = await order()

@@ -3,12 +3,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Address, type Bytes32, type ModuleManifest, toHex } from '@lilypad-agents/protocol'
 import {
+  approveCall,
   createLilypad,
+  depositStake,
   findSettlement,
   memoryStore,
   type Network,
   publicationOf,
   publishVersion,
+  sendCallSync,
 } from '@lilypad-agents/sdk'
 import { startSolver } from '../../servers/solver/src/index.ts'
 import { type Actor, startTestChain } from '../../packages/testkit/src/index.ts'
@@ -55,6 +58,12 @@ export async function startTestMarket() {
     /** Another payer with money. */
     openRequester,
     createActor: testChain.createActor,
+    /** Gives a provider stake. */
+    async depositStake(account: Address, amount: bigint): Promise<void> {
+      const { lilyToken: token, stakeVault: spender } = testChain.network.contracts
+      await sendCallSync(testChain.deployer, approveCall({ token, spender, amount }))
+      await depositStake.sync(testChain.deployer, { role: 0, token, amount, beneficiary: account })
+    },
     solverAddress: solver.address as Address,
     async publish(manifest: ModuleManifest): Promise<void> {
       const { pricePerJob } = manifest.price

@@ -65,6 +65,7 @@ function examine(
     solver: undefined,
     executors: ['noop'],
     logLevel: 'silent',
+    drainSeconds: 0,
     fault: undefined,
     configFile: undefined,
     status: undefined,
