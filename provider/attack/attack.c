@@ -124,6 +124,7 @@ static char **environment;
 // Options of the command line.
 static word hostPort;
 static const char *abstractName = "";
+static const char *folder = "/tmp";
 static const char *addresses[16];
 static int addressCount;
 static word megabytes = 64;
@@ -136,7 +137,7 @@ static void priv(void) {
   byte rlimit[16];
   try("mknod-block", SYS(__NR_mknodat, AT_FDCWD, "/tmp/block", S_IFBLK | 0600, 0x800));
   try("mknod-character", SYS(__NR_mknodat, AT_FDCWD, "/out/memory", S_IFCHR | 0600, 0x101));
-  try("chroot", SYS(__NR_chroot, "/in"));
+  try("chroot", SYS(__NR_chroot, "/"));
   try("setuid-root", SYS(__NR_setuid, 0));
   try("setgid-root", SYS(__NR_setgid, 0));
   try("setgroups-root", SYS(__NR_setgroups, 1, &self));
@@ -302,20 +303,19 @@ static void processes(void) {
 
 // Listing /proc: with a process table of our own there is nothing but us in it.
 static void neighbours(void) {
-  long folder = openAt("/proc", O_RDONLY | O_DIRECTORY), count = 0, size;
-  while ((size = SYS(__NR_getdents64, folder, zeros, sizeof zeros)) > 0)
+  long table = openAt("/proc", O_RDONLY | O_DIRECTORY), count = 0, size;
+  while ((size = SYS(__NR_getdents64, table, zeros, sizeof zeros)) > 0)
     for (long at = 0; at < size; at += *(unsigned short *)(zeros + at + 16))
       if (zeros[at + 19] >= '1' && zeros[at + 19] <= '9') count++;
-  close(folder);
+  close(table);
   memset(zeros, 0, sizeof zeros);
   print("other-processes", 0, count > 3 ? 0 : -ESRCH, count);
 }
 
 // ---- files
 
-static void tryWrite(const char *path) {
-  long fd = openAt(path, O_WRONLY | O_NONBLOCK);
-  if (fd == -ENOENT) fd = openAt(path, O_WRONLY | O_CREAT);
+static void tryWrite(const char *path, int create) {
+  long fd = openAt(path, O_WRONLY | O_NONBLOCK | create);
   tryPath("write:", path, fd);
   close(fd);
 }
@@ -350,15 +350,15 @@ static void root(void) {
     "/pwn", "/attack", "/suid", "/etc/pwn", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/.dockerenv", "/dev/pwn",
     "/dev/shm/pwn", "/dev/mqueue/pwn", "/run/pwn", "/var/pwn", "/home/pwn", "/proc/pwn", "/sys/pwn", "/sys/fs/cgroup/pwn",
   };
-  for (word i = 0; i < sizeof paths / sizeof *paths; i++) tryWrite(paths[i]);
+  for (word i = 0; i < sizeof paths / sizeof *paths; i++) tryWrite(paths[i], O_CREAT);
   try("root-mkdir", SYS(__NR_mkdirat, AT_FDCWD, "/folder", 0700));
   try("root-unlink", SYS(__NR_unlinkat, AT_FDCWD, "/suid", 0));
   try("root-chmod", SYS(__NR_fchmodat, AT_FDCWD, "/attack", 0777));
 }
 
 static void inputs(void) {
-  tryWrite("/in/data");
-  tryWrite("/in/pwn");
+  tryWrite("/in/data", 0);
+  tryWrite("/in/pwn", O_CREAT);
   try("input-unlink", SYS(__NR_unlinkat, AT_FDCWD, "/in/data", 0));
   try("input-chmod", SYS(__NR_fchmodat, AT_FDCWD, "/in/data", 0666));
   try("input-link", SYS(__NR_linkat, AT_FDCWD, "/in/data", AT_FDCWD, "/out/link", 0));
@@ -391,7 +391,7 @@ static void kernel(void) {
     "/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock",
     "/run/crio/crio.sock", "/run/dbus/system_bus_socket", "/run/systemd/private",
   };
-  for (word i = 0; i < sizeof writes / sizeof *writes; i++) tryWrite(writes[i]);
+  for (word i = 0; i < sizeof writes / sizeof *writes; i++) tryWrite(writes[i], 0);
   for (word i = 0; i < sizeof reads / sizeof *reads; i++) tryRead(reads[i]);
   for (word i = 0; i < sizeof devices / sizeof *devices; i++) tryOpen(devices[i]);
   for (word i = 0; i < sizeof gpus / sizeof *gpus; i++) tryOpen(gpus[i]);
@@ -401,13 +401,13 @@ static void kernel(void) {
   close(fd);
 }
 
-static long fill(const char *folder, word limit, word *written) {
+static long fill(const char *into, word limit, word *written) {
   static byte page[65536];
   char path[64];
   long result = 0;
   *written = 0;
   for (word file = 0; *written < limit && result >= 0; file++) {
-    *addNumber(add(add(path, folder), "/fill-"), file) = 0;
+    *addNumber(add(add(path, into), "/fill-"), file) = 0;
     long fd = openAt(path, O_CREAT | O_WRONLY);
     if (fd < 0) return fd;
     for (word i = 0; i < 256 && *written < limit; i++) {
@@ -421,20 +421,20 @@ static long fill(const char *folder, word limit, word *written) {
   }
   return result;
 }
-static long flood(const char *folder, word limit, word *made) {
+static long flood(const char *into, word limit, word *made) {
   char path[64];
   for (*made = 0; *made < limit; ++*made) {
-    *addNumber(add(add(path, folder), "/node-"), *made) = 0;
+    *addNumber(add(add(path, into), "/node-"), *made) = 0;
     long fd = openAt(path, O_CREAT | O_WRONLY);
     if (fd < 0) return fd;
     close(fd);
   }
   return 0;
 }
-static void empty(const char *folder, const char *prefix, word count) {
+static void empty(const char *from, const char *prefix, word count) {
   char path[64];
   for (word i = 0; i < count; i++) {
-    *addNumber(add(add(path, folder), prefix), i) = 0;
+    *addNumber(add(add(path, from), prefix), i) = 0;
     SYS(__NR_unlinkat, AT_FDCWD, path, 0);
   }
 }
@@ -483,7 +483,11 @@ static void network(void) {
   try("connect-metadata", connectTo("169.254.169.254", 80));
   try("connect-gateway", connectTo("172.17.0.1", 80));
   try("connect-internet", connectTo("1.1.1.1", 443));
-  for (int i = 0; i < addressCount; i++) print("connect-host", 0, connectTo(addresses[i], 22), i);
+  for (int i = 0; i < addressCount; i++) {
+    // Numbered: addresses of the machine are nobody's business.
+    char index[4] = {(char)('a' + i), 0};
+    print("connect-host:", index, connectTo(addresses[i], 22), -1);
+  }
 }
 
 static void names(void) {
@@ -508,7 +512,7 @@ static void memory(void) {
 
 static void scratchMemory(void) {
   word count = 0;
-  long result = fill("/tmp", megabytes << 20, &count);
+  long result = fill(folder, megabytes << 20, &count);
   print("scratch-memory", 0, result, (long)count);
 }
 
@@ -639,6 +643,7 @@ __attribute__((used, noreturn)) void begin(word *stack) {
     int known = 1;
     if (starts(argument, "port=")) hostPort = number(argument + 5);
     else if (starts(argument, "abstract=")) abstractName = argument + 9;
+    else if (starts(argument, "folder=")) folder = argument + 7;
     else if (starts(argument, "megabytes=")) megabytes = number(argument + 10);
     else if (starts(argument, "milliseconds=")) milliseconds = number(argument + 13);
     else if (starts(argument, "address=")) { if (addressCount < 16) addresses[addressCount++] = argument + 8; }

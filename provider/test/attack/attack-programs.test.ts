@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto'
 import { inflateRawSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
-import { architectures, buildAttack, findCompiler, sourceDigest } from '../../attack/build.mjs.mts'
+import { architectures, buildAttack, findCompiler, sourceDigest } from '../../attack/build.ts'
 import { createAttackImage } from '../../src/preflight/attack-image.ts'
 import { attackPrograms, attackSourceDigest } from '../../src/preflight/attack-programs.ts'
 
 describe('attack programs', () => {
   test('were built from the source that is here', () => {
-    expect(sourceDigest(), 'build them again: node provider/attack/build.mjs').toBe(attackSourceDigest)
+    expect(sourceDigest(), 'build them again: node provider/attack/build.ts').toBe(attackSourceDigest)
     expect(architectures).toEqual(Object.keys(attackPrograms))
   })
 

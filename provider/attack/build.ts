@@ -11,7 +11,7 @@ const source = join(import.meta.dirname, 'attack.c')
 const target = join(import.meta.dirname, '../src/preflight/attack-programs.ts')
 
 /** Compilers by the engine's name of the architecture, with the flags that only they take. */
-const compilers = {
+const compilers: Readonly<Record<string, readonly [command: string, flag: string]>> = {
   x86_64: ['x86_64-linux-gnu-gcc', '-fcf-protection=none'],
   aarch64: ['aarch64-linux-gnu-gcc', '-mno-outline-atomics'],
 }
@@ -41,20 +41,26 @@ const flags = [
 
 export const architectures = Object.keys(compilers)
 
+function commandOf(architecture: string): readonly [command: string, flag: string] {
+  const command = compilers[architecture]
+  if (command === undefined) throw new Error(`no compiler is named for ${architecture}`)
+  return command
+}
+
 /** First line of `--version`, or undefined when the compiler is not here. Only the same compiler makes the same bytes. */
-export function findCompiler(architecture) {
+export function findCompiler(architecture: string): string | undefined {
   try {
-    return execFileSync(compilers[architecture][0], ['--version'], { encoding: 'utf8', stdio: 'pipe' }).split('\n')[0]
+    return execFileSync(commandOf(architecture)[0], ['--version'], { encoding: 'utf8', stdio: 'pipe' }).split('\n')[0]
   } catch {
     return undefined
   }
 }
 
 /** The program for one architecture. */
-export function buildAttack(architecture) {
+export function buildAttack(architecture: string): Buffer {
   const folder = mkdtempSync(join(tmpdir(), 'lilypad-attack-'))
   try {
-    const [compiler, ...own] = compilers[architecture]
+    const [compiler, ...own] = commandOf(architecture)
     const output = join(folder, 'attack')
     execFileSync(compiler, [...flags, ...own, '-o', output, source], { stdio: 'pipe' })
     return readFileSync(output)
@@ -63,6 +69,7 @@ export function buildAttack(architecture) {
   }
 }
 
+/** SHA-256 of the source as it is now. */
 export const sourceDigest = () => `0x${createHash('sha256').update(readFileSync(source)).digest('hex')}`
 
 function render() {
@@ -78,7 +85,7 @@ function render() {
     ].join('\n')
   })
   return [
-    '// Generated from attack/attack.c by attack/build.mjs; not edited by hand.',
+    '// Generated from attack/attack.c by attack/build.ts; not edited by hand.',
     '/** SHA-256 of the source that the programs were built from. */',
     `export const attackSourceDigest = '${sourceDigest()}'`,
     '',
