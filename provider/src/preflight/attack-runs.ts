@@ -16,7 +16,7 @@ const limits: ModuleLimits = {
   pids: 24,
 }
 
-const probes = 'status environment network neighbours priv sockets suid programs root inputs kernel scratch fork'
+const probes = 'status environment network neighbours first priv sockets suid programs root inputs kernel scratch fork'
 const tricks = 'link-file link-root pipe socket hard-link newline bad-utf8 deep mode'
 
 /** What a preflight runs: few containers, because each costs more than everything that happens in it. */

@@ -148,6 +148,7 @@ describe('checks', () => {
     ['control-groups', withProbe(allowed('write:/sys/fs/cgroup/pwn')), 'write:/sys/fs/cgroup/pwn was allowed'],
     ['devices', withProbe(allowed('open:/dev/kvm')), 'open:/dev/kvm was allowed'],
     ['neighbours', withProbe(allowed('inherited-descriptor', 7)), 'inherited-descriptor was allowed'],
+    ['first-process', withProbe(allowed('first:/proc/1/mem')), 'first:/proc/1/mem was allowed'],
     ['image-identity', tight({ isUnknownImageRefused: false }), 'an unknown image was taken'],
     ['user-namespaces', tight({ securityOptions: [] }), 'the engine does not map users'],
     [

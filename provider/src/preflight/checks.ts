@@ -126,6 +126,14 @@ const engineSockets = prefixed(
   `/var/run/docker.sock /run/docker.sock /run/containerd/containerd.sock /run/podman/podman.sock /run/crio/crio.sock
   /run/dbus/system_bus_socket /run/systemd/private`,
 )
+const firstProcess = [
+  ...words('first-trace first-take-descriptor'),
+  ...prefixed(
+    'first',
+    `/proc/1/mem /proc/1/environ /proc/1/fd/3 /proc/1/fd/4 /proc/1/fd/5 /proc/1/fd/6 /.lp/init /.lp/record /.lp/stdin
+    /.lp/stdout /.lp/pwn`,
+  ),
+]
 const notThere: readonly ErrorName[] = ['ENOENT', 'EACCES', 'EPERM', 'EROFS', 'ENODEV', 'ENXIO']
 const grantedVariables = new Set([
   ...['PATH', 'HOSTNAME', 'HOME'],
@@ -409,6 +417,15 @@ export const checks: readonly Check[] = [
     hint: 'update the runtime: open files that leak into containers were CVE-2024-21626',
     needs: ['probes'],
     judge: (_, run) => denied(run('probes'), ['other-processes', 'inherited-descriptor'], ['ESRCH', 'EBADF']),
+  },
+  {
+    id: 'first-process',
+    row: 19,
+    required: true,
+    expected: 'the first process of the container, which reports how the run ended, is out of reach',
+    hint: profileHint,
+    needs: ['probes'],
+    judge: (_, run) => denied(run('probes'), firstProcess, [...notThere, 'ESRCH']),
   },
   {
     id: 'image-identity',
