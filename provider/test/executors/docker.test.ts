@@ -50,19 +50,27 @@ const runtimeOf = (digest: string): ModuleRuntime => ({
   env: {},
 })
 
-describeExecutor({
-  name: 'docker',
-  create: ({ stateDirectory }) => new DockerExecutor({ stateDirectory, nodeId: 'suite' }),
-  programs: async () => {
-    const runtime = runtimeOf(await buildBusyboxImage())
-    return Object.fromEntries(names.map((name) => [name, { runtime, args: shellArguments(shell[name]) }]))
-  },
-  has: names,
-  skipIf,
-  hangSeconds: 2,
-})
+const starts = [
+  { start: 'cold', warmSlots: 0 },
+  { start: 'slot', warmSlots: 1 },
+] as const
 
-describe.skipIf(skipIf)('docker executor', () => {
+for (const { start, warmSlots } of starts) {
+  describeExecutor({
+    name: `docker-${start}`,
+    create: ({ stateDirectory }) => new DockerExecutor({ stateDirectory, nodeId: `suite-${start}`, warmSlots }),
+    programs: async () => {
+      const runtime = runtimeOf(await buildBusyboxImage())
+      return Object.fromEntries(names.map((name) => [name, { runtime, args: shellArguments(shell[name]) }]))
+    },
+    has: names,
+    skipIf,
+    hangSeconds: 2,
+  })
+}
+
+describe.skipIf(skipIf).each(starts)('docker executor, $start', ({ start, warmSlots }) => {
+  const nodeId = `own-${start}`
   const docker = new Docker()
   let folder: string
   let digest: string
@@ -72,7 +80,7 @@ describe.skipIf(skipIf)('docker executor', () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'lilypad-docker-own-'))
     digest = await buildBusyboxImage()
-    executor = new DockerExecutor({ stateDirectory: join(folder, 'state'), nodeId: 'own' })
+    executor = new DockerExecutor({ stateDirectory: join(folder, 'state'), nodeId, warmSlots })
   })
   afterAll(async () => {
     await executor?.close()
@@ -90,6 +98,7 @@ describe.skipIf(skipIf)('docker executor', () => {
       limits: { ...suiteLimits, ...limits },
       outputDirectory,
     })
+    expect(execution.isolation['start']).toBe(start)
     return {
       ...execution,
       stdout: await readFile(execution.stdoutPath, 'utf8'),
@@ -264,11 +273,26 @@ describe.skipIf(skipIf)('docker executor', () => {
     expect(outcome).toEqual({ kind: 'trapped', reason: 'the container could not start its program' })
   })
 
-  test('nothing is left after runs: no container, mount or folder', async () => {
+  test('soon nothing is left of runs, and nothing at all after close: no container, mount or folder', async () => {
     await sh('echo x > /out/x')
-    expect(await docker.listContainers({ all: true, filters: { label: ['lilypad.node=own'] } })).toEqual([])
-    expect(await readdir(join(folder, 'state', 'docker'))).toEqual([])
+    const list = () => docker.listContainers({ all: true, filters: { label: [`lilypad.node=${nodeId}`] } })
+    await expect.poll(list, { timeout: 10_000 }).toEqual([])
+    await expect.poll(() => readdir(join(folder, 'state', 'docker'))).toEqual([])
     expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain(folder)
+
+    const stateDirectory = join(folder, 'state-closed')
+    const closed = new DockerExecutor({ stateDirectory, nodeId: `${nodeId}-closed`, warmSlots })
+    const outputDirectory = join(folder, 'run-closed')
+    await mkdir(outputDirectory)
+    const runtime = runtimeOf(digest)
+    await closed.prepare(runtime, undefined, { limits: suiteLimits })
+    const args = shellArguments('exit 0')
+    await closed.run({ id: '0x', runtime, args, env: {}, inputs: [], limits: suiteLimits, outputDirectory })
+    await closed.close()
+    const filters = { label: [`lilypad.node=${nodeId}-closed`] }
+    expect(await docker.listContainers({ all: true, filters })).toEqual([])
+    expect(await readdir(join(stateDirectory, 'docker'))).toEqual([])
+    expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain(stateDirectory)
   })
 
   test('an engine that is not there is said to be unavailable', async () => {
@@ -283,13 +307,15 @@ describe.skipIf(skipIf)('docker executor', () => {
   test('sweep removes what a killed provider left', async () => {
     const stateDirectory = join(folder, 'state-of-the-killed')
     const script = join(fileURLToPath(new URL('.', import.meta.url)), 'killed-docker-provider.ts')
-    const args = ['--conditions=source', '--no-warnings', script, stateDirectory, digest, folder]
+    const args = ['--conditions=source', '--no-warnings', script, stateDirectory, digest, folder, String(warmSlots)]
     const provider = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] })
     const list = () => docker.listContainers({ filters: { label: ['lilypad.node=killed'] } })
-    await expect.poll(async () => (await list()).length, { timeout: 20_000 }).toBe(1)
+    // In slots: the one that runs, and one that waits.
+    await expect.poll(async () => (await list()).length, { timeout: 20_000 }).toBe(1 + warmSlots)
     provider.kill('SIGKILL')
     await once(provider, 'close')
-    expect(await list()).toHaveLength(1)
+    // A slot that waits ends with its provider.
+    await expect.poll(async () => (await list()).length).toBe(1)
     await new DockerExecutor({ stateDirectory, nodeId: 'somebody-else' }).sweep().catch(() => {})
     await new DockerExecutor({ stateDirectory, nodeId: 'killed' }).sweep()
     expect(await docker.listContainers({ all: true, filters: { label: ['lilypad.node=killed'] } })).toEqual([])

@@ -1,10 +1,10 @@
-// Stands for a provider that is killed while a container hangs: `node killed-docker-provider.ts <state> <image> <folder>`.
+// Stands for a provider that is killed while a container hangs: `node killed-docker-provider.ts <state> <image> <folder> <warm slots>`.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { ModuleLimits } from '@lilypad-agents/protocol'
+import type { ModuleLimits, ModuleRuntime } from '@lilypad-agents/protocol'
 import { DockerExecutor } from '../../src/executors/docker/docker-executor.ts'
 
-const [stateDirectory = '', digest = '', folder = ''] = process.argv.slice(2)
+const [stateDirectory = '', digest = '', folder = '', warmSlots = '0'] = process.argv.slice(2)
 const limits: ModuleLimits = {
   timeoutSeconds: 60,
   memoryBytes: 64 * 1024 ** 2,
@@ -17,9 +17,18 @@ const limits: ModuleLimits = {
 }
 const outputDirectory = join(folder, 'killed-out')
 mkdirSync(outputDirectory)
-await new DockerExecutor({ stateDirectory, nodeId: 'killed' }).run({
+const executor = new DockerExecutor({ stateDirectory, nodeId: 'killed', warmSlots: Number(warmSlots) })
+const runtime: ModuleRuntime = {
+  kind: 'container',
+  image: { digest, reference: 'test' },
+  args: [],
+  stdin: 'none',
+  env: {},
+}
+await executor.prepare(runtime, undefined, { limits })
+await executor.run({
   id: '0x00',
-  runtime: { kind: 'container', image: { digest, reference: 'test' }, args: [], stdin: 'none', env: {} },
+  runtime,
   args: ['/bin/sh', '-c', 'while true; do sleep 1; done'],
   env: {},
   inputs: [],

@@ -1,77 +1,82 @@
+import type { ModuleLimits } from '@lilypad-agents/protocol'
 import type { ContainerCreateOptions } from 'dockerode'
 import { containerEnvironment, environmentLines } from '../determinism-environment.ts'
 import type { ExecutorTask } from '../executor.ts'
+import type { Engine } from './engine.ts'
+import type { JobPlace } from './job-place.ts'
 import type { JobUser } from './output-volume.ts'
-import type { SeccompProfile } from './seccomp-profile.ts'
 
 // The engine takes no container with less.
 const minMemoryBytes = 6 * 1024 ** 2
 const pageBytes = 4096
 const scratchInodes = 4096
 
+/** What the container runs: a job from its start, or the first process of a slot, which is told later. */
+export type ContainerProgram =
+  | { readonly kind: 'job'; readonly task: Pick<ExecutorTask, 'args' | 'env' | 'stdin'> }
+  | { readonly kind: 'slot'; readonly folder: string }
+
 export type ContainerFacts = {
-  readonly name: string
   readonly imageId: string
-  readonly inputFolder: string
-  readonly outputFolder: string
+  readonly place: JobPlace
   readonly labels: Readonly<Record<string, string>>
-  readonly seccomp: SeccompProfile
-  readonly cpus: number
+  readonly engine: Engine
+  readonly runtime: string
   readonly user: JobUser
 }
 
-/** The hardened profile of every container job, in one place. Nothing in it comes from the module but numbers, arguments and environment. */
-export function containerOptions(task: ExecutorTask, facts: ContainerFacts): ContainerCreateOptions {
-  const { limits } = task
+/** Where a slot finds its first process and the pipes to the provider. */
+export const slotFolderInside = '/.lp'
+
+/** The hardened profile of every container, in one place. Nothing in it comes from the module but numbers, arguments and environment. */
+export function containerOptions(
+  limits: ModuleLimits,
+  program: ContainerProgram,
+  facts: ContainerFacts,
+): ContainerCreateOptions {
+  const { place, engine } = facts
   const memory = Math.max(limits.memoryBytes, minMemoryBytes)
   const { uid, gid } = facts.user
   const owner = `uid=${uid},gid=${gid},mode=0700`
   // tmpfs reads a size of 0 as "no limit".
   const scratch = Math.max(limits.scratchBytes, pageBytes)
   const fileSize = limits.outputBytes + limits.scratchBytes + pageBytes
-  const hasStdin = task.stdin !== undefined
+  const isJob = program.kind === 'job'
+  const hasStdin = isJob && program.task.stdin !== undefined
   return {
-    name: facts.name,
+    name: place.name,
     Image: facts.imageId,
-    ...(task.args.length > 0 ? { Cmd: [...task.args] } : {}),
-    Env: [...environmentLines(containerEnvironment, task.env)],
+    ...(isJob ? {} : { Entrypoint: [`${slotFolderInside}/init`], Cmd: [] }),
+    ...(isJob && program.task.args.length > 0 ? { Cmd: [...program.task.args] } : {}),
+    Env: [...environmentLines(containerEnvironment, isJob ? program.task.env : {})],
     User: `${uid}:${gid}`,
     Labels: { ...facts.labels },
     Tty: false,
     OpenStdin: hasStdin,
     StdinOnce: hasStdin,
     AttachStdin: hasStdin,
-    AttachStdout: true,
-    AttachStderr: true,
+    AttachStdout: isJob,
+    AttachStderr: isJob,
     Healthcheck: { Test: ['NONE'] },
     NetworkDisabled: true,
     HostConfig: {
+      Runtime: facts.runtime,
       NetworkMode: 'none',
       ReadonlyRootfs: true,
       Tmpfs: { '/tmp': `size=${scratch},nr_inodes=${scratchInodes},noexec,nosuid,nodev,${owner}` },
       Mounts: [
-        {
-          Type: 'bind',
-          Source: facts.inputFolder,
-          Target: '/in',
-          ReadOnly: true,
-          BindOptions: { Propagation: 'rprivate' },
-        },
-        {
-          Type: 'bind',
-          Source: facts.outputFolder,
-          Target: '/out',
-          ReadOnly: false,
-          BindOptions: { Propagation: 'rprivate' },
-        },
+        bind(place.inputFolder, '/in', true),
+        bind(place.volume.directory, '/out', false),
+        ...(isJob ? [] : [bind(program.folder, slotFolderInside, true)]),
       ],
       CapDrop: ['ALL'],
-      SecurityOpt: ['no-new-privileges', `seccomp=${JSON.stringify(facts.seccomp)}`],
+      SecurityOpt: ['no-new-privileges', `seccomp=${JSON.stringify(engine.seccomp)}`],
       Privileged: false,
       Memory: memory,
       MemorySwap: memory,
-      NanoCpus: Math.min(limits.cpuMillis / 1000, facts.cpus) * 1e9,
-      PidsLimit: limits.pids,
+      NanoCpus: Math.min(limits.cpuMillis / 1000, engine.cpus) * 1e9,
+      // The first process of a slot must not cost the job one of its own.
+      PidsLimit: limits.pids + (isJob ? 0 : 1),
       IpcMode: 'none',
       LogConfig: { Type: 'none', Config: {} },
       Ulimits: [
@@ -84,3 +89,11 @@ export function containerOptions(task: ExecutorTask, facts: ContainerFacts): Con
     },
   }
 }
+
+const bind = (source: string, target: string, isReadOnly: boolean) => ({
+  Type: 'bind' as const,
+  Source: source,
+  Target: target,
+  ReadOnly: isReadOnly,
+  BindOptions: { Propagation: 'rprivate' as const },
+})

@@ -1,20 +1,23 @@
-import { randomBytes } from 'node:crypto'
-import { chmod, copyFile, link, mkdir, readdir, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import type { Duplex } from 'node:stream'
-import type { ModuleRuntime, OutputFile } from '@lilypad-agents/protocol'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { ModuleLimits, ModuleRuntime, OutputFile } from '@lilypad-agents/protocol'
 import Docker from 'dockerode'
 import { collectOutputs, maxOutputFolders } from '../../outputs/collect-outputs.ts'
 import { removeTree } from '../../outputs/remove-tree.ts'
-import { ExecutorClosedError, ExecutorUnavailableError, ImageMissingError } from '../errors.ts'
+import { containerEnvironment, environmentLines } from '../determinism-environment.ts'
+import { ExecutorClosedError, ExecutorUnavailableError } from '../errors.ts'
 import type { Availability, Execution, Executor, ExecutorTask, Isolation, Outcome, RunOptions } from '../executor.ts'
 import { LogSpool } from '../log-spool.ts'
-import { findProcess, isAlive } from '../process-identity.ts'
 import { RunControl } from '../run-control.ts'
-import { containerOptions } from './container-options.ts'
-import { logDemultiplexer } from './log-demultiplexer.ts'
-import { canMount, createOutputVolume, jobUser, type OutputVolume, releaseMounts } from './output-volume.ts'
-import { type SeccompProfile, seccompProfile } from './seccomp-profile.ts'
+import { judgeExit, runCold, startFailure } from './cold-run.ts'
+import { type Engine, engineFailure, inspectEngine, removeContainer, statusOf } from './engine.ts'
+import { commandLine, findImage, type Image } from './image.ts'
+import { createJobPlace, isOwned, placeInputs, removeJobPlace } from './job-place.ts'
+import { jobUser, type OutputVolume, releaseMounts } from './output-volume.ts'
+import { Slot } from './slot.ts'
+import { encodeSlotFrame } from './slot-frame.ts'
+import { installSlotInit } from './slot-init.ts'
+import { SlotPool, type SlotSpec } from './slot-pool.ts'
 
 export type DockerExecutorOptions = {
   /** Folder of this node for inputs and outputs of running jobs. On the file system of the content store, inputs cost a link instead of a copy. */
@@ -23,113 +26,131 @@ export type DockerExecutorOptions = {
   readonly nodeId: string
   /** @default '/var/run/docker.sock' */
   readonly socketPath?: string
+  /** Waiting, single-use containers kept per prepared module. 0 starts every job in a container of its own from cold. @default 2 */
+  readonly warmSlots?: number
+  /** Waiting containers of all modules; the module used longest ago gives up its own first. @default 16 */
+  readonly maxSlots?: number
+  /** Sum of the memory limits of all waiting containers. They use a few megabytes each until they run. @default half of the engine's memory */
+  readonly maxReservedBytes?: number
 }
 
-type Engine = {
-  readonly facts: Readonly<Record<string, string>>
-  readonly seccomp: SeccompProfile
-  readonly cpus: number
+/** What runs jobs, made once the engine has answered. */
+type Workshop = {
+  readonly engine: Engine
+  /** Program that waits in slots; undefined where there are none. */
+  readonly initPath: string | undefined
+  readonly pool: SlotPool | undefined
 }
 type Running = { readonly control: RunControl; readonly settled: Promise<unknown> }
+/** How a job came to its end: in a slot or from cold. */
+type Ended = {
+  readonly outcome: Outcome
+  readonly outputs: readonly OutputFile[]
+  readonly start: 'slot' | 'cold'
+  readonly runtime: string
+  readonly volume: OutputVolume
+}
+/** The container that a job is in at the moment. */
+type Current = { container?: Docker.Container }
 
 const nodeLabel = 'lilypad.node'
 const jobLabel = 'lilypad.job'
-const attachEndMilliseconds = 2000
 const watchMilliseconds = 250
+const refillMilliseconds = 250
+/** Removals that may run behind. Beyond them a new job waits, so that a busy node does not pile up dead containers. */
+const maxRemovals = 8
+const removalAttempts = 3
 
 /**
  * Runs container images with everything taken away that a batch program does not need: no network, no capabilities, no
  * other user, no writable root, an own list of system calls, and a limit on every resource. Images are named by id;
- * nothing is ever pulled. Each job gets its own container and its own `/out`, and both are gone when `run` settles.
+ * nothing is ever pulled. Each job gets its own container and its own `/out`, and neither is used again.
+ *
+ * The container of a job is a slot: created and started ahead with the whole profile on it, told what to run when the
+ * job comes. `prepare` with limits keeps slots waiting. Where slots do not work, the job is what its container starts with.
  */
 export class DockerExecutor implements Executor {
   readonly name = 'docker'
+  readonly #options: DockerExecutorOptions
   readonly #docker: Docker
-  readonly #nodeId: string
   readonly #jobsFolder: string
-  readonly #images = new Set<string>()
-  readonly #running = new Map<string, Running>()
-  #engine: Promise<Engine> | undefined
+  readonly #images = new Map<string, Image>()
+  readonly #running = new Set<Running>()
+  readonly #removals = new Set<Promise<void>>()
+  #workshop: Promise<Workshop> | undefined
   #isClosed = false
 
   constructor(options: DockerExecutorOptions) {
+    this.#options = options
     this.#docker = new Docker({ socketPath: options.socketPath ?? '/var/run/docker.sock' })
-    this.#nodeId = options.nodeId
     this.#jobsFolder = join(options.stateDirectory, 'docker')
   }
 
   async probe(): Promise<Availability> {
     try {
-      const { facts } = await this.#findEngine()
-      return { available: true, facts }
+      const { engine } = await this.#findWorkshop()
+      return { available: true, facts: { ...engine.facts, runtime: engine.defaultRuntime } }
     } catch (error) {
       const reason = error instanceof ExecutorUnavailableError ? error.reason : 'the engine does not answer'
       return { available: false, reason }
     }
   }
 
-  /** Checks that the image is here and asks for nothing that the profile cannot bound. */
-  async prepare(runtime: ModuleRuntime): Promise<void> {
+  /** Checks that the image is here and asks for nothing that the profile cannot bound. With limits it keeps slots waiting. */
+  async prepare(
+    runtime: ModuleRuntime,
+    _programPath?: string,
+    options: { readonly limits?: ModuleLimits } = {},
+  ): Promise<void> {
     this.#assertOpen()
-    if (runtime.kind !== 'container') throw new ExecutorUnavailableError(this.name, 'it runs container images only')
-    const { digest, reference } = runtime.image
-    if (this.#images.has(digest)) return
-    const image = await this.#docker
-      .getImage(digest)
-      .inspect()
-      .catch((error: unknown) => {
-        throw statusOf(error) === 404 ? new ImageMissingError(digest, reference, error) : this.#unavailable(error)
-      })
-    if (image.Id !== digest) throw new ImageMissingError(digest, reference)
-    // A declared volume would be a writable folder of the host without any limit.
-    if (Object.keys(image.Config?.Volumes ?? {}).length > 0)
-      throw new ExecutorUnavailableError(this.name, 'the image declares volumes')
-    this.#images.add(digest)
+    const image = await this.#checkImage(runtime)
+    if (options.limits === undefined) return
+    const { engine, pool } = await this.#findWorkshop()
+    await pool?.keep(slotSpec(image, options.limits, engine))
   }
 
   async run(task: ExecutorTask, options: RunOptions = {}): Promise<Execution> {
     this.#assertOpen()
-    await this.prepare(task.runtime)
-    const engine = await this.#findEngine()
-    const owner = await findProcess(process.pid)
-    const name = `lilypad-${process.pid}-${owner?.startTime ?? 0}-${randomBytes(8).toString('hex')}`
+    const image = await this.#checkImage(task.runtime)
+    const workshop = await this.#findWorkshop()
+    while (this.#removals.size > maxRemovals) await Promise.race(this.#removals)
     const startedAt = Date.now()
-    const container = this.#docker.getContainer(name)
+    const current: Current = {}
     // Killing fails before the start and after the end; both moments are looked at again where they matter.
-    const control = new RunControl(
-      task,
-      options,
-      startedAt,
-      () => void container.kill({ signal: 'SIGKILL' }).catch(() => {}),
-    )
-    const settled = this.#drive(task, options, engine, name, control, startedAt)
-    this.#running.set(name, { control, settled })
+    const kill = () => void current.container?.kill({ signal: 'SIGKILL' }).catch(() => {})
+    const control = new RunControl(task, options, startedAt, kill)
+    const settled = this.#drive(task, options, workshop, image, control, current, startedAt)
+    const running = { control, settled }
+    this.#running.add(running)
     if (this.#isClosed) control.stop({ kind: 'cancelled' })
+    const { key } = slotSpec(image, task.limits, workshop.engine)
+    // A short job has the machine for itself; behind a long one the next slot is opened meanwhile.
+    const refill = setTimeout(() => workshop.pool?.refill(key), refillMilliseconds)
     try {
       return await settled
     } finally {
+      clearTimeout(refill)
       control.release()
-      this.#running.delete(name)
+      this.#running.delete(running)
+      workshop.pool?.refill(key)
     }
   }
 
   async #drive(
     task: ExecutorTask,
     options: RunOptions,
-    engine: Engine,
-    name: string,
+    workshop: Workshop,
+    image: Image,
     control: RunControl,
+    current: Current,
     startedAt: number,
   ): Promise<Execution> {
-    const jobFolder = join(this.#jobsFolder, name)
-    await mkdir(jobFolder, { recursive: true, mode: 0o700 })
     const spool = await LogSpool.open(task.outputDirectory, task.limits.logBytes, options)
-    let volume: OutputVolume | undefined
     try {
-      const inputFolder = await placeInputs(jobFolder, task)
-      volume = await createOutputVolume(jobFolder, task.limits)
-      const ended = await this.#runContainer(task, engine, { name, inputFolder, volume }, control, spool)
-      const { outcome, outputs } = await conclude(task, ended, volume)
+      const ended =
+        (await this.#runInSlot(task, workshop, image, control, current, spool)) ??
+        (await this.#runFromCold(task, workshop.engine, control, current, spool))
+      const { outcome, outputs } = ended
       return {
         outcome,
         outputs,
@@ -138,109 +159,147 @@ export class DockerExecutor implements Executor {
         stderrPath: spool.stderrPath,
         startedAt,
         finishedAt: Date.now(),
-        isolation: describeIsolation(task, engine, volume),
+        isolation: describeIsolation(task, workshop.engine, ended),
       }
     } catch (error) {
       await spool.finish().catch(() => {})
-      throw error instanceof ExecutorUnavailableError || statusOf(error) === undefined
-        ? error
-        : this.#unavailable(error)
-    } finally {
-      await volume?.release()
-      await removeTree(jobFolder)
+      throw error instanceof ExecutorUnavailableError || statusOf(error) === undefined ? error : engineFailure(error)
     }
   }
 
-  async #runContainer(
+  /** Runs the job in a slot that waits, or in one opened for it. Undefined when there is none and nothing has run. */
+  async #runInSlot(
     task: ExecutorTask,
-    engine: Engine,
-    place: { readonly name: string; readonly inputFolder: string; readonly volume: OutputVolume },
+    { engine, initPath, pool }: Workshop,
+    image: Image,
     control: RunControl,
+    current: Current,
     spool: LogSpool,
-  ): Promise<Outcome> {
-    if (control.stopped !== undefined) return control.stopped
-    const { name, inputFolder, volume } = place
-    const imageId = task.runtime.kind === 'container' ? task.runtime.image.digest : ''
-    const labels = { [nodeLabel]: this.#nodeId, [jobLabel]: task.id }
-    const created = containerOptions(task, {
-      name,
-      imageId,
-      inputFolder,
-      outputFolder: volume.directory,
-      labels,
-      seccomp: engine.seccomp,
-      cpus: engine.cpus,
-      user: jobUser(),
+  ): Promise<Ended | undefined> {
+    const frame = encodeSlotFrame({
+      args: commandLine(image, task.args),
+      env: environmentLines(containerEnvironment, task.env),
+      hasStdin: task.stdin !== undefined,
     })
-    const container = await this.#docker.createContainer(created)
+    if (frame === undefined || initPath === undefined || pool === undefined || control.stopped !== undefined)
+      return undefined
+    const spec = slotSpec(image, task.limits, engine)
+    const slot = (await pool.take(spec.key)) ?? (await this.#openSlot(spec, engine, initPath).catch(() => undefined))
+    if (slot === undefined) return undefined
+    const { container, place, runtime } = slot
+    const { volume } = place
     const watch = volume.bound === 'watched' ? watchUsage(volume, task, control) : undefined
     try {
-      const { Image } = await container.inspect()
-      if (Image !== imageId) throw new ImageMissingError(imageId, Image)
-      const hasStdin = task.stdin !== undefined
-      const stream = (await container.attach({
-        stream: true,
-        stdin: hasStdin,
-        stdout: true,
-        stderr: true,
-        hijack: true,
-      })) as Duplex
-      const attachEnded = new Promise<void>((resolve) =>
-        stream
-          .once('close', resolve)
-          .once('end', resolve)
-          .once('error', () => resolve()),
-      )
-      const demultiplex = logDemultiplexer((name, bytes) => {
-        if (!spool.push(name, bytes)) control.stop({ kind: 'log-limit' })
+      await placeInputs(place.inputFolder, task.inputs)
+      if (control.stopped !== undefined) return undefined
+      current.container = container
+      const end = await slot.run({
+        frame,
+        stdin: task.stdin,
+        onLog: (name, bytes) => {
+          if (!spool.push(name, bytes)) control.stop({ kind: 'log-limit' })
+        },
       })
-      stream.on('data', demultiplex)
-      const exited = container.wait({ condition: 'next-exit' }) as Promise<{ StatusCode: number }>
-      // Looked at below, unless starting fails first.
-      exited.catch(() => {})
-      try {
-        await container.start()
-      } catch (error) {
-        stream.destroy()
-        // The image's own fault, for instance a command that is not there: a failed job, not a failed provider.
-        if (statusOf(error) === 400 || statusOf(error) === 404)
-          return { kind: 'trapped', reason: 'the container could not start its program' }
-        throw error
-      }
-      if (control.stopped !== undefined) await container.kill({ signal: 'SIGKILL' }).catch(() => {})
-      if (hasStdin) stream.end(task.stdin)
-      const { StatusCode } = await exited
-      const timer = new AbortController()
-      await Promise.race([attachEnded, sleep(attachEndMilliseconds, timer.signal)])
-      timer.abort()
-      stream.destroy()
-      if (control.stopped !== undefined) return control.stopped
-      const { State } = await container.inspect()
-      return State.OOMKilled && StatusCode !== 0 ? { kind: 'out-of-memory' } : { kind: 'exited', code: StatusCode }
+      if (end.kind === 'not-started' && control.stopped === undefined) return undefined
+      const outcome = await this.#judge(end, container, control)
+      return { ...(await conclude(task, outcome, volume)), start: 'slot', runtime, volume }
     } finally {
+      delete current.container
       clearInterval(watch)
-      await container.remove({ force: true, v: true }).catch((error: unknown) => {
-        if (statusOf(error) !== 404) throw error
+      this.#remove(() => slot.destroy())
+    }
+  }
+
+  /** Success is believed from the slot itself; everything else is asked from the engine, which knows what was killed for memory. */
+  async #judge(
+    end: Awaited<ReturnType<Slot['run']>>,
+    container: Docker.Container,
+    control: RunControl,
+  ): Promise<Outcome> {
+    if (control.stopped === undefined && end.kind === 'exited' && end.code === 0) return end
+    const { StatusCode } = (await container.wait()) as { StatusCode: number }
+    if (control.stopped !== undefined) return control.stopped
+    return end.kind === 'not-found' ? startFailure : judgeExit(container, StatusCode)
+  }
+
+  async #runFromCold(
+    task: ExecutorTask,
+    engine: Engine,
+    control: RunControl,
+    current: Current,
+    spool: LogSpool,
+  ): Promise<Ended> {
+    const place = await createJobPlace(this.#jobsFolder, task.limits)
+    const { name, volume } = place
+    const runtime = engine.defaultRuntime
+    const container = this.#docker.getContainer(name)
+    let watch: NodeJS.Timeout | undefined
+    try {
+      const imageId = task.runtime.kind === 'container' ? task.runtime.image.digest : ''
+      await placeInputs(place.inputFolder, task.inputs)
+      const facts = { imageId, place, labels: this.#labels(task.id), engine, runtime, user: jobUser() }
+      current.container = container
+      watch = volume.bound === 'watched' ? watchUsage(volume, task, control) : undefined
+      const outcome = control.stopped ?? (await runCold(this.#docker, task, facts, control, spool))
+      return { ...(await conclude(task, outcome, volume)), start: 'cold', runtime, volume }
+    } finally {
+      delete current.container
+      clearInterval(watch)
+      this.#remove(async () => {
+        await removeContainer(container)
+        await removeJobPlace(place)
       })
     }
+  }
+
+  #openSlot({ image, limits }: SlotSpec, engine: Engine, initPath: string): Promise<Slot> {
+    return Slot.open({
+      docker: this.#docker,
+      jobsFolder: this.#jobsFolder,
+      initPath,
+      limits,
+      facts: {
+        imageId: image.id,
+        labels: this.#labels('slot'),
+        engine,
+        runtime: engine.defaultRuntime,
+        user: jobUser(),
+      },
+    })
+  }
+
+  #labels(job: string): Readonly<Record<string, string>> {
+    return { [nodeLabel]: this.#options.nodeId, [jobLabel]: job }
+  }
+
+  /** Removes in the background; `close` waits for it. */
+  #remove(removal: () => Promise<void>): void {
+    const attempt = async () => {
+      for (let left = removalAttempts; left > 0; left--) {
+        try {
+          return await removal()
+        } catch {
+          // An engine that does not answer now may do so soon; what stays is swept at the next start.
+          await new Promise((resolve) => setTimeout(resolve, 500))
+        }
+      }
+    }
+    const removing = attempt().finally(() => this.#removals.delete(removing))
+    this.#removals.add(removing)
   }
 
   /** Removes containers, mounts and folders of this node that no living provider owns. */
   async sweep(): Promise<void> {
     const containers = await this.#docker
-      .listContainers({ all: true, filters: { label: [`${nodeLabel}=${this.#nodeId}`] } })
+      .listContainers({ all: true, filters: { label: [`${nodeLabel}=${this.#options.nodeId}`] } })
       .catch((error: unknown) => {
-        throw this.#unavailable(error)
+        throw engineFailure(error)
       })
     for (const { Id, Names } of containers) {
-      const name = (Names[0] ?? '').slice(1)
-      if (await isOwned(name)) continue
-      await this.#docker
-        .getContainer(Id)
-        .remove({ force: true, v: true })
-        .catch((error: unknown) => {
-          if (statusOf(error) !== 404 && statusOf(error) !== 409) throw this.#unavailable(error)
-        })
+      if (await isOwned((Names[0] ?? '').slice(1))) continue
+      await removeContainer(this.#docker.getContainer(Id)).catch((error: unknown) => {
+        throw engineFailure(error)
+      })
     }
     for (const name of await readdir(this.#jobsFolder).catch(() => [])) {
       if (await isOwned(name)) continue
@@ -252,101 +311,58 @@ export class DockerExecutor implements Executor {
 
   async close(): Promise<void> {
     this.#isClosed = true
-    const running = [...this.#running.values()]
+    const running = [...this.#running]
     for (const { control } of running) control.stop({ kind: 'cancelled' })
-    await Promise.allSettled(running.map(({ settled }) => settled))
+    const workshop = await this.#workshop?.catch(() => undefined)
+    await Promise.allSettled([...running.map(({ settled }) => settled), workshop?.pool?.close()])
+    while (this.#removals.size > 0) await Promise.all(this.#removals)
   }
 
   #assertOpen(): void {
     if (this.#isClosed) throw new ExecutorClosedError(this.name)
   }
 
-  #unavailable(cause: unknown): ExecutorUnavailableError {
-    return new ExecutorUnavailableError(this.name, 'the engine refused or does not answer', cause)
+  async #checkImage(runtime: ModuleRuntime): Promise<Image> {
+    const known = runtime.kind === 'container' ? this.#images.get(runtime.image.digest) : undefined
+    if (known !== undefined) return known
+    const image = await findImage(this.#docker, runtime)
+    this.#images.set(image.id, image)
+    return image
   }
 
-  #findEngine(): Promise<Engine> {
-    this.#engine ??= this.#inspectEngine().catch((error: unknown) => {
+  #findWorkshop(): Promise<Workshop> {
+    this.#workshop ??= this.#openWorkshop().catch((error: unknown) => {
       // A daemon that is down now may be up at the next look.
-      this.#engine = undefined
-      throw error instanceof ExecutorUnavailableError ? error : this.#unavailable(error)
+      this.#workshop = undefined
+      throw error instanceof ExecutorUnavailableError ? error : engineFailure(error)
     })
-    return this.#engine
+    return this.#workshop
   }
 
-  async #inspectEngine(): Promise<Engine> {
-    const [info, version] = await Promise.all([this.#docker.info() as Promise<EngineInfo>, this.#docker.version()])
-    const refuse = (reason: string) => new ExecutorUnavailableError(this.name, reason)
-    const options = info.SecurityOptions ?? []
-    if (info.OSType !== 'linux') throw refuse('the engine does not run Linux containers')
-    if (!(info.MemoryLimit && info.CpuCfsQuota && info.PidsLimit))
-      throw refuse('the engine cannot limit memory, CPU or processes')
-    if (!options.some((option) => option.startsWith('name=seccomp'))) throw refuse('the engine has no seccomp')
-    // Rootless engines ignore every limit on version 1 of control groups.
-    if (options.includes('name=rootless') && info.CgroupVersion === '1')
-      throw refuse('a rootless engine needs version 2 of control groups')
-    const seccomp = seccompProfile(info.Architecture)
-    if (seccomp === undefined) throw refuse(`there is no system call profile for ${info.Architecture}`)
-    const facts = {
-      engine: `docker ${version.Version}`,
-      api: version.ApiVersion,
-      runtime: info.DefaultRuntime,
-      storage: info.Driver,
-      architecture: info.Architecture,
-      kernel: info.KernelVersion,
-      cgroup: info.CgroupVersion ?? '1',
-      outputs: canMount() ? 'own file system' : 'watched',
-    }
-    return { facts, seccomp, cpus: info.NCPU }
+  async #openWorkshop(): Promise<Workshop> {
+    const engine = await inspectEngine(this.#docker)
+    const { stateDirectory, warmSlots = 2, maxSlots = 16, maxReservedBytes = engine.memoryBytes / 2 } = this.#options
+    // Named pipes must be shared with the engine's kernel, which elsewhere is that of a virtual machine.
+    const canHaveSlots = warmSlots > 0 && process.platform === 'linux'
+    const initPath = canHaveSlots ? await installSlotInit(stateDirectory, engine.architecture) : undefined
+    if (initPath === undefined) return { engine, initPath, pool: undefined }
+    const pool = new SlotPool({
+      open: (spec) => this.#openSlot(spec, engine, initPath),
+      discard: (slot) => this.#remove(() => slot.destroy()),
+      warmSlots,
+      maxSlots,
+      maxReservedBytes,
+    })
+    return { engine, initPath, pool }
   }
 }
 
-/** The part of the engine's `info` that decides whether it is fit. */
-type EngineInfo = {
-  readonly OSType: string
-  readonly Architecture: string
-  readonly KernelVersion: string
-  readonly DefaultRuntime: string
-  readonly Driver: string
-  readonly NCPU: number
-  readonly MemoryLimit: boolean
-  readonly CpuCfsQuota: boolean
-  readonly PidsLimit: boolean
-  readonly CgroupVersion?: string
-  readonly SecurityOptions?: readonly string[]
-}
-
-async function isOwned(name: string): Promise<boolean> {
-  const match = /^lilypad-(\d+)-(\d+)-[0-9a-f]{16}$/.exec(name)
-  return (
-    match?.[1] !== undefined &&
-    match[2] !== undefined &&
-    (await isAlive({ pid: Number(match[1]), startTime: match[2] }))
-  )
-}
-
-/** Links inputs into a folder of the job, or copies those that a link would not make readable. */
-async function placeInputs(jobFolder: string, task: ExecutorTask): Promise<string> {
-  const folder = join(jobFolder, 'in')
-  await mkdir(folder, { mode: 0o755 })
-  for (const { path, source } of task.inputs) {
-    const target = join(folder, path)
-    await mkdir(dirname(target), { recursive: true, mode: 0o755 })
-    const { mode } = await stat(source)
-    // A link shares its mode with the store, so only what everyone may read and nobody write is linked.
-    const canLink = (mode & 0o777) === 0o444
-    if (
-      canLink &&
-      (await link(source, target).then(
-        () => true,
-        () => false,
-      ))
-    )
-      continue
-    await copyFile(source, target)
-    await chmod(target, 0o444)
-  }
-  return folder
+/** Everything that is fixed when a container is created. Time and log limits are kept from outside. */
+function slotSpec(image: Image, limits: ModuleLimits, engine: Engine): SlotSpec {
+  const { memoryBytes, cpuMillis, pids, scratchBytes, outputBytes, outputFiles } = limits
+  const { uid, gid } = jobUser()
+  const policy = [memoryBytes, cpuMillis, pids, scratchBytes, outputBytes, outputFiles, uid, gid]
+  return { key: [image.id, policy.join(','), engine.defaultRuntime].join('|'), image, limits }
 }
 
 async function conclude(
@@ -373,25 +389,12 @@ function watchUsage(volume: OutputVolume, task: ExecutorTask, control: RunContro
   return setInterval(() => void look(), watchMilliseconds)
 }
 
-function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds)
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer)
-      resolve()
-    })
-  })
-}
-
-function statusOf(error: unknown): number | undefined {
-  const status = typeof error === 'object' && error !== null && 'statusCode' in error ? error.statusCode : undefined
-  return typeof status === 'number' ? status : undefined
-}
-
-function describeIsolation(task: ExecutorTask, engine: Engine, volume: OutputVolume): Isolation {
+function describeIsolation(task: ExecutorTask, engine: Engine, ended: Ended): Isolation {
   const { limits } = task
   return {
     ...engine.facts,
+    runtime: ended.runtime,
+    start: ended.start,
     user: jobUser().uid,
     network: 'none',
     rootFileSystem: 'read-only',
@@ -404,7 +407,7 @@ function describeIsolation(task: ExecutorTask, engine: Engine, volume: OutputVol
     pids: limits.pids,
     scratchBytes: limits.scratchBytes,
     outputBytes: limits.outputBytes,
-    outputs: volume.bound,
+    outputs: ended.volume.bound,
     timeoutSeconds: limits.timeoutSeconds,
     logBytes: limits.logBytes,
   }

@@ -1,0 +1,76 @@
+import type { Duplex } from 'node:stream'
+import type Docker from 'dockerode'
+import { ImageMissingError } from '../errors.ts'
+import type { ExecutorTask, Outcome } from '../executor.ts'
+import type { LogSpool } from '../log-spool.ts'
+import type { RunControl } from '../run-control.ts'
+import { type ContainerFacts, containerOptions } from './container-options.ts'
+import { createContainer, statusOf } from './engine.ts'
+import { logDemultiplexer } from './log-demultiplexer.ts'
+
+const attachEndMilliseconds = 2000
+
+/** What a job is that asks for a command which is not there or cannot be executed. */
+export const startFailure: Outcome = { kind: 'trapped', reason: 'the container could not start its program' }
+
+/** Runs a job as the first process of a container of its own. The container is left for the caller to remove. */
+export async function runCold(
+  docker: Docker,
+  task: ExecutorTask,
+  facts: ContainerFacts,
+  control: RunControl,
+  spool: LogSpool,
+): Promise<Outcome> {
+  const container = await createContainer(docker, containerOptions(task.limits, { kind: 'job', task }, facts))
+  const hasStdin = task.stdin !== undefined
+  const [{ Image }, stream] = await Promise.all([
+    container.inspect(),
+    container.attach({ stream: true, stdin: hasStdin, stdout: true, stderr: true, hijack: true }) as Promise<Duplex>,
+  ])
+  if (Image !== facts.imageId) throw new ImageMissingError(facts.imageId, Image)
+  const attachEnded = new Promise<void>((resolve) =>
+    stream
+      .once('close', resolve)
+      .once('end', resolve)
+      .once('error', () => resolve()),
+  )
+  const demultiplex = logDemultiplexer((name, bytes) => {
+    if (!spool.push(name, bytes)) control.stop({ kind: 'log-limit' })
+  })
+  stream.on('data', demultiplex)
+  const exited = container.wait({ condition: 'next-exit' }) as Promise<{ StatusCode: number }>
+  // Looked at below, unless starting fails first.
+  exited.catch(() => {})
+  try {
+    await container.start()
+  } catch (error) {
+    stream.destroy()
+    // The image's own fault, for instance a command that is not there: a failed job, not a failed provider.
+    if (statusOf(error) === 400 || statusOf(error) === 404) return startFailure
+    throw error
+  }
+  if (control.stopped !== undefined) await container.kill({ signal: 'SIGKILL' }).catch(() => {})
+  if (hasStdin) stream.end(task.stdin)
+  const { StatusCode } = await exited
+  const timer = new AbortController()
+  await Promise.race([attachEnded, sleep(attachEndMilliseconds, timer.signal)])
+  timer.abort()
+  stream.destroy()
+  return control.stopped ?? (await judgeExit(container, StatusCode))
+}
+
+/** What the engine says about a container that has ended. */
+export async function judgeExit(container: Docker.Container, code: number): Promise<Outcome> {
+  const { State } = await container.inspect()
+  return State.OOMKilled && code !== 0 ? { kind: 'out-of-memory' } : { kind: 'exited', code }
+}
+
+function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds)
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer)
+      resolve()
+    })
+  })
+}
