@@ -11,6 +11,9 @@ import { jobThroughput } from './job/throughput.ts'
 import { jobWasm } from './job/wasm.ts'
 import { protocolSign } from './protocol/sign.ts'
 import { protocolVerify } from './protocol/verify.ts'
+import { slotCold } from './slot/cold.ts'
+import { slotExit } from './slot/exit.ts'
+import { slotFirstByte } from './slot/first-byte.ts'
 
 /** Every benchmark, in the order they run. */
 export const benches: readonly Bench[] = [
@@ -26,4 +29,7 @@ export const benches: readonly Bench[] = [
   jobWasm,
   jobThroughput,
   jobContainer,
+  slotFirstByte,
+  slotExit,
+  slotCold,
 ]
