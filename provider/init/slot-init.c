@@ -11,7 +11,7 @@ typedef unsigned long usize;
 #if defined(__x86_64__)
 enum { sys_read = 0, sys_write = 1, sys_close = 3, sys_clone = 56, sys_execve = 59, sys_wait4 = 61, sys_kill = 62,
        sys_setsid = 112, sys_prctl = 157, sys_exit_group = 231, sys_openat = 257, sys_dup3 = 292, sys_pipe2 = 293,
-       sys_close_range = 436 };
+       sys_ppoll = 271, sys_statfs = 137, sys_close_range = 436 };
 static long call(long number, long a, long b, long c, long d, long e) {
   long result;
   register long r10 __asm__("r10") = d;
@@ -24,7 +24,7 @@ __asm__(".globl _start\n_start:\n  xor %ebp, %ebp\n  mov %rsp, %rdi\n  and $-16,
 #elif defined(__aarch64__)
 enum { sys_read = 63, sys_write = 64, sys_close = 57, sys_clone = 220, sys_execve = 221, sys_wait4 = 260,
        sys_kill = 129, sys_setsid = 157, sys_prctl = 167, sys_exit_group = 94, sys_openat = 56, sys_dup3 = 24,
-       sys_pipe2 = 59, sys_close_range = 436 };
+       sys_pipe2 = 59, sys_ppoll = 73, sys_statfs = 43, sys_close_range = 436 };
 static long call(long number, long a, long b, long c, long d, long e) {
   register long x8 __asm__("x8") = number;
   register long x0 __asm__("x0") = a;
@@ -41,7 +41,7 @@ __asm__(".globl _start\n_start:\n  mov x29, xzr\n  mov x30, xzr\n  mov x0, sp\n 
 #endif
 
 enum { read_only = 0, write_only = 1, close_on_exec = 02000000, at_cwd = -100, no_entry = 2, interrupted = 4,
-       no_execution = 8, no_child = 10, no_access = 13, not_folder = 20, set_dumpable = 4, sig_kill = 9, sig_child = 17,
+       no_execution = 8, no_child = 10, no_access = 13, not_folder = 20, set_dumpable = 4, no_suid = 2, no_device = 4, no_programs = 8, sig_kill = 9, sig_child = 17,
        wait_all = 0x40000000, mark_close_on_exec = 4, frame_magic = 0x3153504c };
 // The provider keeps to the same numbers: slot-frame.ts.
 enum { max_frame_bytes = 1 << 20, max_strings = 1 << 14, max_inherited = 1 << 10, max_path = 4096 };
@@ -76,6 +76,13 @@ static int read_all(int from, char *to, usize bytes) {
     bytes -= (usize)got;
   }
   return 1;
+}
+
+/** How /out is mounted here: a runtime may have lost what the provider mounted it with. */
+static u32 output_flags(void) {
+  static usize facts[15];
+  call(sys_statfs, (long)"/out", (long)facts, 0, 0, 0);
+  return (u32)facts[10] & (no_suid | no_device | no_programs);
 }
 
 static int has_same_name(const char *a, const char *b) {
@@ -157,7 +164,7 @@ __attribute__((used)) void begin(long *stack) {
   int in = open_pipe("/.lp/stdin", read_only);
   int out = open_pipe("/.lp/stdout", write_only);
   int err = open_pipe("/.lp/stderr", write_only);
-  report('R', 1);
+  report('R', output_flags());
 
   u32 head[2];
   // The end of the pipe instead of a frame: the provider is gone or does not need this slot.
@@ -201,5 +208,8 @@ __attribute__((used)) void begin(long *stack) {
     if (call(sys_wait4, -1, 0, wait_all, 0, 0) == -no_child) break;
   }
   report('E', code);
+  // The engine has much to do when a container ends. After a success the provider takes the outputs first and hangs up then.
+  struct { int descriptor; short wanted, seen; } record = {record_pipe, 0, 0};
+  while (code == 0 && call(sys_ppoll, (long)&record, 1, 0, 0, 0) == -interrupted) continue;
   end((int)code);
 }

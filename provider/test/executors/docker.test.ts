@@ -304,6 +304,16 @@ describe.skipIf(skipIf).each(starts)('docker executor, $start', ({ start, warmSl
     expect(await elsewhere.probe()).toEqual({ available: false, reason: 'the engine refused or does not answer' })
   })
 
+  test('a runtime that the engine does not have is said to be missing', async () => {
+    const options = { stateDirectory: join(folder, 'elsewhere'), nodeId: 'x', runtime: 'nowhere' }
+    const elsewhere = new DockerExecutor(options)
+    const reason = 'the engine has no runtime named nowhere'
+    expect(await elsewhere.probe()).toEqual({ available: false, reason })
+    await expect(elsewhere.prepare(runtimeOf(digest), undefined, { limits: suiteLimits })).rejects.toMatchObject({
+      reason,
+    })
+  })
+
   test('sweep removes what a killed provider left', async () => {
     const stateDirectory = join(folder, 'state-of-the-killed')
     const script = join(fileURLToPath(new URL('.', import.meta.url)), 'killed-docker-provider.ts')

@@ -2,6 +2,7 @@ import type { ModuleLimits } from '@lilypad-agents/protocol'
 import type { ContainerCreateOptions } from 'dockerode'
 import { containerEnvironment, environmentLines } from '../determinism-environment.ts'
 import type { ExecutorTask } from '../executor.ts'
+import { pidsWithin } from './container-runtime.ts'
 import type { Engine } from './engine.ts'
 import type { JobPlace } from './job-place.ts'
 import type { JobUser } from './output-volume.ts'
@@ -76,7 +77,7 @@ export function containerOptions(
       MemorySwap: memory,
       NanoCpus: Math.min(limits.cpuMillis / 1000, engine.cpus) * 1e9,
       // The first process of a slot must not cost the job one of its own.
-      PidsLimit: limits.pids + (isJob ? 0 : 1),
+      PidsLimit: pidsWithin(facts.runtime, limits.pids) + (isJob ? 0 : 1),
       IpcMode: 'none',
       LogConfig: { Type: 'none', Config: {} },
       Ulimits: [

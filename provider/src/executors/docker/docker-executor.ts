@@ -10,13 +10,15 @@ import type { Availability, Execution, Executor, ExecutorTask, Isolation, Outcom
 import { LogSpool } from '../log-spool.ts'
 import { RunControl } from '../run-control.ts'
 import { judgeExit, runCold, startFailure } from './cold-run.ts'
+import { fastRuntime, isGvisor, pidsWithin } from './container-runtime.ts'
 import { type Engine, engineFailure, inspectEngine, removeContainer, statusOf } from './engine.ts'
 import { commandLine, findImage, type Image } from './image.ts'
 import { createJobPlace, isOwned, placeInputs, removeJobPlace } from './job-place.ts'
 import { jobUser, type OutputVolume, releaseMounts } from './output-volume.ts'
-import { Slot } from './slot.ts'
+import type { SlotEnd } from './slot.ts'
 import { encodeSlotFrame } from './slot-frame.ts'
 import { installSlotInit } from './slot-init.ts'
+import { SlotOpener } from './slot-opener.ts'
 import { SlotPool, type SlotSpec } from './slot-pool.ts'
 
 export type DockerExecutorOptions = {
@@ -26,6 +28,12 @@ export type DockerExecutorOptions = {
   readonly nodeId: string
   /** @default '/var/run/docker.sock' */
   readonly socketPath?: string
+  /**
+   * Container runtime of the engine for every job, for instance `runsc` (gVisor: a kernel of its own, slower to start, no
+   * slots). @default `crun` where the engine has it, it works and it keeps `/out` as it was mounted, else the engine's own
+   * default
+   */
+  readonly runtime?: string
   /** Waiting, single-use containers kept per prepared module. 0 starts every job in a container of its own from cold. @default 2 */
   readonly warmSlots?: number
   /** Waiting containers of all modules; the module used longest ago gives up its own first. @default 16 */
@@ -37,9 +45,8 @@ export type DockerExecutorOptions = {
 /** What runs jobs, made once the engine has answered. */
 type Workshop = {
   readonly engine: Engine
-  /** Program that waits in slots; undefined where there are none. */
-  readonly initPath: string | undefined
-  readonly pool: SlotPool | undefined
+  /** Undefined where there are no slots. */
+  readonly slots: { readonly opener: SlotOpener; readonly pool: SlotPool } | undefined
 }
 type Running = { readonly control: RunControl; readonly settled: Promise<unknown> }
 /** How a job came to its end: in a slot or from cold. */
@@ -89,7 +96,8 @@ export class DockerExecutor implements Executor {
   async probe(): Promise<Availability> {
     try {
       const { engine } = await this.#findWorkshop()
-      return { available: true, facts: { ...engine.facts, runtime: engine.defaultRuntime } }
+      const runtime = this.#runtimes(engine)[0] ?? this.#options.runtime ?? engine.defaultRuntime
+      return { available: true, facts: { ...engine.facts, runtime } }
     } catch (error) {
       const reason = error instanceof ExecutorUnavailableError ? error.reason : 'the engine does not answer'
       return { available: false, reason }
@@ -105,8 +113,8 @@ export class DockerExecutor implements Executor {
     this.#assertOpen()
     const image = await this.#checkImage(runtime)
     if (options.limits === undefined) return
-    const { engine, pool } = await this.#findWorkshop()
-    await pool?.keep(slotSpec(image, options.limits, engine))
+    const { slots } = await this.#findWorkshop()
+    await slots?.pool.keep(slotSpec(image, options.limits))
   }
 
   async run(task: ExecutorTask, options: RunOptions = {}): Promise<Execution> {
@@ -123,16 +131,16 @@ export class DockerExecutor implements Executor {
     const running = { control, settled }
     this.#running.add(running)
     if (this.#isClosed) control.stop({ kind: 'cancelled' })
-    const { key } = slotSpec(image, task.limits, workshop.engine)
+    const { key } = slotSpec(image, task.limits)
     // A short job has the machine for itself; behind a long one the next slot is opened meanwhile.
-    const refill = setTimeout(() => workshop.pool?.refill(key), refillMilliseconds)
+    const refill = setTimeout(() => workshop.slots?.pool.refill(key), refillMilliseconds)
     try {
       return await settled
     } finally {
       clearTimeout(refill)
       control.release()
       this.#running.delete(running)
-      workshop.pool?.refill(key)
+      workshop.slots?.pool.refill(key)
     }
   }
 
@@ -149,7 +157,7 @@ export class DockerExecutor implements Executor {
     try {
       const ended =
         (await this.#runInSlot(task, workshop, image, control, current, spool)) ??
-        (await this.#runFromCold(task, workshop.engine, control, current, spool))
+        (await this.#runFromCold(task, workshop, control, current, spool))
       const { outcome, outputs } = ended
       return {
         outcome,
@@ -170,7 +178,7 @@ export class DockerExecutor implements Executor {
   /** Runs the job in a slot that waits, or in one opened for it. Undefined when there is none and nothing has run. */
   async #runInSlot(
     task: ExecutorTask,
-    { engine, initPath, pool }: Workshop,
+    { slots }: Workshop,
     image: Image,
     control: RunControl,
     current: Current,
@@ -181,10 +189,11 @@ export class DockerExecutor implements Executor {
       env: environmentLines(containerEnvironment, task.env),
       hasStdin: task.stdin !== undefined,
     })
-    if (frame === undefined || initPath === undefined || pool === undefined || control.stopped !== undefined)
-      return undefined
-    const spec = slotSpec(image, task.limits, engine)
-    const slot = (await pool.take(spec.key)) ?? (await this.#openSlot(spec, engine, initPath).catch(() => undefined))
+    if (frame === undefined || slots === undefined || control.stopped !== undefined) return undefined
+    const spec = slotSpec(image, task.limits)
+    const openOwn = () =>
+      slots.opener.isResting(image.id) ? undefined : slots.opener.open(spec).catch(() => undefined)
+    const slot = (await slots.pool.take(spec.key)) ?? (await openOwn())
     if (slot === undefined) return undefined
     const { container, place, runtime } = slot
     const { volume } = place
@@ -211,11 +220,7 @@ export class DockerExecutor implements Executor {
   }
 
   /** Success is believed from the slot itself; everything else is asked from the engine, which knows what was killed for memory. */
-  async #judge(
-    end: Awaited<ReturnType<Slot['run']>>,
-    container: Docker.Container,
-    control: RunControl,
-  ): Promise<Outcome> {
+  async #judge(end: SlotEnd, container: Docker.Container, control: RunControl): Promise<Outcome> {
     if (control.stopped === undefined && end.kind === 'exited' && end.code === 0) return end
     const { StatusCode } = (await container.wait()) as { StatusCode: number }
     if (control.stopped !== undefined) return control.stopped
@@ -224,14 +229,17 @@ export class DockerExecutor implements Executor {
 
   async #runFromCold(
     task: ExecutorTask,
-    engine: Engine,
+    { engine, slots }: Workshop,
     control: RunControl,
     current: Current,
     spool: LogSpool,
   ): Promise<Ended> {
     const place = await createJobPlace(this.#jobsFolder, task.limits)
     const { name, volume } = place
-    const runtime = engine.defaultRuntime
+    const proven = slots?.opener.provenRuntime ?? engine.defaultRuntime
+    const runtime = this.#options.runtime ?? proven
+    if (runtime !== proven && !isGvisor(runtime))
+      throw new ExecutorUnavailableError(this.name, `nothing shows that ${runtime} keeps programs in`)
     const container = this.#docker.getContainer(name)
     let watch: NodeJS.Timeout | undefined
     try {
@@ -250,22 +258,6 @@ export class DockerExecutor implements Executor {
         await removeJobPlace(place)
       })
     }
-  }
-
-  #openSlot({ image, limits }: SlotSpec, engine: Engine, initPath: string): Promise<Slot> {
-    return Slot.open({
-      docker: this.#docker,
-      jobsFolder: this.#jobsFolder,
-      initPath,
-      limits,
-      facts: {
-        imageId: image.id,
-        labels: this.#labels('slot'),
-        engine,
-        runtime: engine.defaultRuntime,
-        user: jobUser(),
-      },
-    })
   }
 
   #labels(job: string): Readonly<Record<string, string>> {
@@ -314,7 +306,7 @@ export class DockerExecutor implements Executor {
     const running = [...this.#running]
     for (const { control } of running) control.stop({ kind: 'cancelled' })
     const workshop = await this.#workshop?.catch(() => undefined)
-    await Promise.allSettled([...running.map(({ settled }) => settled), workshop?.pool?.close()])
+    await Promise.allSettled([...running.map(({ settled }) => settled), workshop?.slots?.pool.close()])
     while (this.#removals.size > 0) await Promise.all(this.#removals)
   }
 
@@ -342,27 +334,45 @@ export class DockerExecutor implements Executor {
   async #openWorkshop(): Promise<Workshop> {
     const engine = await inspectEngine(this.#docker)
     const { stateDirectory, warmSlots = 2, maxSlots = 16, maxReservedBytes = engine.memoryBytes / 2 } = this.#options
+    const runtimes = this.#runtimes(engine)
     // Named pipes must be shared with the engine's kernel, which elsewhere is that of a virtual machine.
-    const canHaveSlots = warmSlots > 0 && process.platform === 'linux'
+    const canHaveSlots = warmSlots > 0 && runtimes.length > 0 && process.platform === 'linux'
     const initPath = canHaveSlots ? await installSlotInit(stateDirectory, engine.architecture) : undefined
-    if (initPath === undefined) return { engine, initPath, pool: undefined }
+    if (initPath === undefined) return { engine, slots: undefined }
+    const opener = new SlotOpener({
+      docker: this.#docker,
+      jobsFolder: this.#jobsFolder,
+      initPath,
+      engine,
+      labels: this.#labels('slot'),
+      runtimes,
+    })
     const pool = new SlotPool({
-      open: (spec) => this.#openSlot(spec, engine, initPath),
+      open: (spec) => opener.open(spec),
       discard: (slot) => this.#remove(() => slot.destroy()),
       warmSlots,
       maxSlots,
       maxReservedBytes,
     })
-    return { engine, initPath, pool }
+    return { engine, slots: { opener, pool } }
+  }
+
+  /** Runtimes that slots may be opened in, the best first. */
+  #runtimes(engine: Engine): readonly string[] {
+    const { runtime } = this.#options
+    if (runtime !== undefined && !engine.runtimes.includes(runtime))
+      throw new ExecutorUnavailableError(this.name, `the engine has no runtime named ${runtime}`)
+    const wanted = runtime === undefined ? [fastRuntime, engine.defaultRuntime] : [runtime]
+    return [...new Set(wanted)].filter((name) => engine.runtimes.includes(name) && !isGvisor(name))
   }
 }
 
 /** Everything that is fixed when a container is created. Time and log limits are kept from outside. */
-function slotSpec(image: Image, limits: ModuleLimits, engine: Engine): SlotSpec {
+function slotSpec(image: Image, limits: ModuleLimits): SlotSpec {
   const { memoryBytes, cpuMillis, pids, scratchBytes, outputBytes, outputFiles } = limits
   const { uid, gid } = jobUser()
   const policy = [memoryBytes, cpuMillis, pids, scratchBytes, outputBytes, outputFiles, uid, gid]
-  return { key: [image.id, policy.join(','), engine.defaultRuntime].join('|'), image, limits }
+  return { key: `${image.id}|${policy.join(',')}`, image, limits }
 }
 
 async function conclude(
@@ -404,7 +414,7 @@ function describeIsolation(task: ExecutorTask, engine: Engine, ended: Ended): Is
     ipc: 'none',
     memoryBytes: limits.memoryBytes,
     cpuMillis: limits.cpuMillis,
-    pids: limits.pids,
+    pids: pidsWithin(ended.runtime, limits.pids),
     scratchBytes: limits.scratchBytes,
     outputBytes: limits.outputBytes,
     outputs: ended.volume.bound,

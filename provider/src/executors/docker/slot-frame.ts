@@ -27,11 +27,17 @@ export function encodeSlotFrame({ args, env, hasStdin }: SlotProgram): Buffer | 
   return text.length + 12 > maxFrameBytes ? undefined : Buffer.concat([head, text])
 }
 
-/** What the first process of a slot says: `value` is an exit code for `ended`, an error number for `not-found`. */
+/**
+ * What the first process of a slot says: `value` is an exit code for `ended`, an error number for `not-found`, how `/out` is
+ * mounted for `ready`.
+ */
 export type SlotRecord = {
   readonly kind: 'ready' | 'refused' | 'started' | 'not-found' | 'ended'
   readonly value: number
 }
+
+/** `value` of `ready` when `/out` is mounted with nosuid, nodev and noexec. */
+export const boundOutputFlags = 2 | 4 | 8
 
 const recordBytes = 8
 const kinds: Readonly<Record<string, SlotRecord['kind']>> = {

@@ -10,7 +10,7 @@ import { ImageMissingError } from '../errors.ts'
 import { type ContainerFacts, containerOptions } from './container-options.ts'
 import { createContainer, removeContainer } from './engine.ts'
 import { createJobPlace, type JobPlace, removeJobPlace } from './job-place.ts'
-import { type SlotRecord, slotRecordReader } from './slot-frame.ts'
+import { boundOutputFlags, type SlotRecord, slotRecordReader } from './slot-frame.ts'
 
 /** How the program of a slot ended, as its first process says. */
 export type SlotEnd =
@@ -33,7 +33,7 @@ export type OpenSlotOptions = {
 const pipeNames = ['record', 'stdin', 'stdout', 'stderr'] as const
 type Pipes = { readonly [name in (typeof pipeNames)[number]]: Socket }
 
-const readyMilliseconds = 10_000
+const readyMilliseconds = 5000
 const commands = promisify(execFile)
 const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }
 
@@ -100,6 +100,9 @@ export class Slot {
       if (Image !== facts.imageId) throw new ImageMissingError(facts.imageId, Image)
       const first = await slot.#nextRecord(AbortSignal.timeout(readyMilliseconds))
       if (first?.kind !== 'ready') throw new TypeError('the first process of the slot did not come up')
+      // Some runtimes bind a folder without the flags it is mounted with.
+      if (place.volume.bound !== 'watched' && first.value !== boundOutputFlags)
+        throw new TypeError(`${facts.runtime} lets programs be run from /out`)
       await Promise.all(pipeNames.map((name) => unlink(join(folder, name))))
       return slot
     } catch (error) {
