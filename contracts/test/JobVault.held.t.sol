@@ -280,6 +280,22 @@ contract JobVaultHeldTest is VaultFixture {
         payJob(payment);
     }
 
+    // Two prices whose sum wraps to what is held.
+    function test_RevertWhen_PricesWrapAround() public {
+        (, uint8 tag) = _hold(_request(payer.addr, 0, PRICE, 0));
+        IJobVault.Payment memory payment =
+            IJobVault.Payment(laneKey(payer.addr, 0), moduleVersion, 0, PRICE, tag, false);
+        bytes32 laneId = laneIdOf(laneKey(payer.addr, 0));
+        vm.prank(claims);
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobVault.HeldPriceTooHigh.selector, laneId, type(uint128).max, uint256(PRICE))
+        );
+        vault.payHeld(
+            payment,
+            abi.encode(bytes32("a"), bytes32("b"), type(uint256).max, bytes32("c"), bytes32("d"), uint256(PRICE) + 1)
+        );
+    }
+
     function test_AFreedNonceIsPaidByAVoucher() public {
         (bytes32 laneId, uint8 tag) = _hold(_request(payer.addr, 0, PRICE, 0));
         vm.expectEmit(address(vault));

@@ -3,7 +3,9 @@ pragma solidity 0.8.30;
 
 import {IJobVault} from "../src/interfaces/IJobVault.sol";
 import {IMintable, ReenteringToken} from "./fixtures/MockTokens.sol";
+import {IMintable, ReenteringToken} from "./fixtures/MockTokens.sol";
 import {VaultFixture} from "./fixtures/VaultFixture.sol";
+import {ReentrancyGuardTransient} from "solady/utils/ReentrancyGuardTransient.sol";
 
 // requestWithdraw
 // ├── when the amount is zero or above the balance: reverts
@@ -152,5 +154,22 @@ contract JobVaultWithdrawTest is VaultFixture {
         vault.finalizeWithdraw(address(token), payer.addr);
         assertFalse(reentering.succeeded());
         assertEq(token.balanceOf(payer.addr), 10);
+    }
+
+    // A token that calls back while it is paid out finds the vault closed.
+    function test_RevertWhen_ATokenWithdrawsAgain() public {
+        ReenteringToken reentering = new ReenteringToken();
+        address account = address(reentering);
+        token = IMintable(account);
+        fund(account, 3e18);
+        vm.startPrank(account);
+        vault.requestWithdraw(account, 2e18);
+        skip(WITHDRAW_DELAY);
+        reentering.arm(address(vault), abi.encodeCall(vault.finalizeWithdraw, (account, relay)));
+        vault.finalizeWithdraw(account, relay);
+        vm.stopPrank();
+        assertFalse(reentering.succeeded());
+        assertEq(bytes4(reentering.answer()), ReentrancyGuardTransient.Reentrancy.selector);
+        assertEq(token.balanceOf(relay), 2e18);
     }
 }
