@@ -176,6 +176,7 @@ describe.each(runtimes)('attacks on %s', (runtime) => {
   })
 
   test('nothing is left after all of it: no container, mount or folder', async () => {
+    await executor.close()
     const filters = { label: [`lilypad.node=attack-${runtime}`] }
     expect(await new Docker({ socketPath }).listContainers({ all: true, filters })).toEqual([])
     expect(await readdir(join(stateDirectory, 'docker'))).toEqual([])
