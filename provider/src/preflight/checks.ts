@@ -30,6 +30,7 @@ const errors = {
   EACCES: 13,
   EXDEV: 18,
   ENODEV: 19,
+  EMFILE: 24,
   ENOTTY: 25,
   EFBIG: 27,
   ENOSPC: 28,
@@ -364,7 +365,7 @@ export const checks: readonly Check[] = [
     expected: 'no message queues, which are counted for all jobs together',
     hint: 'none on the side of the operator; the limit on queues belongs in the profile of jobs',
     needs: ['probes'],
-    judge: (_, run) => denied(run('probes'), ['write:/dev/mqueue/pwn'], [...notThere, 'EAGAIN']),
+    judge: (_, run) => denied(run('probes'), ['write:/dev/mqueue/pwn'], [...notThere, 'EMFILE']),
   },
   {
     id: 'environment',
