@@ -99,6 +99,7 @@ describe('checks', () => {
     ['scratch', withProbe(probe('scratch-files', 28, 5000)), 'scratch-files came to 5000, past 4096'],
     ['scratch', withProbe(allowed('run:/tmp/copy')), 'run:/tmp/copy was allowed'],
     ['memory', tight({}, { memory: run('exited') }), 'the run ended as exited'],
+    ['memory', tight({}, { memory: run('exited', [allowed('memory')]) }), 'all memory asked for was there'],
     ['processes', withProbe(probe('fork', 11, 3000)), 'fork came to 3000, past 24'],
     ['processes', withProbe(allowed('fork', 4096)), 'fork was allowed'],
     ['processor', tight({}, { hang: run('timed-out', [allowed('processor', 900)]) }), 'used 900 ms in 500 ms'],
@@ -178,6 +179,11 @@ describe('checks', () => {
     const contained = evaluateChecks({ ...failing, facts }).filter(({ result }) => result === 'contained')
     // A rootless engine maps users, whatever else it lacks.
     expect(contained.map(({ id }) => id)).toEqual(['user-namespaces'])
+  })
+
+  test('a program that was killed for memory was contained, whether or not the engine says why', () => {
+    const killed = { ...run('exited'), outcome: { kind: 'exited', code: 137 } } as const
+    expect(resultOf(tight({}, { memory: killed }), 'memory')?.result).toBe('contained')
   })
 
   test.each(attackRunNames)('without the run "%s", or without its answers, nothing is taken for contained', (name) => {

@@ -144,6 +144,8 @@ const grantedVariables = new Set([
 // A quota of a fifth of a CPU over half a second is 100 ms; periods of 100 ms round it up at both ends.
 const mostProcessorMilliseconds = 300
 const mostStopMilliseconds = 6000
+// 128 and the number of SIGKILL.
+const killedCode = 137
 const profileHint = 'report this: the profile of jobs does not hold on this engine, whatever its settings'
 const runtimeHint = 'look at the default runtime of the engine and at its version; try runc of the distribution'
 
@@ -235,7 +237,13 @@ export const checks: readonly Check[] = [
     expected: 'killed at the limit of memory',
     hint: 'turn on the memory controller of control groups, and swap accounting',
     needs: ['memory'],
-    judge: (_, run) => ended(run('memory'), 'out-of-memory'),
+    judge: (_, run) => {
+      // Engines tell why a program was killed a moment late or not at all; that it was killed is what counts here.
+      const { outcome, probes } = run('memory')
+      const wasKilled = outcome.kind === 'exited' && outcome.code === killedCode
+      if (probes.has('memory')) return 'all memory asked for was there'
+      return wasKilled ? undefined : ended(run('memory'), 'out-of-memory')
+    },
   },
   {
     id: 'processes',
