@@ -43,8 +43,8 @@ async function startEngine(runtime: string, folder: string): Promise<TestEngine>
   await mkdir(folder, { recursive: true })
   // On mixed control groups crun takes version 2, where the controllers are not, so the engine gets mounts of its own
   // without it. Those of the provider still have to arrive: they are made below a folder that is shared.
-  execFileSync('mount', ['--bind', folder, folder])
-  execFileSync('mount', ['--make-shared', folder])
+  execFileSync('/bin/mount', ['--bind', folder, folder])
+  execFileSync('/bin/mount', ['--make-shared', folder])
   const socketPath = join(folder, 'engine.sock')
   const dockerd = [
     ...['dockerd', '--bridge=none', '--iptables=false', '--ip6tables=false', `--host=unix://${socketPath}`],
@@ -52,7 +52,7 @@ async function startEngine(runtime: string, folder: string): Promise<TestEngine>
     ...(runtime === 'runc' ? [] : [`--add-runtime=${runtime}=/usr/bin/${runtime}`, `--default-runtime=${runtime}`]),
   ]
   const script = 'umount /sys/fs/cgroup/unified 2>/dev/null; exec "$@"'
-  const child = spawn('unshare', ['--mount', '--propagation', 'slave', 'sh', '-c', script, 'sh', ...dockerd], {
+  const child = spawn('/usr/bin/unshare', ['--mount', '--propagation', 'slave', 'sh', '-c', script, 'sh', ...dockerd], {
     stdio: 'ignore',
   })
   for (let attempt = 0; attempt < 120 && child.exitCode === null; attempt++) {
@@ -69,6 +69,6 @@ async function stop(child: ChildProcess, folder: string): Promise<void> {
     child.kill('SIGTERM')
     await ended
   }
-  execFileSync('umount', ['--lazy', folder])
+  execFileSync('/bin/umount', ['--lazy', folder])
   await rm(folder, { recursive: true, force: true }).catch(() => {})
 }
