@@ -62,8 +62,8 @@ export async function onSlotWorkbench<T>(
             },
           })
           const settled = performance.now() - begin
-          if (outcome.kind !== 'exited' || outcome.code !== 0 || outputs.length !== 1 || isolation['start'] !== start)
-            throw new TypeError(`the job ended with ${JSON.stringify(outcome)}, started from ${isolation['start']}`)
+          if (outcome.kind !== 'exited' || outcome.code !== 0 || outputs.length !== 1 || isolation.start !== start)
+            throw new TypeError(`the job ended with ${JSON.stringify(outcome)}, started from ${isolation.start}`)
           return { firstByte, settled }
         },
         runDocker: () => timeDockerRun(['run', '--rm', '--network', 'none', digest, ...command]),

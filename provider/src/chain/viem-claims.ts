@@ -3,9 +3,10 @@ import { type Bytes32, type JobOrder, LilypadError } from '@lilypad-agents/proto
 import {
   type ChainClient,
   claimJob,
+  claimJobs,
   type ContractCall,
   ContractRevertedError,
-  finalizeClaim,
+  finalizeClaims,
   translateChainErrors,
   withdrawClaim,
 } from '@lilypad-agents/sdk'
@@ -14,7 +15,10 @@ import { type ClaimChain, type ClaimItem, claimStatuses } from './claim-chain.ts
 /** Index of the role in the contracts' `StakeRole`. */
 const providerRole = 0
 
-/** Claims over a viem client that can send. Each item is a transaction of its own. */
+/** Items of one transaction: about a third of what one may use on today's networks (EIP-7825). */
+const itemsPerTransaction = 80
+
+/** Claims over a viem client that can send; many items share a transaction. */
 export function createViemClaims(client: ChainClient): ClaimChain {
   const { chain } = client
   const claims = { address: chain.contracts.jobClaims.address, abi: jobClaimsAbi } as const
@@ -61,8 +65,8 @@ export function createViemClaims(client: ChainClient): ClaimChain {
         throw error
       }
     },
-    claim: (items) => sendEach(items, (item) => claimJob(client, { request: toRequest(item) })),
-    finalize: (orders) => sendEach(orders, (order: JobOrder) => finalizeClaim(client, { order })),
+    claim: (items) => sendParts(items, (part) => claimJobs(client, { requests: part.map(toRequest) })),
+    finalize: (orders) => sendParts(orders, (part: readonly JobOrder[]) => finalizeClaims(client, { orders: part })),
     withdraw: (order) => withdrawClaim(client, { order }),
   }
 }
@@ -74,14 +78,18 @@ const toRequest = ({ order, orderSignature, receipt, reservation }: ClaimItem) =
   reservations: reservation === undefined ? [] : [reservation],
 })
 
-/** One transaction each. What a contract refuses is left out; what cannot be sent ends it, and what was sent is looked up later. */
-async function sendEach<T>(items: readonly T[], send: (item: T) => Promise<Bytes32>): Promise<readonly Bytes32[]> {
+/** The contract skips what it refuses. What cannot be sent ends it, and what was sent is looked up later. */
+async function sendParts<T>(
+  items: readonly T[],
+  send: (part: readonly T[]) => Promise<Bytes32>,
+): Promise<readonly Bytes32[]> {
   const sent: Bytes32[] = []
-  for (const item of items) {
+  for (let start = 0; start < items.length; start += itemsPerTransaction) {
     try {
-      sent.push(await send(item))
+      sent.push(await send(items.slice(start, start + itemsPerTransaction)))
     } catch (error) {
-      if (!(error instanceof ContractRevertedError) && !(LilypadError.is(error) && sent.length > 0)) throw error
+      if (sent.length === 0 || !LilypadError.is(error)) throw error
+      break
     }
   }
   return sent

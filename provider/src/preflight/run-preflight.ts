@@ -117,10 +117,25 @@ function profileDigest(architecture: string) {
   const seccomp = seccompProfile(architecture)
   if (seccomp === undefined) throw new ExecutorUnavailableError('docker', `no profile for ${architecture}`)
   const { limits } = attackRuns.probes
-  const task = { id: '', runtime: runtimeOf(''), args: [], env: {}, inputs: [], limits, outputDirectory: '' }
-  const user = { uid: 65_534, gid: 65_534 }
-  const facts = { name: '', imageId: '', inputFolder: '', outputFolder: '', labels: {}, cpus: 1, user, seccomp }
-  return sha256(canonicalJson(containerOptions(task, facts) as Json))
+  const volume = {
+    directory: '',
+    bound: 'tmpfs',
+    usage: async () => ({ bytes: 0, entries: 0 }),
+    release: async () => {},
+  } as const
+  const options = containerOptions(
+    limits,
+    { kind: 'slot', folder: '' },
+    {
+      imageId: '',
+      labels: {},
+      place: { name: '', folder: '', inputFolder: '', volume },
+      engine: { facts: {}, seccomp, cpus: 1, memoryBytes: 0, architecture, runtimes: [], defaultRuntime: '' },
+      runtime: '',
+      user: { uid: 65_534, gid: 65_534 },
+    },
+  )
+  return sha256(canonicalJson(options as Json))
 }
 
 /** Runs the attacks, a few at a time, and looks at this machine meanwhile. */
