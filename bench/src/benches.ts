@@ -14,6 +14,7 @@ import { protocolVerify } from './protocol/verify.ts'
 import { slotCold } from './slot/cold.ts'
 import { slotExit } from './slot/exit.ts'
 import { slotFirstByte } from './slot/first-byte.ts'
+import { slotThroughput } from './slot/throughput.ts'
 
 /** Every benchmark, in the order they run. */
 export const benches: readonly Bench[] = [
@@ -32,4 +33,5 @@ export const benches: readonly Bench[] = [
   slotFirstByte,
   slotExit,
   slotCold,
+  slotThroughput,
 ]

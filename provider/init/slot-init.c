@@ -108,7 +108,8 @@ static int parse_frame(usize bytes, char **inherited, int *has_stdin) {
   if (at != past) return 0;
   // What the engine gave this process (PATH, HOME, HOSTNAME, the image's own) stays, unless the frame names it.
   u32 count = variable_count;
-  for (u32 index = 0; inherited[index] != 0 && index < max_inherited; index++) {
+  for (u32 index = 0; inherited[index] != 0; index++) {
+    if (index == max_inherited) return 0;
     u32 own = 0;
     while (own < variable_count && !has_same_name(environment[own], inherited[index])) own++;
     if (own == variable_count) environment[count++] = inherited[index];
