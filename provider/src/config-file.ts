@@ -33,6 +33,7 @@ const settingOf: Readonly<Record<string, string>> = {
   'claims.margin_seconds': 'LILYPAD_CLAIM_MARGIN_SECONDS',
   'claims.max_batch': 'LILYPAD_CLAIM_BATCH',
   'claims.min_price': 'LILYPAD_CLAIM_MIN_PRICE',
+  'claims.restake_up_to': 'LILYPAD_RESTAKE_UP_TO',
   'status.port': 'LILYPAD_STATUS_PORT',
   'status.host': 'LILYPAD_STATUS_HOST',
 }

@@ -89,6 +89,7 @@ lily_per_ether = "20000"
 max_jobs = 7
 [claims]
 enabled = false
+restake_up_to = "3"
 [status]
 port = 9464
 `,
@@ -104,7 +105,7 @@ port = 9464
     },
     exposure: { maxPerPayer: 2n * 10n ** 18n, maxPerSolver: 10n ** 19n },
     settlement: { maxJobs: 9, tokenPerEther: 20_000n * 10n ** 18n },
-    claims: { isEnabled: false, tokenPerEther: 20_000n * 10n ** 18n },
+    claims: { isEnabled: false, restakeUpTo: 3n * 10n ** 18n, tokenPerEther: 20_000n * 10n ** 18n },
     status: { port: 9464, host: '127.0.0.1' },
   })
 })
@@ -122,7 +123,7 @@ test('the example is valid as it is, and says the defaults', () => {
   expect(read()).toEqual({ ...bare, configFile: join(folder, 'provider.toml') })
   // With every line in force that is not only a sample.
   const samples =
-    /^# (?=(rpc_url|solver|solver_url|slots|per_|factor|max_per|lily_per|port|\[prices|state_dir|network|key_file))/
+    /^# (?=(rpc_url|solver|solver_url|slots|per_|factor|max_per|lily_per|restake|port|\[prices|state_dir|network|key_file))/
   const lines = example.split('\n').map((line) => (samples.test(line) ? line : line.replace(/^# (?=[a-z_]+ = )/, '')))
   writeFileSync(join(folder, 'provider.toml'), lines.join('\n'))
   expect(read()).toEqual({ ...bare, configFile: join(folder, 'provider.toml') })

@@ -57,6 +57,11 @@ export interface ClaimChain {
   claim(items: readonly ClaimItem[]): Promise<readonly Bytes32[]>
   /** Sends the end of claims whose window is over or whose dispute is resolved. */
   finalize(orders: readonly JobOrder[]): Promise<readonly Bytes32[]>
+  /**
+   * Adds to the provider's stake out of its own tokens and its credit, as far as they go. Gives what was added, once it is on chain; a
+   * crash in between leaves tokens in the provider's account, from which the next call takes them.
+   */
+  addStake(of: { readonly account: Address; readonly token: Address; readonly amount: bigint }): Promise<bigint>
   /** Takes a claim back, so that a voucher can pay the job. */
   withdraw(order: JobOrder): Promise<Bytes32>
 }

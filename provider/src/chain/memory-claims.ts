@@ -17,6 +17,8 @@ export class MemoryClaims implements ClaimChain {
   /** Prices that claims have paid, by order hash. */
   readonly paid = new Map<Bytes32, bigint>()
   active = 10n ** 24n
+  /** Tokens and credit of the provider. */
+  ownTokens = 0n
   readonly #items = new Map<string, { readonly orderHash: Bytes32; readonly price: bigint }>()
   readonly #options: {
     readonly now: () => number
@@ -88,6 +90,14 @@ export class MemoryClaims implements ClaimChain {
       }
     }
     return [this.#options.include(`finalize ${this.calls.length}`, act)]
+  }
+
+  async addStake({ amount }: { readonly amount: bigint }): Promise<bigint> {
+    this.#options.answer()
+    const added = this.ownTokens < amount ? this.ownTokens : amount
+    this.ownTokens -= added
+    this.active += added
+    return added
   }
 
   async withdraw(order: JobOrder): Promise<Bytes32> {

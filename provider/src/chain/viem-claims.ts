@@ -1,14 +1,20 @@
 import { jobClaimsAbi, stakeVaultAbi } from '@lilypad-agents/abi'
 import { type Bytes32, type JobOrder, LilypadError } from '@lilypad-agents/protocol'
 import {
+  approveCall,
   type ChainClient,
   claimJob,
   claimJobs,
   type ContractCall,
   ContractRevertedError,
+  depositStake,
   finalizeClaims,
+  getCredit,
+  getTokenBalance,
+  sendCallSync,
   translateChainErrors,
   withdrawClaim,
+  withdrawCredit,
 } from '@lilypad-agents/sdk'
 import { type ClaimChain, type ClaimItem, claimStatuses } from './claim-chain.ts'
 
@@ -67,6 +73,19 @@ export function createViemClaims(client: ChainClient): ClaimChain {
     },
     claim: (items) => sendParts(items, (part) => claimJobs(client, { requests: part.map(toRequest) })),
     finalize: (orders) => sendParts(orders, (part: readonly JobOrder[]) => finalizeClaims(client, { orders: part })),
+    async addStake({ account, token, amount }) {
+      let balance = await getTokenBalance(client, { account, token })
+      if (balance < amount && (await getCredit(client, { account, token })) > 0n) {
+        await withdrawCredit.sync(client, { token })
+        balance = await getTokenBalance(client, { account, token })
+      }
+      const isEnough = balance >= amount
+      const added = isEnough ? amount : balance
+      if (added === 0n) return 0n
+      await sendCallSync(client, approveCall({ token, spender: stakes.address, amount: added }))
+      await depositStake.sync(client, { role: providerRole, token, amount: added, beneficiary: account })
+      return added
+    },
     withdraw: (order) => withdrawClaim(client, { order }),
   }
 }

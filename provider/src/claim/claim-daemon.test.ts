@@ -297,6 +297,20 @@ test('when the stake does not cover all, the dearest are claimed and the rest is
   expect(statusOf(cheap)).toBe('claimed')
 })
 
+test('stake that is too low is raised out of what was earned, no further than allowed', async () => {
+  const [cheap, dear] = [deliver(0, 100n), deliver(1, 900n)]
+  Object.assign(chain.claims, { active: 100n, ownTokens: 10_000n })
+  goTo(claimAt)
+  await open({ restakeUpTo: 2300n }).claims.advanceNow()
+  expect([chain.claims.active, statusOf(cheap), statusOf(dear)]).toEqual([2300n, undefined, 'claimed'])
+  goTo(claimAt + 60)
+  const own = open({ restakeUpTo: 10_000n }).claims
+  await own.advanceNow()
+  expect([statusOf(cheap), own.stakeShortfall]).toEqual(['claimed', 0n])
+  // What is free was 50, 2.5 times the price and once for a newcomer is 350.
+  expect(chain.claims.ownTokens).toBe(10_000n - 2200n - 300n)
+})
+
 test('a job that the contract refuses does not hold up the others, and is tried again', async () => {
   const [bad, good] = [deliver(0), deliver(1)]
   chain.claims.problems.set(bad, 'GrantUnknown')

@@ -1,4 +1,4 @@
-import { type Bytes32, type JobOrder, LilypadError, type SignedVoucher } from '@lilypad-agents/protocol'
+import { type Address, type Bytes32, type JobOrder, LilypadError, type SignedVoucher } from '@lilypad-agents/protocol'
 import type { Chain } from '../chain/chain.ts'
 import type { ChainClaim, ClaimItem, ClaimTerms } from '../chain/claim-chain.ts'
 import { backoffMilliseconds, pause } from '../connection/backoff.ts'
@@ -7,6 +7,7 @@ import type { JournalClaim, UnpaidJob } from '../journal/claim-ledger.ts'
 import type { Journal } from '../journal/journal.ts'
 import { failureFacts, type Logger } from '../log/logger.ts'
 import { gasValueRoundedUp } from '../settlement/gas-value.ts'
+import { stakeForClaims } from '../status/find-warnings.ts'
 import { planClaims } from './plan-claims.ts'
 
 export type ClaimOptions = {
@@ -20,6 +21,8 @@ export type ClaimOptions = {
   readonly maxBatch?: number
   /** Jobs below this price are not claimed, in base units. @default 0n */
   readonly minPrice?: bigint
+  /** Stake that is too low is raised out of what the provider has earned, up to this much; in base units. @default never */
+  readonly restakeUpTo?: bigint
   /** What one ether is worth in base units of the token; without it gas counts as free. */
   readonly tokenPerEther?: bigint
   /** Gas of claiming and finalizing one job. @default 250000n, measured for a guarded payer */
@@ -265,16 +268,42 @@ export class ClaimDaemon {
     const { chain, journal, log } = this.#options
     const [first] = jobs
     if (first === undefined) return
-    const { order } = journal.getAcceptedJob(first.orderHash).request
-    const { free } = await chain.claims.getStake({ account: order.provider, token: order.token })
-    const bound = jobs.reduce((sum, { price }) => sum + shareRoundedUp(price, terms.collateralRatioBips), 0n)
-    const required = bound + shareRoundedUp(first.price, terms.newcomerCollateralBips)
-    this.#stakeShortfall = required > free ? required - free : 0n
+    const { provider, token } = journal.getAcceptedJob(first.orderHash).request.order
+    const { free, active } = await chain.claims.getStake({ account: provider, token })
+    // The dearest comes first.
+    const required = stakeForClaims(
+      { sum: jobs.reduce((sum, { price }) => sum + price, 0n), largest: first.price },
+      terms,
+    )
+    const missing = required > free ? required - free : 0n
+    const added = missing > 0n ? await this.#restake({ account: provider, token, active, missing }) : 0n
+    this.#stakeShortfall = missing - added
     if (this.#stakeShortfall > 0n)
       log.warn(
-        { event: 'stake.too-low', required: required.toString(), free: free.toString(), jobs: jobs.length },
+        { event: 'stake.too-low', required: required.toString(), free: (free + added).toString(), jobs: jobs.length },
         'the stake does not cover all jobs to claim: the dearest come first, deposit more for the others',
       )
+  }
+
+  async #restake(of: {
+    readonly account: Address
+    readonly token: Address
+    readonly active: bigint
+    readonly missing: bigint
+  }): Promise<bigint> {
+    const { chain, log, restakeUpTo = 0n } = this.#options
+    const { account, token, active, missing } = of
+    const room = restakeUpTo > active ? restakeUpTo - active : 0n
+    if (room === 0n) return 0n
+    try {
+      const added = await chain.claims.addStake({ account, token, amount: missing < room ? missing : room })
+      if (added > 0n) log.info({ event: 'stake.added', amount: added.toString() }, 'stake added out of what was earned')
+      return added
+    } catch (error) {
+      if (LilypadError.is(error) && error.retryable) throw error
+      log.warn({ event: 'stake.not-added', ...failureFacts(error) }, 'stake not added')
+      return 0n
+    }
   }
 
   #toItem(orderHash: Bytes32): ClaimItem {
@@ -346,9 +375,4 @@ export class ClaimDaemon {
       )
     return found
   }
-}
-
-/** Share of an amount in hundredths of a percent, rounded up as the contracts do. */
-function shareRoundedUp(amount: bigint, bips: number): bigint {
-  return (amount * BigInt(bips) + 9999n) / 10_000n
 }

@@ -76,9 +76,13 @@ function describeJobs({ jobs, earnings, unpaid, report, recent }: StoredEarnings
 export async function showEarnings(config: ProviderConfig, days: number, printer: Printer): Promise<void> {
   const { client, account, token } = openProvider(config)
   const stored = findEarnings({ stateDir: config.stateDir, days })
-  const credit = await getCredit(client, { account, token })
-  if (stored === undefined)
-    return printer.result({ provider: account, credit }, ['  no job yet', line('To withdraw', lily(credit))])
+  // What the journal says is shown also while the chain is down.
+  const credit = await getCredit(client, { account, token }).catch(() => null)
+  const toWithdraw = line(
+    'To withdraw',
+    credit === null ? 'the chain does not answer' : `${lily(credit)}   (lilypad provider withdraw)`,
+  )
+  if (stored === undefined) return printer.result({ provider: account, credit }, ['  no job yet', toWithdraw])
   const { report, settlements, earnings } = stored
   const row = (name: string, jobs: number, amount: bigint) =>
     `    ${name.padEnd(26)} ${String(jobs).padStart(6)} jobs  ${lily(amount)}`
@@ -88,7 +92,7 @@ export async function showEarnings(config: ProviderConfig, days: number, printer
       'Settled',
       `${earnings.settledJobs} jobs for ${lily(earnings.settled)}, before the shares of author, solver and protocol`,
     ),
-    line('To withdraw', `${lily(credit)}   (lilypad provider withdraw)`),
+    toWithdraw,
     '  Acknowledged, by module',
     ...report.modules.map(({ name, moduleVersion, jobs, amount }) =>
       row(name === undefined ? `${moduleVersion.slice(0, 20)}…` : plainText(name, 26), jobs, amount),
