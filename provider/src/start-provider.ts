@@ -13,6 +13,7 @@ import type { Chain } from './chain/chain.ts'
 import { createViemChain } from './chain/viem-chain.ts'
 import { pause } from './connection/backoff.ts'
 import { SolverConnection, type WorkFrame } from './connection/solver-connection.ts'
+import { probeExecutors } from './preflight/probe-executors.ts'
 import { createSolverFiles } from './connection/solver-files.ts'
 import { Deliverer } from './delivery/deliverer.ts'
 import { type ProviderStatus, sumEarnings } from './earnings/provider-status.ts'
@@ -121,9 +122,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   const blobs = await BlobStore.open(join(folder, 'blobs'))
   const artifacts = await BlobStore.open(join(folder, 'artifacts'))
 
-  const availability = await Promise.all(
-    executors.map(async (executor) => ({ executor, probe: await executor.probe() })),
-  )
+  const availability = await probeExecutors(executors, { signer, domain, stateDirectory: folder, log })
   const available = availability.filter(({ probe }) => probe.available).map(({ executor }) => executor)
   for (const { executor, probe } of availability) {
     if (probe.available) await executor.sweep()

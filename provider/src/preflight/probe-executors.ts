@@ -1,0 +1,36 @@
+import type { Signer, SigningDomain } from '@lilypad-agents/protocol'
+import type { Availability, Executor } from '../executors/executor.ts'
+import { failureFacts, type Logger } from '../log/logger.ts'
+import { listWarnings } from './preflight-report.ts'
+import { runPreflight } from './run-preflight.ts'
+
+export type ProbedExecutor = { readonly executor: Executor; readonly probe: Availability }
+
+/** Looks which executors can be used here. Containers can only when the attacks on their sandbox were kept in. */
+export function probeExecutors(
+  executors: readonly Executor[],
+  options: {
+    readonly signer: Signer
+    readonly domain: SigningDomain
+    /** Folder of the signed report, which is good for a day. */
+    readonly stateDirectory: string
+    readonly log: Logger
+  },
+): Promise<readonly ProbedExecutor[]> {
+  const { signer, domain, stateDirectory, log } = options
+  return Promise.all(
+    executors.map(async (executor): Promise<ProbedExecutor> => {
+      const probe = await executor.probe()
+      if (executor.name !== 'docker' || !probe.available) return { executor, probe }
+      try {
+        const { report } = await runPreflight({ executor, signer, domain, stateDirectory, now: () => new Date() })
+        for (const { id, found } of listWarnings(report))
+          log.warn({ event: 'preflight.warning', check: id, found }, 'the sandbox could be tighter')
+        return { executor, probe }
+      } catch (error) {
+        log.error({ event: 'preflight.failed', ...failureFacts(error) }, 'no container jobs are taken')
+        return { executor, probe: { available: false, reason: 'the preflight failed' } }
+      }
+    }),
+  )
+}
