@@ -66,7 +66,7 @@ function goTo(seconds: number) {
 
 /** The parts of a provider that have to do with its pay. */
 function open(options: ClaimOptions = {}) {
-  const approve = () => Promise.reject(new Error('no guardian here'))
+  const approve = async () => ({ approvedUntil: 2 ** 40, approval: signature })
   const settlement = new SettlementDaemon({ journal, chain, approve, reach, log })
   const send = (frame: { type: string; orderHash?: Bytes32 }) => {
     if (frame.type === 'acknowledged' && frame.orderHash) acknowledged.push(frame.orderHash)
@@ -203,6 +203,16 @@ function voucherFor(nonce: number, options: { readonly jobs?: number; readonly a
   const voucher = { ...terms, cumulativeAmount: BigInt(jobs) * 100n, jobs, recordsHash }
   return { voucher, signature: voucherType.sign(domain, voucher, payer) }
 }
+/** Nothing of the payer's is paid without the solver of its orders. */
+const guard = (change: { readonly guardianChangesAt?: number } = {}) =>
+  chain.accounts.set(`${payer.address}:${address('4')}`, {
+    balance: 10_000n,
+    pendingWithdrawal: 0n,
+    withdrawableAt: 0,
+    guardian: address('3'),
+    guardianChangesAt: 0,
+    ...change,
+  })
 const statusOf = (orderHash: Bytes32) => chain.claims.states.get(orderHash)?.status
 const kinds = () => chain.claims.calls.map(({ kind, jobs }) => `${kind} ${jobs}`)
 
@@ -342,6 +352,10 @@ test('a dispute is waited for, and a claim that is denied pays nothing', async (
 })
 
 describe('a late acknowledgement', () => {
+  beforeEach(() => {
+    guard()
+  })
+
   test('takes the claim back, and the job is settled by its voucher, once', async () => {
     const job = deliver(0)
     goTo(claimAt)
@@ -357,6 +371,24 @@ describe('a late acknowledgement', () => {
     goTo(claimAt + 7200)
     await market.claims.advanceNow()
     expect(chain.claims.paid.size).toBe(0)
+  })
+
+  test.each<[string, () => void]>([
+    ['has no guardian', () => chain.accounts.clear()],
+    ['is about to leave it', () => guard({ guardianChangesAt: chain.now + 60 })],
+  ])('of a payer that %s does not take the claim back, which holds the money', async (_name, change) => {
+    const job = deliver(0)
+    goTo(claimAt)
+    await market.claims.advanceNow()
+    change()
+    market.desk.receive(job, voucherFor(0))
+    await market.claims.advanceNow()
+    expect([statusOf(job), journal.claims.isLaneBroken(lane)]).toEqual(['claimed', false])
+    goTo(claimAt + 3600)
+    await market.claims.advanceNow()
+    expect([chain.claims.paid.get(job), journal.isAcknowledged(job)]).toEqual([100n, false])
+    // What builds on that voucher cannot be settled, so the lane takes no more orders.
+    expect(journal.claims.isLaneBroken(lane)).toBe(true)
   })
 
   test('of a claim that has paid is not taken, so that the job is not paid twice', async () => {
@@ -400,6 +432,7 @@ describe('a late acknowledgement', () => {
 describe('killed', () => {
   test.each(claimFaultPoints)('at %s: after a restart the job is paid, once', async (fault) => {
     const isLate = fault === 'claim-acknowledged' || fault === 'claim-withdrawn'
+    guard()
     const job = deliver(0)
     crashAt = fault
     const crashes = await live(async () => {

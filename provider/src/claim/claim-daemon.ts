@@ -6,6 +6,7 @@ import type { ReachPoint } from '../fault/fault-point.ts'
 import type { JournalClaim, UnpaidJob } from '../journal/claim-ledger.ts'
 import type { Journal } from '../journal/journal.ts'
 import { failureFacts, type Logger } from '../log/logger.ts'
+import { settleGraceSeconds } from '../order/check-order.ts'
 import { gasValueRoundedUp } from '../settlement/gas-value.ts'
 import { stakeForClaims } from '../status/find-warnings.ts'
 import { planClaims } from './plan-claims.ts'
@@ -148,17 +149,14 @@ export class ClaimDaemon {
       const found = onChain.get(claim.orderHash)
       if (found === undefined) continue
       const isResolved = found.status === 'upheld' || found.status === 'denied'
-      if (
-        isResolved ||
-        (found.status === 'claimed' && claim.acknowledgement === undefined && now >= found.finalizableAt)
-      )
-        finalizable.push(claim.orderHash)
-      else await this.#follow(claim, found)
+      const isOver = found.status === 'claimed' && now >= found.finalizableAt
+      if (isResolved || (isOver && !(await this.#mayWithdraw(claim, now)))) finalizable.push(claim.orderHash)
+      else await this.#follow(claim, found, now)
     }
     if (finalizable.length > 0) await this.#finalize(finalizable)
   }
 
-  async #follow(claim: JournalClaim, { status, finalizableAt }: ChainClaim): Promise<void> {
+  async #follow(claim: JournalClaim, { status, finalizableAt }: ChainClaim, now: number): Promise<void> {
     const { journal, log } = this.#options
     const { orderHash, state } = claim
     switch (status) {
@@ -171,7 +169,8 @@ export class ClaimDaemon {
         return
       case 'claimed':
         if (state === 'claiming') journal.claims.note(orderHash, { state: 'claimed', finalizableAt }, seconds())
-        if (claim.acknowledgement) await this.#withdraw(claim, claim.acknowledgement)
+        if (claim.acknowledgement && (await this.#mayWithdraw(claim, now)))
+          await this.#withdraw(claim, claim.acknowledgement)
         return
       case 'disputed':
         if (state !== 'disputed') {
@@ -190,6 +189,18 @@ export class ClaimDaemon {
           'the contract has the job in a state that was not ours',
         )
     }
+  }
+
+  /**
+   * A claim holds the money, a voucher does not: once the claim is withdrawn, a payer without a guardian could be gone with it. So it is
+   * given up only for a voucher of a payer that can pay nobody without the solver of the order.
+   */
+  async #mayWithdraw({ orderHash, acknowledgement }: JournalClaim, now: number): Promise<boolean> {
+    if (acknowledgement === undefined) return false
+    const { chain, journal } = this.#options
+    const { payer, token, solver } = journal.getAcceptedJob(orderHash).request.order
+    const { guardian, guardianChangesAt } = await chain.getAccount({ payer, token })
+    return guardian === solver && (guardianChangesAt === 0 || guardianChangesAt > now + settleGraceSeconds)
   }
 
   #end(claim: JournalClaim, status: 'paid' | 'refunded' | 'withdrawn'): void {

@@ -79,6 +79,15 @@ export class ClaimLedger {
     return row && toClaim(row)
   }
 
+  /** Whether a job of this lane was acknowledged too late: its voucher cannot be settled any more, nor any that builds on it. */
+  isLaneBroken(laneId: Bytes32): boolean {
+    const found = this.#all(
+      "SELECT 1 FROM claims JOIN jobs USING (order_hash) WHERE jobs.lane_id = ? AND claims.acknowledgement IS NOT NULL AND claims.state IN ('paid', 'refunded')",
+      laneId,
+    )
+    return found.length > 0
+  }
+
   /** Promises to claim a job; from here on no voucher is taken for it without the claim's end. False when one came before. */
   start(orderHash: Bytes32, now: number): boolean {
     const { changes } = this.#run(
@@ -125,7 +134,7 @@ export class ClaimLedger {
     try {
       this.#run(
         `INSERT INTO claims (order_hash, state, updated_at) VALUES (?, ?, ?)
-         ON CONFLICT (order_hash) DO UPDATE SET state = excluded.state, acknowledgement = NULL, updated_at = excluded.updated_at`,
+         ON CONFLICT (order_hash) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at`,
         orderHash,
         state,
         now,

@@ -161,7 +161,9 @@ export class OrderDesk {
       manifest: shelf.find(order.moduleVersion)?.manifest,
       now,
       isNonceTaken: journal.isNonceTaken(lane, order.nonce, orderHash) || order.nonce < payer.chainLane.nextNonce,
-      unknownLaneJobs: Math.max(0, payer.chainLane.settledJobs - (journal.findLane(lane)?.jobs ?? 0)),
+      unknownLaneJobs:
+        Math.max(0, payer.chainLane.settledJobs - (journal.findLane(lane)?.jobs ?? 0)) +
+        Number(journal.claims.isLaneBroken(lane)),
       knownReservation: journal.findReservationHash({ ...known, sequence: reservation.reservation.sequence }),
       knownPrevious: journal.findReservationHash({ ...known, sequence: reservation.reservation.sequence - 1 }),
       account: payer.account,
