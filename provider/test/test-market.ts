@@ -98,6 +98,9 @@ export async function startTestMarket() {
       return (await eventually(() => lilypad.order(quote.quoteId))).orderHash
     },
     findSettlement: (orderHash: Bytes32) => findSettlement(lilypad.client, { orderHash }),
+    async mine(): Promise<void> {
+      await createTestClient({ mode: 'anvil', transport: http(network.rpcUrl) }).mine({ blocks: 1 })
+    },
     /** Lets the chain's clock show a later time. */
     async warpTo(seconds: number): Promise<void> {
       const client = createTestClient({ mode: 'anvil', transport: http(network.rpcUrl) })
