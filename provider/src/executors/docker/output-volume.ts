@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { ModuleLimits } from '@lilypad-agents/protocol'
 import { maxOutputFolders } from '../../outputs/collect-outputs.ts'
+import { commandShell } from './command-shell.ts'
 
 /** What bounds `/out`: a file system of its own, or a watcher that stops the job soon after it wrote too much. */
 export type OutputBound = 'tmpfs' | 'ext4' | 'watched'
@@ -68,7 +69,9 @@ function volume(directory: string, bound: OutputBound): OutputVolume {
     bound,
     usage: () => measure(directory),
     release: async () => {
-      if (bound !== 'watched') await unmount(directory)
+      // Nothing of a tmpfs has to be written to a disk.
+      if (bound === 'tmpfs') await commandShell.run('umount', ['-n', directory]).catch(() => unmount(directory))
+      if (bound === 'ext4') await unmount(directory)
     },
   }
 }
@@ -80,7 +83,7 @@ async function mountTmpfs(directory: string, limits: ModuleLimits): Promise<void
   const size = (Math.ceil(limits.outputBytes / pageBytes) + Math.min(limits.outputFiles, 1024) + 2) * pageBytes
   const { uid, gid } = jobUser()
   const options = `${mountFlags},size=${size},nr_inodes=${inodesFor(limits)},uid=${uid},gid=${gid},mode=0700`
-  await run('mount', ['-t', 'tmpfs', '-o', options, 'lilypad-out', directory])
+  await commandShell.run('mount', ['-n', '-t', 'tmpfs', '-o', options, 'lilypad-out', directory])
 }
 
 async function mountExt4(image: string, directory: string, limits: ModuleLimits): Promise<void> {

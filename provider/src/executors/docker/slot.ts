@@ -1,12 +1,11 @@
-import { execFile } from 'node:child_process'
 import { constants, openSync } from 'node:fs'
 import { chmod, copyFile, link, mkdir, unlink } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import type { ModuleLimits } from '@lilypad-agents/protocol'
 import type Docker from 'dockerode'
 import { ImageMissingError } from '../errors.ts'
+import { commandShell } from './command-shell.ts'
 import { type ContainerFacts, containerOptions } from './container-options.ts'
 import { createContainer, removeContainer } from './engine.ts'
 import { createJobPlace, type JobPlace, removeJobPlace } from './job-place.ts'
@@ -34,8 +33,6 @@ const pipeNames = ['record', 'stdin', 'stdout', 'stderr'] as const
 type Pipes = { readonly [name in (typeof pipeNames)[number]]: Socket }
 
 const readyMilliseconds = 5000
-const commands = promisify(execFile)
-const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }
 
 /**
  * A started container with the whole profile on it that waits to be told what to run, once.
@@ -173,7 +170,7 @@ async function furnish(folder: string, initPath: string): Promise<void> {
   // Whatever user the engine maps the job to: the folder above keeps everybody else of this machine out.
   const paths = pipeNames.map((name) => join(folder, name))
   await Promise.all([
-    commands('mkfifo', ['-m', '0666', ...paths], { env: environment, timeout: 30_000 }),
+    commandShell.run('mkfifo', ['-m', '0666', ...paths]),
     link(initPath, target).catch(async () => {
       await copyFile(initPath, target)
       await chmod(target, 0o555)
