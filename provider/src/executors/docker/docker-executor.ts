@@ -1,20 +1,20 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ModuleLimits, ModuleRuntime, OutputFile } from '@lilypad-agents/protocol'
+import type { ModuleLimits, ModuleRuntime } from '@lilypad-agents/protocol'
 import Docker from 'dockerode'
-import { collectOutputs, maxOutputFolders } from '../../outputs/collect-outputs.ts'
 import { removeTree } from '../../outputs/remove-tree.ts'
 import { containerEnvironment, environmentLines } from '../determinism-environment.ts'
 import { ExecutorClosedError, ExecutorUnavailableError } from '../errors.ts'
-import type { Availability, Execution, Executor, ExecutorTask, Isolation, Outcome, RunOptions } from '../executor.ts'
+import type { Availability, Execution, Executor, ExecutorTask, Outcome, RunOptions } from '../executor.ts'
 import { LogSpool } from '../log-spool.ts'
 import { RunControl } from '../run-control.ts'
 import { judgeExit, runCold, startFailure } from './cold-run.ts'
-import { fastRuntime, isGvisor, pidsWithin } from './container-runtime.ts'
+import { fastRuntime, isGvisor } from './container-runtime.ts'
 import { type Engine, engineFailure, inspectEngine, removeContainer, statusOf } from './engine.ts'
 import { commandLine, findImage, type Image } from './image.ts'
+import { conclude, describeIsolation, type Ended, watchUsage } from './job-end.ts'
 import { createJobPlace, isOwned, placeInputs, removeJobPlace } from './job-place.ts'
-import { jobUser, type OutputVolume, releaseMounts } from './output-volume.ts'
+import { jobUser, releaseMounts } from './output-volume.ts'
 import type { SlotEnd } from './slot.ts'
 import { encodeSlotFrame } from './slot-frame.ts'
 import { installSlotInit } from './slot-init.ts'
@@ -49,20 +49,11 @@ type Workshop = {
   readonly slots: { readonly opener: SlotOpener; readonly pool: SlotPool } | undefined
 }
 type Running = { readonly control: RunControl; readonly settled: Promise<unknown> }
-/** How a job came to its end: in a slot or from cold. */
-type Ended = {
-  readonly outcome: Outcome
-  readonly outputs: readonly OutputFile[]
-  readonly start: 'slot' | 'cold'
-  readonly runtime: string
-  readonly volume: OutputVolume
-}
 /** The container that a job is in at the moment. */
 type Current = { container?: Docker.Container }
 
 const nodeLabel = 'lilypad.node'
 const jobLabel = 'lilypad.job'
-const watchMilliseconds = 250
 const refillMilliseconds = 250
 /** Removals that may run behind. Beyond them a new job waits, so that a busy node does not pile up dead containers. */
 const maxRemovals = 8
@@ -373,52 +364,4 @@ function slotSpec(image: Image, limits: ModuleLimits): SlotSpec {
   const { uid, gid } = jobUser()
   const policy = [memoryBytes, cpuMillis, pids, scratchBytes, outputBytes, outputFiles, uid, gid]
   return { key: `${image.id}|${policy.join(',')}`, image, limits }
-}
-
-async function conclude(
-  task: ExecutorTask,
-  outcome: Outcome,
-  volume: OutputVolume,
-): Promise<{ readonly outcome: Outcome; readonly outputs: readonly OutputFile[] }> {
-  if (outcome.kind !== 'exited') return { outcome, outputs: [] }
-  const collected = await collectOutputs({
-    source: volume.directory,
-    destination: task.outputDirectory,
-    limits: task.limits,
-  })
-  return collected.kind === 'collected' ? { outcome, outputs: collected.outputs } : { outcome: collected, outputs: [] }
-}
-
-function watchUsage(volume: OutputVolume, task: ExecutorTask, control: RunControl): NodeJS.Timeout {
-  const { limits } = task
-  const look = async () => {
-    const { bytes, entries } = await volume.usage()
-    if (bytes > limits.outputBytes || entries > limits.outputFiles + maxOutputFolders(limits))
-      control.stop({ kind: 'output-limit' })
-  }
-  return setInterval(() => void look(), watchMilliseconds)
-}
-
-function describeIsolation(task: ExecutorTask, engine: Engine, ended: Ended): Isolation {
-  const { limits } = task
-  return {
-    ...engine.facts,
-    runtime: ended.runtime,
-    start: ended.start,
-    user: jobUser().uid,
-    network: 'none',
-    rootFileSystem: 'read-only',
-    capabilities: 'none',
-    noNewPrivileges: true,
-    seccomp: 'lilypad allowlist 1',
-    ipc: 'none',
-    memoryBytes: limits.memoryBytes,
-    cpuMillis: limits.cpuMillis,
-    pids: pidsWithin(ended.runtime, limits.pids),
-    scratchBytes: limits.scratchBytes,
-    outputBytes: limits.outputBytes,
-    outputs: ended.volume.bound,
-    timeoutSeconds: limits.timeoutSeconds,
-    logBytes: limits.logBytes,
-  }
 }
