@@ -303,6 +303,9 @@ contract SystemHandler is SystemFixture {
         order.maxPrice = uint128(1000 + _amount(seed, 10, JOB_LIMIT));
         order.inputsDigest = keccak256(abi.encode(++_salt));
         order.nonce = uint64(_salt);
+        // Votes can make the longest life of an order shorter than an hour.
+        uint256 latest = vm.getBlockTimestamp() + parameters.get(ParameterNames.MAX_ORDER_LIFE);
+        if (order.deliverBy > latest) order.deliverBy = uint64(latest);
         _note(order);
         vm.prank(anyone);
         jobEscrow.open(order, paymentOf(_stranger, order, bytes32(_salt)));
