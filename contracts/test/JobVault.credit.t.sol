@@ -10,6 +10,7 @@ import {ParameterNames} from "../src/libraries/ParameterNames.sol";
 import {ActorClass} from "../src/types/ActorClass.sol";
 import {IMintable, ReenteringToken} from "./fixtures/MockTokens.sol";
 import {VaultFixture} from "./fixtures/VaultFixture.sol";
+import {ReentrancyGuardTransient} from "solady/utils/ReentrancyGuardTransient.sol";
 
 // collectFees
 // ├── when a lane has nothing to collect: passes over it
@@ -174,6 +175,7 @@ contract JobVaultCreditTest is VaultFixture {
         vm.prank(provider);
         vault.withdrawCreditTo(address(token), author);
         assertFalse(reentering.succeeded());
+        assertEq(bytes4(reentering.answer()), ReentrancyGuardTransient.Reentrancy.selector);
         assertEq(token.balanceOf(author), credit);
         assertEq(token.balanceOf(relay), 0);
     }

@@ -5,6 +5,7 @@ import {LilyToken} from "../src/LilyToken.sol";
 import {IJobVault} from "../src/interfaces/IJobVault.sol";
 import {DecimalsToken, IMintable, ReenteringToken} from "./fixtures/MockTokens.sol";
 import {VaultFixture} from "./fixtures/VaultFixture.sol";
+import {ReentrancyGuardTransient} from "solady/utils/ReentrancyGuardTransient.sol";
 
 // deposit
 // ├── when the beneficiary is missing, nothing arrives, the balance would pass 96 bits: reverts
@@ -74,7 +75,19 @@ contract JobVaultDepositTest is VaultFixture {
         reentering.arm(address(vault), abi.encodeCall(vault.deposit, (address(token), 1, relay)));
         assertEq(fund(payer.addr, 10), 10);
         assertFalse(reentering.succeeded());
+        assertEq(bytes4(reentering.answer()), ReentrancyGuardTransient.Reentrancy.selector);
         assertEq(vault.getAccount(relay, address(token)).balance, 0);
+    }
+
+    function test_RevertWhen_TokenOfAnAuthorizationCallsBack() public {
+        ReenteringToken reentering = new ReenteringToken();
+        address account = address(reentering);
+        reentering.mint(payer.addr, 10);
+        reentering.arm(address(vault), abi.encodeCall(vault.deposit, (account, 1, relay)));
+        vault.depositWithAuthorization(account, payer.addr, 10, 0, type(uint64).max, 0, 27, "r", "s");
+        assertFalse(reentering.succeeded());
+        assertEq(bytes4(reentering.answer()), ReentrancyGuardTransient.Reentrancy.selector);
+        assertEq(vault.getAccount(payer.addr, account).balance, 10);
     }
 
     function test_PermitDeposits() public {

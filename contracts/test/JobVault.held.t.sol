@@ -89,6 +89,23 @@ contract JobVaultHeldTest is VaultFixture {
         settleLane(lane);
     }
 
+    // 65536 and 1 lie in words whose numbers look alike when shifted the wrong way.
+    function test_NoncesFarApartAreUsedEachInItsWord() public {
+        IJobVault.LaneKey memory name = laneKey(payer.addr, 0);
+        uint64[3] memory nonces = [uint64(65_536), 1, 65_537];
+        bytes memory words;
+        for (uint256 i = 0; i < nonces.length; i++) {
+            words = bytes.concat(words, abi.encode(uint256(PRICE) << 64 | nonces[i]));
+        }
+        vm.prank(claims);
+        vault.hold(name, moduleVersion, words, false);
+        for (uint256 i = 0; i < nonces.length; i++) {
+            assertTrue(vault.isNonceUsed(laneIdOf(name), nonces[i]));
+        }
+        assertFalse(vault.isNonceUsed(laneIdOf(name), 65_538));
+        assertFalse(vault.isNonceUsed(laneIdOf(name), 0));
+    }
+
     // Vouchers go on around a held nonce.
     function test_JobsAroundAHeldNonceAreSettled() public {
         _hold(_request(payer.addr, 1, PRICE, 0));
@@ -251,6 +268,10 @@ contract JobVaultHeldTest is VaultFixture {
         assertEq(_owed(), token.balanceOf(address(vault)));
 
         vault.collectUnlanedFees(solver, address(token));
+        // Nothing to collect leaves no record.
+        vm.recordLogs();
+        vault.collectUnlanedFees(solver, address(token));
+        assertEq(vm.getRecordedLogs().length, 0);
         assertEq(creditOf(solver), fees.solver);
         assertEq(creditOf(treasury), fees.protocol);
         assertEq(vault.getRoleEarnings(ActorClass.Solver, solver, address(token)), fees.solver);

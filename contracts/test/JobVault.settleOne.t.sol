@@ -119,6 +119,22 @@ contract JobVaultSettleOneTest is VaultFixture {
         assertEq(vault.getCredit(provider, address(token)), 6 * PRICE - authorAmount - 6 * PRICE * 200 / 10_000);
     }
 
+    // A version is asked for again until it is published: what was paid before stays without an author.
+    function test_AModulePublishedLaterPaysItsAuthorFromThenOn() public {
+        bytes32[] memory versions = new bytes32[](1);
+        uint256 snapshot = vm.snapshotState();
+        versions[0] = publish("late", 1000);
+        vm.revertToStateAndDelete(snapshot);
+        IJobVault.LaneState memory empty;
+        IJobVault.LaneKey memory name = laneKey(key.addr, 0);
+        Lane memory lane = continueLane(key, name, empty, 0, createJobs(1, PRICE, 0), versions);
+        settleLane(lane);
+        assertEq(publish("late", 1000), versions[0]);
+        IJobVault.LaneState memory state = vault.getLane(laneIdOf(name));
+        settleLane(continueLane(key, name, state, lane.voucher.recordsHash, createJobs(1, PRICE, 1), versions));
+        assertEq(vault.collectModule(versions[0], address(token)), PRICE / 10);
+    }
+
     function test_LaneWithoutSolverHasNoSolverShare() public {
         IJobVault.LaneKey memory name = laneKey(key.addr, 0);
         name.solver = address(0);
