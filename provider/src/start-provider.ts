@@ -19,6 +19,9 @@ import { Deliverer } from './delivery/deliverer.ts'
 import { type ProviderStatus, sumEarnings } from './earnings/provider-status.ts'
 import type { Executor } from './executors/executor.ts'
 import { type ReachPoint, killAt } from './fault/fault-point.ts'
+import { discoverGpus } from './gpu/discover-gpus.ts'
+import type { Gpu } from './gpu/gpu.ts'
+import { VramLedger } from './gpu/vram-ledger.ts'
 import { Journal } from './journal/journal.ts'
 import { createLogger, failureFacts, type Logger } from './log/logger.ts'
 import type { ModulePolicy } from './module/module-policy.ts'
@@ -47,6 +50,8 @@ export type ProviderOptions = {
   readonly exposure?: ExposureCaps
   /** Jobs that run at the same time. @default half the CPUs, at least 1 */
   readonly slots?: number
+  /** GPUs that jobs may be given. @default those that the tools of the vendors' drivers find */
+  readonly gpus?: readonly Gpu[]
   /** Jobs that may wait for a slot. @default 256 */
   readonly maxQueued?: number
   readonly settlement?: SettlementOptions
@@ -84,6 +89,7 @@ export type Provider = {
 
 const maintenanceMilliseconds = 30_000
 const watchMilliseconds = 300_000
+const maxGpusOffered = 64
 /** The other warnings are said where they come from. */
 const moneyWarnings = new Set(['NO_ETHER', 'ETHER_LOW', 'STAKE_LOW'])
 
@@ -113,6 +119,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   const domain = signingDomain(lilypadChain)
   const chain = options.chain ?? createViemChain(createChainClient({ chain: lilypadChain, privateKey: key }))
   const machine = readMachineFacts()
+  const vram = new VramLedger(options.gpus ?? (await findGpus(log)))
   const slotCount = options.slots ?? Math.max(1, Math.floor(machine.cpus / 2))
 
   const folder = join(stateDir, 'provider')
@@ -142,7 +149,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     artifacts,
     files,
     chain,
-    machine,
+    machine: { ...machine, gpus: vram.gpus },
     policy: modules,
     journal,
     client,
@@ -185,6 +192,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     files,
     shelf,
     slots,
+    vram,
     machine,
     jobsFolder,
     send,
@@ -241,11 +249,18 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     }
   }
 
+  let roomsSent = '[]'
   function sendAsks(solver: Address, isNewConnection: boolean): void {
     const { asks, hasChanged } = askBook.renew(shelf.listOffered(), solver, Math.floor(Date.now() / 1000))
+    // Left out where there are none: older solvers refuse fields that they do not know.
+    const gpus = vram.listRooms({ isExclusive: true }).slice(0, maxGpusOffered)
+    const rooms = JSON.stringify(gpus)
     // An order that is on its way already is declined, so that another provider can take it.
     if (isDraining) send({ type: 'asks', asks: [] })
-    else if (hasChanged || isNewConnection) send({ type: 'asks', asks: [...asks] })
+    else if (hasChanged || isNewConnection || rooms !== roomsSent) {
+      roomsSent = rooms
+      send({ type: 'asks', asks: [...asks], ...(gpus.length === 0 ? {} : { gpus }) })
+    }
   }
 
   let refreshing: Promise<void> | undefined
@@ -416,6 +431,12 @@ async function pruneFolders(folder: string, unusedSince: Date, isInUse: (name: s
     const found = await stat(path)
     if (found.mtime < unusedSince && !isInUse(name)) await rm(path, { recursive: true, force: true })
   }
+}
+
+async function findGpus(log: Logger): Promise<readonly Gpu[]> {
+  const { gpus, problems } = await discoverGpus()
+  for (const problem of problems) log.warn({ event: 'gpu.not-usable', problem }, 'a GPU is not usable')
+  return gpus
 }
 
 function assertNever(value: never): never {

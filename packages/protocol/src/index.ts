@@ -26,6 +26,7 @@ export {
   type TypedObject,
 } from './eip712/typed-data.ts'
 export { askType, Ask } from './ask/ask.ts'
+export { GpuOffer, GpuOffers, hasGpusFor, isModelResident } from './ask/gpu-offer.ts'
 export { jobPrice, type MeteredUnits } from './ask/job-price.ts'
 export { sessionGrantType, SessionGrant } from './grant/session-grant.ts'
 export { jobOrderType, JobOrder, verificationPolicies } from './order/job-order.ts'
@@ -53,7 +54,7 @@ export { createAuthorization, findAuthorized, maxAccessSeconds } from './access/
 export { FileInputSchema, InputName, InputPropertySchema, InputSchema } from './module/input-schema.ts'
 export { inputUnits } from './module/input-units.ts'
 export { InputFile, inputsDigest, InputsInvalidError, JobInputs, listInputFiles, parseInputs } from './module/inputs.ts'
-export { ModuleLimits } from './module/module-limits.ts'
+export { GpuLimits, ModuleLimits } from './module/module-limits.ts'
 export {
   Comparator,
   determinisms,

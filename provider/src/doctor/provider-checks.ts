@@ -16,6 +16,7 @@ import type { ProviderConfig } from '../config.ts'
 import type { Executor } from '../executors/executor.ts'
 import { Journal } from '../journal/journal.ts'
 import { findExecutor, findLimitProblem, isWanted } from '../module/module-policy.ts'
+import { discoverGpus } from '../gpu/discover-gpus.ts'
 import { readMachineFacts } from '../run/machine-facts.ts'
 import { etherToKeep } from '../status/find-warnings.ts'
 import { bad, type DoctorStep, doubtful, fine } from './check.ts'
@@ -177,7 +178,8 @@ export function providerSteps(
         const wanted = modules.filter((listing) => isWanted(config.modules ?? 'all', listing))
         if (wanted.length === 0)
           return doubtful('no module that is wanted is published', 'correct `modules` in the configuration')
-        const machine = readMachineFacts()
+        const { gpus } = await discoverGpus()
+        const machine = { ...readMachineFacts(), gpus }
         const probes = await Promise.all(
           executors.map(async (executor) => ({ executor, probe: await executor.probe() })),
         )
@@ -187,7 +189,7 @@ export function providerSteps(
         )
         const text = `${can.length} of ${wanted.length} wanted modules can run here`
         return can.length === 0
-          ? bad(text, 'enable another executor, or use a machine with more memory or CPUs')
+          ? bad(text, 'enable another executor, or use a machine with more memory, CPUs or GPUs')
           : fine(
               `${text}: ${can
                 .slice(0, 8)

@@ -1,4 +1,5 @@
 import type { LogStream, ModuleLimits, ModuleRuntime, OutputFile } from '@lilypad-agents/protocol'
+import type { Gpu } from '../gpu/gpu.ts'
 
 /** What an executor did to keep a program in: facts for the job manifest, never wishes. */
 export type Isolation = Readonly<Record<string, string | number | boolean>>
@@ -17,6 +18,8 @@ export type ExecutorTask = {
   /** Files that appear read-only at `/in/<path>`. `source` is a file of this machine. */
   readonly inputs: readonly { readonly path: string; readonly source: string }[]
   readonly limits: ModuleLimits
+  /** GPUs that are this run's own. @default none */
+  readonly gpus?: readonly Gpu[]
   /** Empty folder of this machine. Accepted output files are placed in it; the log files stand next to it. */
   readonly outputDirectory: string
   /** Unix seconds after which the run is useless. The earlier of this and `limits.timeoutSeconds` stops it. */

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseCdiDevices } from './cdi-spec.ts'
 import type { Gpu } from './gpu.ts'
-import { gpuEnvironmentLines } from './gpu-environment.ts'
+import { gpuEnvironmentLines, withoutDenied } from './gpu-environment.ts'
 import { findGpuRefusal, gpuRequest, listEngineDevices, withGpus } from './gpu-request.ts'
 
 const uuid = 'GPU-b1028956-cfa2-0990-bf4a-5da9abb51763'
@@ -182,6 +182,15 @@ describe('the environment', () => {
       )
     },
   )
+
+  test('of a job without GPUs loses what an engine could take for a request, and keeps its paths', () => {
+    const lines = [...image, 'LD_LIBRARY_PATH=/opt/lib', 'ld_audit=x.so']
+    const taken = withoutDenied(lines, 'any-job')
+    expect(taken).toEqual(['CUDA_VERSION', 'LD_PRELOAD', 'NVIDIA_VISIBLE_DEVICES', 'ld_audit', 'nvidia_x'])
+    expect(gpuEnvironmentLines({ own: ['TZ=UTC', ...taken], image: lines, request: [] })).toEqual(
+      gpuEnvironmentLines({ own: ['TZ=UTC'], image: lines, request: [] }),
+    )
+  })
 
   test('is the only thing besides the request that changes', () => {
     const options = { Image: 'sha256:1', Env: ['TZ=UTC'], HostConfig: { CapDrop: ['ALL'], ReadonlyRootfs: true } }

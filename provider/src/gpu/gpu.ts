@@ -1,7 +1,6 @@
-import type { ModuleLimits } from '@lilypad-agents/protocol'
+import type { GpuOffer, ModuleLimits } from '@lilypad-agents/protocol'
 
-export const gpuVendors = ['nvidia', 'amd', 'intel'] as const
-export type GpuVendor = (typeof gpuVendors)[number]
+export type GpuVendor = GpuOffer['vendor']
 
 /** A GPU, or a part of one that hardware keeps apart, as jobs are given it. */
 export type Gpu = {

@@ -9,7 +9,7 @@ export type ToolResult =
 export type RunTool = (command: string, args: readonly string[]) => Promise<ToolResult>
 
 /** Where drivers put their tools: the system's own folders, ROCm's, and those of Windows' Linux. */
-export const toolPath =
+const toolPath =
   '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/rocm/bin:/usr/lib/wsl/lib:/run/current-system/sw/bin'
 
 const maxOutputBytes = 4 * 1024 ** 2

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
   LilypadError,
+  type ModuleLimits,
   type ModuleListing,
   type ModuleManifest,
   moduleManifestDigest,
@@ -17,6 +18,7 @@ import { BlobStore } from '../blob/blob-store.ts'
 import { MemoryChain } from '../chain/memory-chain.ts'
 import type { SolverFiles } from '../connection/solver-files.ts'
 import { NoopExecutor } from '../executors/noop/noop-executor.ts'
+import type { Gpu } from '../gpu/gpu.ts'
 import { Journal } from '../journal/journal.ts'
 import { installModule, type InstallOptions } from './install-module.ts'
 import { ModuleShelf } from './module-shelf.ts'
@@ -125,6 +127,36 @@ describe('does not install', () => {
   ])('%s', async (name, install, code) => {
     if (name.startsWith('a program')) served = Buffer.from('evil')
     await expect(install()).rejects.toMatchObject({ code })
+  })
+})
+
+describe('of a container module', () => {
+  const image = { digest: `sha256:${'1'.repeat(64)}`, reference: 'pond' }
+  const container = (change: { readonly env?: Record<string, string>; readonly gpu?: ModuleLimits['gpu'] }) => {
+    const { env = {}, gpu } = change
+    return listingOf({
+      ...manifest,
+      runtime: { kind: 'container', image, args: [], stdin: 'none', env },
+      limits: { ...manifest.limits, ...(gpu === undefined ? {} : { gpu }) },
+    })
+  }
+  const gpu = { count: 1, memoryBytes: 2 ** 30 }
+  const card: Gpu = { uuid: 'GPU-1', vendor: 'nvidia', name: 'L4', memoryBytes: 24 * 2 ** 30, driver: '1' }
+  const install = (of: ModuleListing, gpus?: readonly Gpu[]) => {
+    chain.versions.set(of.moduleVersion, { manifestDigest: of.manifestDigest, isDeprecated: false })
+    const machine = { memoryBytes: 2 ** 30, cpus: 2, ...(gpus === undefined ? {} : { gpus }) }
+    return installModule(options({ executors: [new NoopExecutor()], machine }), of, signal)
+  }
+
+  test('installs what needs a GPU only where there is one', async () => {
+    await expect(install(container({ gpu }))).rejects.toThrow('the machine has 0 of its 0')
+    await expect(install(container({ gpu }), [card])).resolves.toMatchObject({ executor: { name: 'noop' } })
+  })
+
+  test('a GPU job may not choose devices by its environment', async () => {
+    const env = { CUDA_VISIBLE_DEVICES: 'all' }
+    await expect(install(container({ env, gpu }), [card])).rejects.toThrow('sets CUDA_VISIBLE_DEVICES')
+    await expect(install(container({ env }))).resolves.toBeDefined()
   })
 })
 

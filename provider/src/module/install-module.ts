@@ -10,6 +10,8 @@ import type { BlobStore } from '../blob/blob-store.ts'
 import type { Chain } from '../chain/chain.ts'
 import type { SolverFiles } from '../connection/solver-files.ts'
 import type { Executor } from '../executors/executor.ts'
+import type { Gpu } from '../gpu/gpu.ts'
+import { findEnvironmentProblem } from '../gpu/gpu-environment.ts'
 import { findExecutor, findLimitProblem } from './module-policy.ts'
 
 /** A module version that this provider can run now. */
@@ -26,7 +28,7 @@ export type InstallOptions = {
   readonly artifacts: BlobStore
   readonly files: SolverFiles
   readonly chain: Pick<Chain, 'findVersion'>
-  readonly machine: { readonly memoryBytes: number; readonly cpus: number }
+  readonly machine: { readonly memoryBytes: number; readonly cpus: number; readonly gpus?: readonly Gpu[] }
 }
 
 /** The manifest is not the one behind the version id. */
@@ -75,7 +77,9 @@ export async function installProgram(
   const { runtime, limits } = manifest
   const executor = findExecutor(options.executors, runtime)
   if (executor === undefined) throw cannotRun(`no executor for a ${runtime.kind} program`, moduleVersion)
-  const problem = findLimitProblem(limits, options.machine)
+  const problem =
+    findLimitProblem(limits, options.machine) ??
+    (limits.gpu === undefined ? undefined : findEnvironmentProblem(runtime.env))
   if (problem !== undefined) throw cannotRun(problem, moduleVersion)
   const needsProgram = runtime.kind === 'wasm' && executor.name === 'wasm'
   const programPath = needsProgram

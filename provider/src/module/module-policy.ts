@@ -1,5 +1,7 @@
 import type { ModuleListing, ModuleManifest } from '@lilypad-agents/protocol'
 import type { Executor } from '../executors/executor.ts'
+import type { Gpu } from '../gpu/gpu.ts'
+import { findGpuProblem } from '../gpu/gpu-memory.ts'
 
 /** Which modules a provider offers: all it can run, or those named by module name or version id. */
 export type ModulePolicy = 'all' | readonly string[]
@@ -22,11 +24,11 @@ export function findExecutor(executors: readonly Executor[], runtime: ModuleMani
 /** Why this machine cannot run a module within its limits, or undefined. */
 export function findLimitProblem(
   limits: ModuleManifest['limits'],
-  machine: { readonly memoryBytes: number; readonly cpus: number },
+  machine: { readonly memoryBytes: number; readonly cpus: number; readonly gpus?: readonly Gpu[] },
 ): string | undefined {
   if (limits.memoryBytes > machine.memoryBytes)
     return `the module may use ${limits.memoryBytes} bytes of memory, the machine has ${machine.memoryBytes}`
   if (limits.cpuMillis > machine.cpus * 1000)
     return `the module may use ${limits.cpuMillis} thousandths of a CPU, the machine has ${machine.cpus} CPUs`
-  return undefined
+  return findGpuProblem(limits.gpu, machine.gpus ?? [])
 }

@@ -127,10 +127,10 @@ function profileDigest(architecture: string) {
     limits,
     { kind: 'slot', folder: '' },
     {
-      imageId: '',
+      image: { id: '', environment: [] },
       labels: {},
       place: { name: '', folder: '', inputFolder: '', volume },
-      engine: { facts: {}, seccomp, cpus: 1, memoryBytes: 0, architecture, runtimes: [], defaultRuntime: '' },
+      engine: { facts: {}, seccomp, cpus: 1, memoryBytes: 0, architecture, runtimes: [], defaultRuntime: '', cdi: {} },
       runtime: '',
       user: { uid: 65_534, gid: 65_534 },
     },

@@ -20,6 +20,9 @@ import type { SolverFiles } from '../connection/solver-files.ts'
 import type { Execution, ExecutorTask } from '../executors/executor.ts'
 import type { ReachPoint } from '../fault/fault-point.ts'
 import type { AcceptedJob, Journal } from '../journal/journal.ts'
+import type { Gpu } from '../gpu/gpu.ts'
+import { runWithGpus } from '../gpu/run-with-gpus.ts'
+import type { VramLedger } from '../gpu/vram-ledger.ts'
 import { failureFacts, type Logger } from '../log/logger.ts'
 import type { InstalledModule } from '../module/install-module.ts'
 import type { ModuleShelf } from '../module/module-shelf.ts'
@@ -37,6 +40,7 @@ export type JobRunnerOptions = {
   readonly files: SolverFiles
   readonly shelf: ModuleShelf
   readonly slots: RunSlots
+  readonly vram: VramLedger
   readonly machine: MachineFacts
   /** Folder for the working directories and kept logs of runs. */
   readonly jobsFolder: string
@@ -112,7 +116,7 @@ export class JobRunner {
   }
 
   async #run(orderHash: Bytes32, signal: AbortSignal): Promise<void> {
-    const { shelf, slots, reach, journal } = this.#options
+    const { shelf, slots, vram, reach, journal } = this.#options
     const job = journal.getAcceptedJob(orderHash)
     if (job.phase !== 'accepted') return
     let module: InstalledModule
@@ -125,7 +129,11 @@ export class JobRunner {
       return
     }
     reach('inputs-fetched')
-    const ended = await slots.run(signal, () => this.#runInSlot(job, module, sources, signal))
+    // GPUs before the slot: who has a slot never waits for a GPU, so runs without one are not held up.
+    const { moduleVersion, manifest } = module
+    const ended = await runWithGpus(vram, { moduleVersion, manifest, isTrusted: false, signal }, (gpus) =>
+      slots.run(signal, () => this.#runInSlot(job, module, sources, gpus, signal)),
+    )
     // Storing and signing need no slot: the next program runs meanwhile.
     if (ended) await this.#finish(job, ended, signal)
   }
@@ -135,6 +143,7 @@ export class JobRunner {
     job: AcceptedJob,
     module: InstalledModule,
     sources: ReadonlyMap<string, string>,
+    gpus: readonly Gpu[],
     signal: AbortSignal,
   ): Promise<EndedRun | undefined> {
     const { orderHash, request } = job
@@ -146,7 +155,7 @@ export class JobRunner {
         return undefined
       }
       try {
-        return await this.#attempt(job, module, sources, signal)
+        return await this.#attempt(job, module, sources, gpus, signal)
       } catch (error) {
         failures += 1
         this.#options.log.error(
@@ -192,6 +201,7 @@ export class JobRunner {
     job: AcceptedJob,
     module: InstalledModule,
     sources: ReadonlyMap<string, string>,
+    gpus: readonly Gpu[],
     signal: AbortSignal,
   ): Promise<EndedRun | undefined> {
     const { journal, reach, send, log } = this.#options
@@ -206,7 +216,7 @@ export class JobRunner {
     if (running) running.hasStarted = true
     send({ type: 'started', orderHash })
     log.info({ event: 'job.started', orderHash, module: module.manifest.name, attempt: attempt.number }, 'job started')
-    const execution = await this.#execute(job, module, sources, folder, outputDirectory, signal)
+    const execution = await this.#execute(job, module, sources, gpus, folder, outputDirectory, signal)
     // Stopped from outside: nobody wants it, or the provider is closing and will begin again.
     if (execution.outcome.kind === 'cancelled' && signal.aborted) return undefined
     reach('run-finished')
@@ -227,6 +237,7 @@ export class JobRunner {
     job: AcceptedJob,
     module: InstalledModule,
     sources: ReadonlyMap<string, string>,
+    gpus: readonly Gpu[],
     folder: string,
     outputDirectory: string,
     signal: AbortSignal,
@@ -253,6 +264,7 @@ export class JobRunner {
         ...[...sources].map(([path, source]) => ({ path, source })),
       ],
       limits: manifest.limits,
+      ...(gpus.length === 0 ? {} : { gpus }),
       outputDirectory,
       // The limits stay those of the module, since warm slots are kept by them; what the order does not pay for is cut off by the deadline.
       deadline: Math.min(request.order.deliverBy, paidUntil),

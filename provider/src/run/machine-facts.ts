@@ -11,7 +11,7 @@ export type MachineFacts = {
   readonly node: string
 }
 
-/** Facts of this machine. GPUs are not looked for yet. */
+/** Facts of this machine. GPUs are told apart: `discoverGpus` finds them, and the isolation of a job says which it had. */
 export function readMachineFacts(): MachineFacts {
   const processors = cpus()
   return {

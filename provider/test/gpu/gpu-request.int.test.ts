@@ -1,17 +1,14 @@
 import { execFile } from 'node:child_process'
-import { access, chmod, copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { access, copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import type { ModuleLimits, ModuleRuntime } from '@lilypad-agents/protocol'
 import type Docker from 'dockerode'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { suiteLimits } from '../../../packages/testkit/src/suites/executor.ts'
-import { containerOptions } from '../../src/executors/docker/container-options.ts'
-import { jobUser } from '../../src/executors/docker/output-volume.ts'
-import { seccompProfile } from '../../src/executors/docker/seccomp-profile.ts'
-import type { ExecutorTask } from '../../src/executors/executor.ts'
+import { DockerExecutor } from '../../src/executors/docker/docker-executor.ts'
 import type { Gpu } from '../../src/gpu/gpu.ts'
-import { type CdiInfo, findGpuRefusal, gpuRequest, listEngineDevices, withGpus } from '../../src/gpu/gpu-request.ts'
 import { findEngineProblem, type StubEngine, startStubEngine } from './stub-engine.ts'
 
 const problem = await findEngineProblem()
@@ -27,6 +24,7 @@ const first = card('GPU-b1028956-cfa2-0990-bf4a-5da9abb51763')
 const second = card('GPU-5d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77')
 const imageVariables = [
   'LD_PRELOAD=/evil.so',
+  'LD_LIBRARY_PATH=/lib',
   'NVIDIA_VISIBLE_DEVICES=all',
   'NVIDIA_DRIVER_CAPABILITIES=all',
   'CUDA_VERSION=12',
@@ -52,45 +50,42 @@ async function importImage(docker: Docker, folder: string): Promise<string> {
   return (await docker.getImage(reference).inspect()).Id
 }
 
-/** Runs a job that writes its environment down, in the profile of every container job plus these GPUs. */
-async function runJob(docker: Docker, imageId: string, folder: string, gpus: readonly Gpu[]) {
-  const inputFolder = await mkdtemp(join(folder, 'in-'))
-  const outputFolder = await mkdtemp(join(folder, 'out-'))
-  await chmod(outputFolder, 0o777)
-  const info = (await docker.info()) as { readonly Architecture: string } & CdiInfo
-  const image = await docker.getImage(imageId).inspect()
-  const seccomp = seccompProfile(info.Architecture)
-  if (seccomp === undefined) throw new Error(`there is no profile for ${info.Architecture}`)
-  const task: ExecutorTask = {
-    id: '0x01',
-    runtime: { kind: 'container', image: { digest: imageId, reference: '' }, args: [], stdin: 'none', env: {} },
-    args: ['/bin/busybox', 'sh', '-c', 'env > /out/environment'],
-    env: { MODEL: 'tiny' },
-    inputs: [],
-    limits: { ...suiteLimits, gpu: { count: gpus.length, memoryBytes: 1024 ** 3 } },
-    outputDirectory: outputFolder,
+/** Runs a job that writes its environment down, as the executor runs any job with these GPUs. */
+async function runJob({ docker, socketPath }: StubEngine, imageId: string, folder: string, gpus: readonly Gpu[]) {
+  const nodeId = 'gpu-test'
+  const executor = new DockerExecutor({ stateDirectory: join(folder, 'state'), nodeId, socketPath })
+  const runtime: ModuleRuntime = {
+    kind: 'container',
+    image: { digest: imageId, reference: '' },
+    args: [],
+    stdin: 'none',
+    env: {},
   }
-  const options = containerOptions(task, {
-    name: `lilypad-gpu-test-${gpus.length}`,
-    imageId,
-    inputFolder,
-    outputFolder,
-    labels: {},
-    seccomp,
-    cpus: 1,
-    user: jobUser(),
-  })
-  const request = gpuRequest(gpus, await listEngineDevices(info))
-  const container = await docker.createContainer(withGpus(options, request, image.Config.Env ?? []))
+  const gpu = { count: gpus.length, memoryBytes: 1024 ** 3 }
+  const limits: ModuleLimits = { ...suiteLimits, ...(gpus.length === 0 ? {} : { gpu }) }
+  const outputDirectory = await mkdtemp(join(folder, 'out-'))
   try {
-    await container.start()
-    const { StatusCode } = (await container.wait()) as { readonly StatusCode: number }
-    const text = await readFile(join(outputFolder, 'environment'), 'utf8')
-    return { way: request.way, code: StatusCode, environment: text.trim().split('\n').sort() }
+    await executor.prepare(runtime, undefined, { limits })
+    const filters = { label: [`lilypad.node=${nodeId}`] }
+    const waiting = (await docker.listContainers({ all: true, filters })).length
+    const { outcome, isolation } = await executor.run({
+      id: '0x01',
+      runtime,
+      args: ['/bin/busybox', 'sh', '-c', 'env > /out/environment'],
+      env: { MODEL: 'tiny' },
+      inputs: [],
+      limits,
+      ...(gpus.length === 0 ? {} : { gpus }),
+      outputDirectory,
+    })
+    const text = await readFile(join(outputDirectory, 'environment'), 'utf8')
+    const environment = text.trim().split('\n').sort()
+    return { outcome, isolation, waiting, environment: environment.filter((line) => told.test(line)) }
   } finally {
-    await container.remove({ force: true })
+    await executor.close()
   }
 }
+const told = /^(NVIDIA_|LD_|CUDA_|MODEL)/
 
 describe.skipIf(skipIf)('an engine with the NVIDIA hook', () => {
   let engine: StubEngine | undefined
@@ -112,9 +107,10 @@ describe.skipIf(skipIf)('an engine with the NVIDIA hook', () => {
   ])('hands out %s and no other, whatever the image asks for', async (_, gpus, visible) => {
     if (engine === undefined) throw new Error('no engine')
     const before = (await engine.listHookCalls()).length
-    const { way, code, environment } = await runJob(engine.docker, imageId, folder, gpus)
-    expect({ way, code }).toEqual({ way: 'driver', code: 0 })
-    expect(environment.filter((line) => /^(NVIDIA_|LD_|CUDA_|MODEL)/.test(line))).toEqual([
+    const { outcome, isolation, waiting, environment } = await runJob(engine, imageId, folder, gpus)
+    expect([outcome, waiting]).toEqual([{ kind: 'exited', code: 0 }, 0])
+    expect(isolation).toMatchObject({ start: 'cold', gpu: 'Stub', gpus: gpus.length, gpuDriver: '1' })
+    expect(environment).toEqual([
       'MODEL=tiny',
       'NVIDIA_DRIVER_CAPABILITIES=compute,utility',
       `NVIDIA_VISIBLE_DEVICES=${visible}`,
@@ -122,6 +118,15 @@ describe.skipIf(skipIf)('an engine with the NVIDIA hook', () => {
     const calls = (await engine.listHookCalls()).slice(before)
     expect(calls).toHaveLength(1)
     expect(calls[0]).toMatch(/^prestart \{.*"status":"creat/)
+  })
+
+  test('hands out none to a job that needs none, whatever the image asks for', async () => {
+    if (engine === undefined) throw new Error('no engine')
+    const before = await engine.listHookCalls()
+    const { outcome, isolation, environment } = await runJob(engine, imageId, folder, [])
+    expect([outcome, environment]).toEqual([{ kind: 'exited', code: 0 }, ['LD_LIBRARY_PATH=/lib', 'MODEL=tiny']])
+    expect(isolation).not.toHaveProperty('gpu')
+    expect(await engine.listHookCalls()).toEqual(before)
   })
 })
 
@@ -131,8 +136,8 @@ describe.skipIf(skipIf || hasRealHook)('an engine without any driver for GPUs', 
     const folder = await mkdtemp(join(tmpdir(), 'lilypad-gpu-job-'))
     try {
       const imageId = await importImage(engine.docker, folder)
-      const error = await runJob(engine.docker, imageId, folder, [first]).catch((reason: unknown) => reason)
-      expect(String(findGpuRefusal(error))).toMatchInlineSnapshot(`
+      const error = await runJob(engine, imageId, folder, [first]).catch((reason: unknown) => reason)
+      expect(String(error)).toMatchInlineSnapshot(`
         "GpuUnavailableError: The GPU that the module needs cannot be had here.
           Reason: the engine has no driver for GPUs
           Charged: none

@@ -8,6 +8,7 @@ import Docker from 'dockerode'
 /** A Docker engine of a test's own, with a pretended NVIDIA hook or none. */
 export type StubEngine = {
   readonly docker: Docker
+  readonly socketPath: string
   /** Programs that the engine called as NVIDIA's hook, each with its arguments and the state of the container. */
   listHookCalls(): Promise<readonly string[]>
   close(): Promise<void>
@@ -74,6 +75,7 @@ export async function startStubEngine({ hasHook }: { readonly hasHook: boolean }
   }
   return {
     docker,
+    socketPath,
     close,
     async listHookCalls() {
       const calls = await readFile(hookCalls, 'utf8').catch(() => '')

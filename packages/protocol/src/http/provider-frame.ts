@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { GpuOffers } from '../ask/gpu-offer.ts'
 import { Bytes32, Address, Signature } from '../primitives/hex.ts'
 import { Counter } from '../primitives/integer.ts'
 import { Delivery, OrderRequest, SignedAsk, SignedReservation, SignedVoucher } from './solver-api.ts'
@@ -26,7 +27,7 @@ export type SolverFrame = z.output<typeof SolverFrame>
 export const ProviderFrame = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('hello'), provider: Address, validUntil: Counter, signature: Signature }),
   /** Replaces all asks of this provider. */
-  z.strictObject({ type: z.literal('asks'), asks: z.array(SignedAsk).max(1000) }),
+  z.strictObject({ type: z.literal('asks'), asks: z.array(SignedAsk).max(1000), gpus: GpuOffers.optional() }),
   z.strictObject({ type: z.literal('accepted'), orderHash: Bytes32 }),
   z.strictObject({
     type: z.literal('declined'),

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type Docker from 'dockerode'
+import { findGpuRefusal, gpuRequest, listEngineDevices, withGpus } from '../../gpu/gpu-request.ts'
 import { ImageMissingError } from '../errors.ts'
 import type { ExecutorTask, Outcome } from '../executor.ts'
 import type { LogSpool } from '../log-spool.ts'
@@ -21,13 +22,14 @@ export async function runCold(
   control: RunControl,
   spool: LogSpool,
 ): Promise<Outcome> {
-  const container = await createContainer(docker, containerOptions(task.limits, { kind: 'job', task }, facts))
+  const { gpus = [] } = task
+  const container = await createContainer(docker, await jobOptions(task, facts))
   const hasStdin = task.stdin !== undefined
   const [{ Image }, stream] = await Promise.all([
     container.inspect(),
     container.attach({ stream: true, stdin: hasStdin, stdout: true, stderr: true, hijack: true }) as Promise<Duplex>,
   ])
-  if (Image !== facts.imageId) throw new ImageMissingError(facts.imageId, Image)
+  if (Image !== facts.image.id) throw new ImageMissingError(facts.image.id, Image)
   const attachEnded = new Promise<void>((resolve) =>
     stream
       .once('close', resolve)
@@ -45,6 +47,8 @@ export async function runCold(
     await container.start()
   } catch (error) {
     stream.destroy()
+    const refusal = gpus.length > 0 ? findGpuRefusal(error) : undefined
+    if (refusal !== undefined) throw refusal
     // The image's own fault, for instance a command that is not there: a failed job, not a failed provider.
     if (statusOf(error) === 400 || statusOf(error) === 404) return startFailure
     throw error
@@ -57,6 +61,15 @@ export async function runCold(
   timer.abort()
   stream.destroy()
   return control.stopped ?? (await judgeExit(container, StatusCode))
+}
+
+async function jobOptions(task: ExecutorTask, facts: ContainerFacts): Promise<Docker.ContainerCreateOptions> {
+  const options = containerOptions(task.limits, { kind: 'job', task }, facts)
+  const { gpus = [] } = task
+  if (gpus.length === 0) return options
+  // Looked up at each run: CDI files are written again when drivers or cards change.
+  const request = gpuRequest(gpus, await listEngineDevices(facts.engine.cdi))
+  return withGpus(options, request, facts.image.environment)
 }
 
 /** What the engine says about a container that has ended. */

@@ -1,9 +1,11 @@
 import type { ModuleLimits } from '@lilypad-agents/protocol'
 import type { ContainerCreateOptions } from 'dockerode'
+import { withoutDenied } from '../../gpu/gpu-environment.ts'
 import { containerEnvironment, environmentLines } from '../determinism-environment.ts'
 import type { ExecutorTask } from '../executor.ts'
 import { pidsWithin } from './container-runtime.ts'
 import type { Engine } from './engine.ts'
+import type { Image } from './image.ts'
 import type { JobPlace } from './job-place.ts'
 import type { JobUser } from './output-volume.ts'
 
@@ -18,7 +20,7 @@ export type ContainerProgram =
   | { readonly kind: 'slot'; readonly folder: string }
 
 export type ContainerFacts = {
-  readonly imageId: string
+  readonly image: Pick<Image, 'id' | 'environment'>
   readonly place: JobPlace
   readonly labels: Readonly<Record<string, string>>
   readonly engine: Engine
@@ -46,10 +48,13 @@ export function containerOptions(
   const hasStdin = isJob && program.task.stdin !== undefined
   return {
     name: place.name,
-    Image: facts.imageId,
+    Image: facts.image.id,
     ...(isJob ? {} : { Entrypoint: [`${slotFolderInside}/init`], Cmd: [] }),
     ...(isJob && program.task.args.length > 0 ? { Cmd: [...program.task.args] } : {}),
-    Env: [...environmentLines(containerEnvironment, isJob ? program.task.env : {})],
+    Env: [
+      ...environmentLines(containerEnvironment, isJob ? program.task.env : {}),
+      ...withoutDenied(facts.image.environment, 'any-job'),
+    ],
     User: `${uid}:${gid}`,
     Labels: { ...facts.labels },
     Tty: false,

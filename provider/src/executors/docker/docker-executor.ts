@@ -103,7 +103,7 @@ export class DockerExecutor implements Executor {
   ): Promise<void> {
     this.#assertOpen()
     const image = await this.#checkImage(runtime)
-    if (options.limits === undefined) return
+    if (options.limits === undefined || needsGpus(options.limits)) return
     const { slots } = await this.#findWorkshop()
     await slots?.pool.keep(slotSpec(image, options.limits))
   }
@@ -123,15 +123,16 @@ export class DockerExecutor implements Executor {
     this.#running.add(running)
     if (this.#isClosed) control.stop({ kind: 'cancelled' })
     const { key } = slotSpec(image, task.limits)
+    const pool = needsGpus(task.limits) ? undefined : workshop.slots?.pool
     // A short job has the machine for itself; behind a long one the next slot is opened meanwhile.
-    const refill = setTimeout(() => workshop.slots?.pool.refill(key), refillMilliseconds)
+    const refill = setTimeout(() => pool?.refill(key), refillMilliseconds)
     try {
       return await settled
     } finally {
       clearTimeout(refill)
       control.release()
       this.#running.delete(running)
-      workshop.slots?.pool.refill(key)
+      pool?.refill(key)
     }
   }
 
@@ -148,7 +149,7 @@ export class DockerExecutor implements Executor {
     try {
       const ended =
         (await this.#runInSlot(task, workshop, image, control, current, spool)) ??
-        (await this.#runFromCold(task, workshop, control, current, spool))
+        (await this.#runFromCold(task, workshop, image, control, current, spool))
       const { outcome, outputs } = ended
       return {
         outcome,
@@ -175,6 +176,8 @@ export class DockerExecutor implements Executor {
     current: Current,
     spool: LogSpool,
   ): Promise<Ended | undefined> {
+    // A container that waits would hold its GPU.
+    if (needsGpus(task.limits)) return undefined
     const frame = encodeSlotFrame({
       args: commandLine(image, task.args),
       env: environmentLines(containerEnvironment, task.env),
@@ -221,6 +224,7 @@ export class DockerExecutor implements Executor {
   async #runFromCold(
     task: ExecutorTask,
     { engine, slots }: Workshop,
+    image: Image,
     control: RunControl,
     current: Current,
     spool: LogSpool,
@@ -234,9 +238,8 @@ export class DockerExecutor implements Executor {
     const container = this.#docker.getContainer(name)
     let watch: NodeJS.Timeout | undefined
     try {
-      const imageId = task.runtime.kind === 'container' ? task.runtime.image.digest : ''
       await placeInputs(place.inputFolder, task.inputs)
-      const facts = { imageId, place, labels: this.#labels(task.id), engine, runtime, user: jobUser() }
+      const facts = { image, place, labels: this.#labels(task.id), engine, runtime, user: jobUser() }
       current.container = container
       watch = volume.bound === 'watched' ? watchUsage(volume, task, control) : undefined
       const outcome = control.stopped ?? (await runCold(this.#docker, task, facts, control, spool))
@@ -357,6 +360,8 @@ export class DockerExecutor implements Executor {
     return [...new Set(wanted)].filter((name) => engine.runtimes.includes(name) && !isGvisor(name))
   }
 }
+
+const needsGpus = (limits: ModuleLimits) => limits.gpu !== undefined
 
 /** Everything that is fixed when a container is created. Time and log limits are kept from outside. */
 function slotSpec(image: Image, limits: ModuleLimits): SlotSpec {

@@ -1,4 +1,5 @@
 import type Docker from 'dockerode'
+import type { CdiInfo } from '../../gpu/gpu-request.ts'
 import { ExecutorUnavailableError } from '../errors.ts'
 import { canMount } from './output-volume.ts'
 import { type SeccompProfile, seccompProfile } from './seccomp-profile.ts'
@@ -12,6 +13,8 @@ export type Engine = {
   readonly architecture: string
   readonly runtimes: readonly string[]
   readonly defaultRuntime: string
+  /** How it can be asked for GPUs. */
+  readonly cdi: CdiInfo
 }
 
 /** The part of the engine's `info` that decides whether it is fit. */
@@ -36,7 +39,7 @@ type EngineInfo = {
  * @throws ExecutorUnavailableError when it cannot keep strangers in
  */
 export async function inspectEngine(docker: Docker): Promise<Engine> {
-  const [info, version] = await Promise.all([docker.info() as Promise<EngineInfo>, docker.version()])
+  const [info, version] = await Promise.all([docker.info() as Promise<EngineInfo & CdiInfo>, docker.version()])
   const refuse = (reason: string) => new ExecutorUnavailableError('docker', reason)
   const options = info.SecurityOptions ?? []
   if (info.OSType !== 'linux') throw refuse('the engine does not run Linux containers')
@@ -65,6 +68,7 @@ export async function inspectEngine(docker: Docker): Promise<Engine> {
     architecture: info.Architecture,
     runtimes: Object.keys(info.Runtimes ?? {}),
     defaultRuntime: info.DefaultRuntime,
+    cdi: info,
   }
 }
 

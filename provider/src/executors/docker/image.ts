@@ -8,6 +8,8 @@ export type Image = {
   readonly id: string
   readonly entrypoint: readonly string[]
   readonly command: readonly string[]
+  /** `NAME=value` lines. */
+  readonly environment: readonly string[]
 }
 
 /**
@@ -32,6 +34,7 @@ export async function findImage(docker: Docker, runtime: ModuleRuntime): Promise
     id: digest,
     entrypoint: typeof entrypoint === 'string' ? [entrypoint] : entrypoint,
     command: image.Config?.Cmd ?? [],
+    environment: image.Config?.Env ?? [],
   }
 }
 

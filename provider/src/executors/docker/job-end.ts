@@ -1,4 +1,5 @@
 import type { OutputFile } from '@lilypad-agents/protocol'
+import { gpuFacts } from '../../gpu/gpu.ts'
 import { collectOutputs, maxOutputFolders } from '../../outputs/collect-outputs.ts'
 import type { ExecutorTask, Isolation, Outcome } from '../executor.ts'
 import type { RunControl } from '../run-control.ts'
@@ -47,6 +48,7 @@ export function describeIsolation(task: ExecutorTask, engine: Engine, ended: End
   const { limits } = task
   return {
     ...engine.facts,
+    ...gpuFacts(task.gpus ?? []),
     runtime: ended.runtime,
     start: ended.start,
     user: jobUser().uid,

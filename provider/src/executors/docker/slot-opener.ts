@@ -46,7 +46,7 @@ export class SlotOpener {
     const { image, limits } = spec
     let failure: unknown
     for (const runtime of this.#runtimes) {
-      const facts = { imageId: image.id, labels, engine, runtime, user: jobUser() }
+      const facts = { image, labels, engine, runtime, user: jobUser() }
       try {
         const slot = await Slot.open({ docker, jobsFolder, initPath, limits, facts })
         this.#runtimes = this.#runtimes.slice(this.#runtimes.indexOf(runtime))

@@ -94,7 +94,7 @@ export class Slot {
         containerOptions(limits, { kind: 'slot', folder }, { ...facts, place }),
       )
       const [{ Image }] = await Promise.all([container.inspect(), container.start()])
-      if (Image !== facts.imageId) throw new ImageMissingError(facts.imageId, Image)
+      if (Image !== facts.image.id) throw new ImageMissingError(facts.image.id, Image)
       const first = await slot.#nextRecord(AbortSignal.timeout(readyMilliseconds))
       if (first?.kind !== 'ready') throw new TypeError('the first process of the slot did not come up')
       // Some runtimes bind a folder without the flags it is mounted with.
