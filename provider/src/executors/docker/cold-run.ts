@@ -10,6 +10,8 @@ import { createContainer, statusOf } from './engine.ts'
 import { logDemultiplexer } from './log-demultiplexer.ts'
 
 const attachEndMilliseconds = 2000
+const lateFlagMilliseconds = 500
+const killedCode = 137
 
 /** What a job is that asks for a command which is not there or cannot be executed. */
 export const startFailure: Outcome = { kind: 'trapped', reason: 'the container could not start its program' }
@@ -72,10 +74,19 @@ async function jobOptions(task: ExecutorTask, facts: ContainerFacts): Promise<Do
   return withGpus(options, request, facts.image.environment)
 }
 
-/** What the engine says about a container that has ended. */
-export async function judgeExit(container: Docker.Container, code: number): Promise<Outcome> {
-  const { State } = await container.inspect()
-  return State.OOMKilled && code !== 0 ? { kind: 'out-of-memory' } : { kind: 'exited', code }
+/** What the engine says about a container that has ended and that nobody on our side killed. */
+export async function judgeExit(
+  container: { inspect(): Promise<{ readonly State: { readonly OOMKilled: boolean } }> },
+  code: number,
+): Promise<Outcome> {
+  const until = performance.now() + lateFlagMilliseconds
+  for (;;) {
+    const { State } = await container.inspect()
+    if (State.OOMKilled && code !== 0) return { kind: 'out-of-memory' }
+    // Only what was killed can have been killed for memory, which the engine may note after the exit.
+    if (code !== killedCode || performance.now() >= until) return { kind: 'exited', code }
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
 }
 
 function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
