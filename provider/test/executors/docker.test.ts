@@ -205,6 +205,29 @@ describe.skipIf(skipIf).each(starts)('docker executor, $start', ({ start, warmSl
     ).toEqual(own)
   })
 
+  test('can use no message queue and write nowhere among the control groups, but reads its limits', async () => {
+    const script = [
+      'touch /dev/mqueue/x && echo queue',
+      'for folder in $(find /sys/fs/cgroup -type d); do touch $folder/x && echo $folder; done',
+      'grep -i msgqueue /proc/self/limits',
+      'cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max',
+    ].join('; ')
+    const { stdout } = await sh(script, { memoryBytes: 32 * 1024 ** 2 })
+    const [queues, memory, ...more] = stdout.trim().split('\n')
+    expect(queues).toMatch(/^Max msgqueue size\s+0\s+0\s/)
+    expect([memory, more]).toEqual([String(32 * 1024 ** 2), []])
+  })
+
+  test('what an image says about devices and libraries to load first is not there', async () => {
+    const image = await buildBusyboxImage(
+      ['ENV NVIDIA_VISIBLE_DEVICES=all CUDA_VERSION=12 LD_PRELOAD=/evil.so LD_LIBRARY_PATH=/lib MODEL=tiny'],
+      'lilypad-test/busybox:devices',
+    )
+    const { stdout } = await sh('env', {}, runtimeOf(image))
+    const told = stdout.split('\n').filter((line) => /^(NVIDIA_|CUDA_|LD_|MODEL)/.test(line))
+    expect(told.sort()).toEqual(['LD_LIBRARY_PATH=/lib', 'MODEL=tiny'])
+  })
+
   test('bounds a sparse file by its size', async () => {
     expect((await sh('truncate -s 1T /out/huge; truncate -s 900k /out/hole')).outcome).toMatchObject({
       kind: expect.stringMatching(/exited|output-limit/),

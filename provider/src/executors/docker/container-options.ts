@@ -14,6 +14,21 @@ const minMemoryBytes = 6 * 1024 ** 2
 const pageBytes = 4096
 const scratchInodes = 4096
 
+/** The engine's own lists, which ours take the place of, and what they leave open. Runtimes pass over what is not there. */
+const maskedPaths = [
+  ...['/proc/acpi', '/proc/asound', '/proc/interrupts', '/proc/kcore', '/proc/keys', '/proc/latency_stats'],
+  ...['/proc/sched_debug', '/proc/scsi', '/proc/timer_list', '/proc/timer_stats'],
+  ...['/sys/devices/virtual/powercap', '/sys/firmware'],
+  '/dev/mqueue',
+]
+const thermalPaths = (cpus: number) =>
+  Array.from({ length: cpus }, (_, cpu) => `/sys/devices/system/cpu/cpu${cpu}/thermal_throttle`)
+const readonlyPaths = [
+  ...['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'],
+  // Programs read their limits here; crun leaves the folder above the controllers open.
+  '/sys/fs/cgroup',
+]
+
 /** What the container runs: a job from its start, or the first process of a slot, which is told later. */
 export type ContainerProgram =
   | { readonly kind: 'job'; readonly task: Pick<ExecutorTask, 'args' | 'env' | 'stdin'> }
@@ -84,9 +99,13 @@ export function containerOptions(
       // The first process of a slot must not cost the job one of its own.
       PidsLimit: pidsWithin(facts.runtime, limits.pids) + (isJob ? 0 : 1),
       IpcMode: 'none',
+      MaskedPaths: [...maskedPaths, ...thermalPaths(engine.cpus)],
+      ReadonlyPaths: [...readonlyPaths],
       LogConfig: { Type: 'none', Config: {} },
       Ulimits: [
         { Name: 'core', Soft: 0, Hard: 0 },
+        // Bytes of message queues are counted for the user, who is the same in all jobs.
+        { Name: 'msgqueue', Soft: 0, Hard: 0 },
         { Name: 'nofile', Soft: 1024, Hard: 1024 },
         { Name: 'fsize', Soft: fileSize, Hard: fileSize },
       ],
