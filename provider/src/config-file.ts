@@ -16,6 +16,7 @@ const settingOf: Readonly<Record<string, string>> = {
   solver: 'LILYPAD_SOLVER',
   log_level: 'LILYPAD_LOG_LEVEL',
   executors: 'LILYPAD_EXECUTORS',
+  container_runtime: 'LILYPAD_CONTAINER_RUNTIME',
   modules: 'LILYPAD_MODULES',
   slots: 'LILYPAD_SLOTS',
   refresh_seconds: 'LILYPAD_REFRESH_SECONDS',

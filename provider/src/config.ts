@@ -35,6 +35,10 @@ const Settings = z.object({
     .default('wasm,docker')
     .transform((names) => names.split(',').map((name) => name.trim()))
     .pipe(z.array(z.enum(['wasm', 'docker', 'noop'])).min(1)),
+  LILYPAD_CONTAINER_RUNTIME: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,64}$/, 'not the name of a runtime of the engine, such as runsc')
+    .optional(),
   LILYPAD_PRICE_FACTOR_BIPS: integer(0, 1_000_000).optional(),
   LILYPAD_SLOTS: integer(1, 65_535).optional(),
   LILYPAD_SETTLE_JOBS: integer(1, 100_000).default(100),
@@ -71,6 +75,8 @@ export type ProviderConfig = Pick<
   readonly slots: number | undefined
   readonly solver: Address | undefined
   readonly executors: readonly ('wasm' | 'docker' | 'noop')[]
+  /** Runtime of the engine for every container job; undefined for the fastest that keeps jobs in. */
+  readonly containerRuntime: string | undefined
   readonly logLevel: string
   /** How long a signal to stop waits for jobs to end. */
   readonly drainSeconds: number
@@ -89,6 +95,7 @@ const flags = {
   solver: 'LILYPAD_SOLVER',
   modules: 'LILYPAD_MODULES',
   executors: 'LILYPAD_EXECUTORS',
+  'container-runtime': 'LILYPAD_CONTAINER_RUNTIME',
   'price-factor-bips': 'LILYPAD_PRICE_FACTOR_BIPS',
   slots: 'LILYPAD_SLOTS',
   'settle-jobs': 'LILYPAD_SETTLE_JOBS',
@@ -154,6 +161,7 @@ export function readConfig(options: {
     modules:
       settings.LILYPAD_MODULES === 'all' ? 'all' : settings.LILYPAD_MODULES.split(',').map((name) => name.trim()),
     executors: settings.LILYPAD_EXECUTORS,
+    containerRuntime: settings.LILYPAD_CONTAINER_RUNTIME,
     pricing: toPricing(file, settings.LILYPAD_PRICE_FACTOR_BIPS),
     exposure: {
       ...(settings.LILYPAD_MAX_PER_PAYER === undefined ? {} : { maxPerPayer: settings.LILYPAD_MAX_PER_PAYER }),

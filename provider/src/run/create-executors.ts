@@ -10,7 +10,7 @@ export type ExecutorName = Executor['name']
 /** The executors of a node, by name, with their state below `<stateDir>/provider`. */
 export function createExecutors(
   names: readonly ExecutorName[],
-  options: { readonly stateDir: string },
+  options: { readonly stateDir: string; readonly containerRuntime?: string | undefined },
 ): readonly Executor[] {
   const stateDirectory = join(options.stateDir, 'provider', 'executors')
   // Two nodes of one machine share the engine; each may only sweep what it started itself.
@@ -20,7 +20,11 @@ export function createExecutors(
       case 'wasm':
         return new WasmExecutor({ stateDirectory })
       case 'docker':
-        return new DockerExecutor({ stateDirectory, nodeId })
+        return new DockerExecutor({
+          stateDirectory,
+          nodeId,
+          ...(options.containerRuntime === undefined ? {} : { runtime: options.containerRuntime }),
+        })
       case 'noop':
         return new NoopExecutor()
       default:

@@ -19,7 +19,7 @@ export async function examineProvider(read: () => ProviderConfig, printer: Print
   let checks: readonly DoctorCheck[]
   try {
     const config = read()
-    const executors = createExecutors(config.executors, { stateDir: config.stateDir })
+    const executors = createExecutors(config.executors, config)
     try {
       checks = await runDoctor(providerSteps(config, { executors, nodeVersion }), report)
     } finally {
