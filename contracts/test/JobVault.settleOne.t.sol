@@ -113,7 +113,11 @@ contract JobVaultSettleOneTest is VaultFixture {
         uint256 authorAmount = 2 * PRICE * 500 / 10_000 + 2 * PRICE * 5000 / 10_000;
         vault.collectModule(moduleVersion, address(token));
         vault.collectModule(second, address(token));
+        // Nothing to collect leaves no record.
+        vm.recordLogs();
         assertEq(vault.collectModule(keccak256("unknown"), address(token)), 0);
+        assertEq(vault.collectModule(second, address(token)), 0);
+        assertEq(vm.getRecordedLogs().length, 0);
         assertEq(vault.getCredit(author, address(token)), authorAmount);
         assertEq(vault.getCredit(address(0), address(token)), 0);
         assertEq(vault.getCredit(provider, address(token)), 6 * PRICE - authorAmount - 6 * PRICE * 200 / 10_000);
