@@ -13,8 +13,9 @@ export type ModuleShelfOptions = InstallOptions & {
   readonly log: Logger
 }
 
-/** A version whose installation failed is tried again after this long, unless the failure may pass by itself. */
-const retryFailedMilliseconds = 60_000
+/** A version whose installation failed is tried again after this long, then twice as long each time, up to the most. */
+const retryFirstMilliseconds = 2000
+const retryMostMilliseconds = 600_000
 /** One that was too costly to try waits longer, for the others wait for it meanwhile. */
 const retryCostlyMilliseconds = 86_400_000
 
@@ -23,7 +24,7 @@ export class ModuleShelf {
   readonly #options: ModuleShelfOptions
   readonly #installed = new Map<Bytes32, InstalledModule>()
   readonly #installing = new Map<Bytes32, Promise<InstalledModule>>()
-  readonly #retryAt = new Map<Bytes32, number>()
+  readonly #retries = new Map<Bytes32, { readonly at: number; readonly pause: number }>()
   #offered: ReadonlySet<Bytes32> = new Set()
 
   constructor(options: ModuleShelfOptions) {
@@ -93,12 +94,12 @@ export class ModuleShelf {
 
   async #tryInstall(listing: ModuleListing, signal: AbortSignal): Promise<void> {
     const { moduleVersion, name } = listing
-    if (this.#installed.has(moduleVersion) || Date.now() < (this.#retryAt.get(moduleVersion) ?? 0)) return
+    if (this.#installed.has(moduleVersion) || Date.now() < (this.#retries.get(moduleVersion)?.at ?? 0)) return
     const { log, journal } = this.#options
     try {
       const installed = await this.#installOnce(moduleVersion, () => installModule(this.#options, listing, signal))
       journal.saveModule(moduleVersion, installed.manifest)
-      this.#retryAt.delete(moduleVersion)
+      this.#retries.delete(moduleVersion)
       log.info(
         { event: 'module.installed', module: name, moduleVersion, executor: installed.executor.name },
         'module installed',
@@ -106,8 +107,12 @@ export class ModuleShelf {
     } catch (error) {
       if (signal.aborted) return
       if (!(LilypadError.is(error) && error.retryable)) {
-        const pause = error instanceof ProgramTooCostlyError ? retryCostlyMilliseconds : retryFailedMilliseconds
-        this.#retryAt.set(moduleVersion, Date.now() + pause)
+        const next = Math.min(
+          2 * (this.#retries.get(moduleVersion)?.pause ?? retryFirstMilliseconds / 2),
+          retryMostMilliseconds,
+        )
+        const pause = error instanceof ProgramTooCostlyError ? retryCostlyMilliseconds : next
+        this.#retries.set(moduleVersion, { at: Date.now() + pause, pause })
       }
       log.warn(
         { event: 'module.not-installed', module: name, moduleVersion, ...failureFacts(error) },
