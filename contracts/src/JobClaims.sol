@@ -136,6 +136,8 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
     }
 
     uint8 private constant SUCCEEDED = 0;
+    /// @dev Most that sending a stranger's rest may use: several times a transfer, and little enough for a batch to go on.
+    uint256 private constant PUSH_GAS = 300_000;
     uint256 private constant JOB_WORDS = 3;
     /// @dev Bit of the vault's tag: a solver's bond paid a part.
     uint8 private constant COVERED_FLAG = 0x80;
@@ -770,8 +772,8 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
         if (_statusOf(entry) != uint256(ClaimStatus.Locked)) delete _receiptHashes[orderHash];
         _end(orderHash, status, entry);
         if (!_isPrepaid(entry) || refund == 0) return;
-        // A stranger's rest is sent on its way. When the token refuses, it stays the stranger's credit.
-        try jobVault.pushCredit(payer, order.token) returns (uint256) {} catch {}
+        // A stranger's rest is sent on its way. When the token refuses, or burns what it may, it stays the stranger's credit.
+        try jobVault.pushCredit{gas: PUSH_GAS}(payer, order.token) returns (uint256) {} catch {}
     }
 
     function _end(bytes32 orderHash, ClaimStatus status, uint256 entry) private {
@@ -1290,7 +1292,8 @@ contract JobClaims is IJobClaims, ReentrancyGuardTransient {
     }
 
     /// @dev Every member of the objects is static, so their calldata is their encoding. Whoever sets bits outside a member's type gets a
-    /// hash that nobody signed, or a revert where the member is read.
+    /// hash that nobody signed, or a revert where the member is read; a receipt, which nobody signs here, is judged by its hash: one that
+    /// does not decode is a mismatch.
     function _hashStruct(bytes32 typehash, uint256 offset, uint256 words) private pure returns (bytes32 structHash) {
         // safe: free memory, not kept; decoding has checked that the object is inside the calldata
         assembly ("memory-safe") {

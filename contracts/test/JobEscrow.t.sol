@@ -35,7 +35,7 @@ contract MintableLily is LilyToken(address(0xdead)) {
 // ├── paid by the payer's acknowledgement, the rest goes straight back
 // ├── paid by a claim, which binds the provider's stake
 // ├── expired: everything goes straight back, nobody is fined
-// └── when the token refuses the payer: it stays the payer's credit
+// └── when the token refuses the payer, or burns the gas: it stays the payer's credit
 contract JobEscrowTest is ClaimsFixture {
     JobEscrow private jobEscrow;
     Vm.Wallet private stranger;
@@ -322,6 +322,22 @@ contract JobEscrowTest is ClaimsFixture {
         assertEq(token.balanceOf(stranger.addr), 10 * MAX_PRICE);
     }
 
+    // A token that burns what it is given must not take the gas of a batch along.
+    function test_WhenTheTokenBurnsItsGasTheRestStaysTheCredit() public {
+        jobEscrow.open(order, _authorize(stranger, MAX_PRICE, "1"));
+        vm.warp(uint256(order.deliverBy) + 6 hours + 1);
+        vm.mockFunction(
+            address(token),
+            address(new GasBurner()),
+            abi.encodeWithSignature("transfer(address,uint256)", stranger.addr, uint256(MAX_PRICE))
+        );
+        uint256 before = gasleft();
+        claims.expireLock{gas: 5_000_000}(order);
+        assertLt(before - gasleft(), 1_000_000);
+        assertStatus(order, IJobClaims.ClaimStatus.Refunded);
+        assertEq(vault.getCredit(stranger.addr, address(token)), MAX_PRICE);
+    }
+
     function test_ADeniedClaimGoesStraightBack() public {
         jobEscrow.open(order, _authorize(stranger, MAX_PRICE, "1"));
         claimAs(provider, _claimOf(PRICE));
@@ -411,5 +427,14 @@ contract JobEscrowTest is ClaimsFixture {
 
     function _tokenDigest(bytes32 structHash) private view returns (bytes32) {
         return keccak256(abi.encodePacked(hex"1901", LilyToken(address(token)).DOMAIN_SEPARATOR(), structHash));
+    }
+}
+
+/// @dev Code of a token that never comes back.
+contract GasBurner {
+    fallback() external {
+        assembly {
+            invalid()
+        }
     }
 }

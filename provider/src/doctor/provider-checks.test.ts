@@ -64,6 +64,7 @@ function examine(
     slots: undefined,
     solver: undefined,
     executors: ['noop'],
+    containerRuntime: undefined,
     logLevel: 'silent',
     drainSeconds: 0,
     fault: undefined,
