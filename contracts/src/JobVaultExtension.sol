@@ -367,6 +367,8 @@ contract JobVaultExtension is JobVaultBase {
         unchecked {
             for (uint256 i = 0; i < jobs.length; i += 32) {
                 uint256 job = _wordAt(jobs, i);
+                // 16 bytes after the 8 of the time are the amount.
+                // forge-lint: disable-next-line(unsafe-typecast)
                 uint256 price = uint128(job >> 64);
                 amount += price;
                 if (price > highest) highest = price;
@@ -376,6 +378,7 @@ contract JobVaultExtension is JobVaultBase {
                 uint256 nonce = job & type(uint64).max;
                 if (nonce == nextNonce && state & LANE_HAS_MARKS == 0 && !isFreeable) {
                     nextNonce++;
+                    // forge-lint: disable-next-line(incorrect-shift)
                     state += 1 << LANE_NEXT_NONCE;
                     continue;
                 }
@@ -384,6 +387,7 @@ contract JobVaultExtension is JobVaultBase {
                     wordIndex = nonce >> 8;
                     word = words[wordIndex];
                 }
+                // forge-lint: disable-next-line(incorrect-shift)
                 uint256 bit = 1 << (nonce & 0xff);
                 require(nonce >= nextNonce && word & bit == 0, IJobVault.LaneNonceUsed(laneId, nonce));
                 word |= bit;
