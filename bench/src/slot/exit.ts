@@ -1,34 +1,18 @@
 import { defineBench } from '../bench/define-bench.ts'
-import { describeSpread, measureRounds, median } from '../bench/rounds.ts'
-import { dockerRunName, onSlotWorkbench } from './slot-workbench.ts'
+import { measureSlot } from './measure-slot.ts'
 
 export const slotExit = defineBench({
   name: 'slot.exit',
   unit: 'ms',
   summary: 'result with outputs of a hardened container job in a waiting slot, against `docker run --rm`',
   goal: { of: 'ratio', atMost: 0.05 },
-  run: ({ runs = 31, signal }) =>
-    onSlotWorkbench({ warmSlots: 1 }, async (bench) => {
-      const rounds = await measureRounds({
-        runs,
-        warmups: 3,
-        restMilliseconds: 300,
-        signal,
-        async ours() {
-          await bench.warm()
-          return (await bench.runJob('slot')).settled
-        },
-        reference: async () => (await bench.runDocker()).settled,
-      })
-      return {
-        ours: median(rounds.ours),
-        reference: median(rounds.reference),
-        referenceName: dockerRunName,
-        runs,
-        notes: [
-          'opening the slot is not in the time, nor is the removal of the container, which the reference waits for',
-          describeSpread(rounds),
-        ],
-      }
-    }),
+  run: (context) =>
+    measureSlot(
+      {
+        moment: 'settled',
+        isWarm: true,
+        note: 'opening the slot is not in the time, nor is the removal of the container, which the reference waits for',
+      },
+      context,
+    ),
 })
