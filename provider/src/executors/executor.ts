@@ -50,6 +50,8 @@ export type Execution = {
   /** Unix milliseconds. */
   readonly finishedAt: number
   readonly isolation: Isolation
+  /** Units counted by the executor itself, for modules that are metered by use (tokens). Absent: the inputs are the meter. */
+  readonly units?: { readonly inputUnits: number; readonly outputUnits: number }
 }
 
 export type Progress = { readonly fraction: number; readonly text: string }
@@ -59,6 +61,8 @@ export type RunOptions = {
   readonly signal?: AbortSignal
   /** Receives log bytes as they come, at most `limits.logBytes` per stream. The bytes are a stranger's: quote them. */
   readonly onLog?: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => void
+  /** Receives the reply of a model server as it is made. The executor reads on when the promise is kept: that is the backpressure. */
+  readonly onResponse?: (bytes: Uint8Array) => void | Promise<void>
   /** Receives `lilypad-progress <0..1> <text>` lines of stderr. The text is a stranger's, cut, without control characters. */
   readonly onProgress?: (progress: Progress) => void
 }
