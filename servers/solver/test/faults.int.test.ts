@@ -124,6 +124,32 @@ describe('a provider', () => {
     await until(async () => (await harness.client.getNetwork()).providersConnected === 0)
   })
 
+  test('that declines a job stands behind a dearer one for a while', async () => {
+    const own = await startHarness()
+    try {
+      const provider = await connectProvider(own.url)
+      const dearer = await connectProvider(own.url, {
+        signer: actors.otherProvider,
+        asks: [createAsk(actors.otherProvider, { pricePerJob: 2000n })],
+      })
+      const chosen = async () => {
+        const asked = { module: 'echo', inputs: { text: 'hi' }, payer: requester.address, verification: 0 }
+        return (await own.client.requestQuote(asked)).ask.ask.provider
+      }
+      await until(async () => (await own.client.getNetwork()).providersConnected === 2)
+      expect(await chosen()).toBe(actors.provider.address)
+      const { request, orderHash } = createOrder({ change: { lane: 56 } })
+      await own.client.postOrder(request)
+      await provider.take('order', orderHash)
+      provider.send({ type: 'declined', orderHash, code: 'EXECUTOR_UNAVAILABLE', reason: 'no slot' })
+      await until(async () => (await chosen()) === actors.otherProvider.address)
+      await provider.close()
+      await dearer.close()
+    } finally {
+      await own.close()
+    }
+  })
+
   test('can touch its own jobs only, and hears nothing about others', async () => {
     const provider = await connectProvider(harness.url)
     const other = await connectProvider(harness.url, { signer: actors.otherProvider })

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { actors, contracts, createAsk, moduleManifest, moduleVersion, seconds } from '../../test/fixtures.ts'
 import { type MatchOptions, matchAsks } from './match-asks.ts'
 
@@ -35,6 +35,50 @@ test('of equal prices the less loaded comes first', () => {
   expect(providersOf({ asks: [cheap, equal], load: new Map([[actors.provider.address, 1]]) })[0]).toBe(
     actors.otherProvider.address,
   )
+})
+
+test('a provider that let others down lately comes after one that did not, however cheap, and only so far', () => {
+  const setbacks = new Map([[actors.provider.address, 1]])
+  expect(providersOf({ asks: [cheap, dear], setbacks })).toEqual([
+    actors.otherProvider.address,
+    actors.provider.address,
+  ])
+  const both = new Map([
+    [actors.provider.address, 50],
+    [actors.otherProvider.address, 3],
+  ])
+  expect(providersOf({ asks: [cheap, dear], setbacks: both })[0]).toBe(actors.provider.address)
+})
+
+describe('a module that needs a GPU', () => {
+  const manifest = { ...moduleManifest, limits: { ...moduleManifest.limits, gpu: { count: 1, memoryBytes: 8e9 } } }
+  const card = {
+    vendor: 'nvidia' as const,
+    name: 'H200',
+    memoryBytes: 140e9,
+    freeBytes: 100e9,
+    reclaimableBytes: 0,
+    residentModels: [],
+  }
+  const equal = createAsk(actors.otherProvider, { pricePerJob: 10n })
+
+  test('goes to a provider that has one free', () => {
+    const gpus = new Map([
+      [actors.provider.address, [{ ...card, freeBytes: 1e9 }]],
+      [actors.otherProvider.address, [card]],
+    ])
+    expect(providersOf({ asks: [cheap, dear], manifest, gpus })).toEqual([actors.otherProvider.address])
+    expect(providersOf({ asks: [cheap, dear], manifest })).toEqual([])
+  })
+
+  test('goes to the one of equal price that has the model in memory', () => {
+    const gpus = new Map([
+      [actors.provider.address, [card]],
+      [actors.otherProvider.address, [{ ...card, residentModels: [moduleVersion] }]],
+    ])
+    for (const seed of ['a', 'b', 'c', 'd'])
+      expect(providersOf({ asks: [cheap, equal], manifest, gpus, seed })[0]).toBe(actors.otherProvider.address)
+  })
 })
 
 test('chance between equals follows the seed, and gives both their turn', () => {

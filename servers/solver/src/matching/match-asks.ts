@@ -2,6 +2,9 @@ import {
   type Address,
   type Ask,
   type Bytes32,
+  type GpuOffers,
+  hasGpusFor,
+  isModelResident,
   type JobInputs,
   keccak256,
   type ModuleManifest,
@@ -22,6 +25,10 @@ export type MatchOptions = {
   readonly provider?: Address | undefined
   /** Jobs each provider has now. */
   readonly load: ReadonlyMap<Address, number>
+  /** Payers whose job of this module each provider lately declined or let expire. @default none */
+  readonly setbacks?: ReadonlyMap<Address, number>
+  /** GPUs of the providers that tell them. A provider that tells none has none. @default none */
+  readonly gpus?: ReadonlyMap<Address, GpuOffers>
   /** Decides between equals, so that the same call gives the same answer. */
   readonly seed: string
   readonly now: number
@@ -29,8 +36,11 @@ export type MatchOptions = {
 
 export type Match = { readonly signedAsk: SignedAsk; readonly least: bigint; readonly most: bigint }
 
+/** Setbacks beyond this many make no difference: a provider that mended its fault soon gets work again. */
+const mostSetbacks = 3
+
 export type MatchResult = {
-  /** Best first: free slots, then price, then load, then chance. */
+  /** Best first: free slots, then fewest setbacks, then price, then a resident model, then load, then chance. */
   readonly matches: readonly Match[]
   /** Least that any ask costs which was left out for its price alone. */
   readonly cheapestOverCap: bigint | undefined
@@ -38,13 +48,22 @@ export type MatchResult = {
 
 /** Finds the asks that can run a job, best first. */
 export function matchAsks(options: MatchOptions): MatchResult {
-  const { asks, manifest, inputs, maxPrice, load, seed } = options
+  const { asks, moduleVersion, manifest, inputs, maxPrice, load, setbacks, gpus, seed } = options
   const able = asks
     .filter(({ ask }) => canServe(ask, options))
     .map((signedAsk) => {
       const busy = (load.get(signedAsk.ask.provider) ?? 0) / signedAsk.ask.slots
       const range = priceRange(signedAsk.ask, manifest, inputs)
-      return { signedAsk, ...range, busy, chance: keccak256(seed + signedAsk.ask.provider + signedAsk.ask.salt) }
+      const setback = Math.min(setbacks?.get(signedAsk.ask.provider) ?? 0, mostSetbacks)
+      const isResident = isModelResident(gpus?.get(signedAsk.ask.provider) ?? [], moduleVersion)
+      return {
+        signedAsk,
+        ...range,
+        busy,
+        setback,
+        isResident,
+        chance: keccak256(seed + signedAsk.ask.provider + signedAsk.ask.salt),
+      }
     })
   const affordable = able.filter(({ least }) => maxPrice === undefined || least <= maxPrice)
   const overCap = able.filter((match) => !affordable.includes(match)).map(({ least }) => least)
@@ -52,7 +71,9 @@ export function matchAsks(options: MatchOptions): MatchResult {
     .sort(
       (a, b) =>
         Number(a.busy >= 1) - Number(b.busy >= 1) ||
+        compare(a.setback, b.setback) ||
         compare(a.most, b.most) ||
+        Number(b.isResident) - Number(a.isResident) ||
         compare(a.busy, b.busy) ||
         compare(a.chance, b.chance),
     )
@@ -67,7 +88,9 @@ export function matchAsks(options: MatchOptions): MatchResult {
 }
 
 function canServe(ask: Ask, options: MatchOptions): boolean {
+  const { gpu } = options.manifest.limits
   return (
+    (gpu === undefined || hasGpusFor(options.gpus?.get(ask.provider) ?? [], gpu)) &&
     ask.moduleVersion === options.moduleVersion &&
     ask.token === options.token &&
     ask.validUntil > options.now &&

@@ -23,6 +23,7 @@ export async function handleFrame(
   switch (frame.type) {
     case 'asks':
       connection.asks = frame.asks.map((signedAsk) => checkAsk(context, connection, signedAsk))
+      connection.gpus = frame.gpus ?? []
       context.log.info({ provider, asks: connection.asks.length }, 'provider.asks')
       return
     case 'accepted':

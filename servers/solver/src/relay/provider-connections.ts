@@ -1,10 +1,11 @@
-import type { Address, SignedAsk, SolverFrame } from '@lilypad-agents/protocol'
+import type { Address, GpuOffers, SignedAsk, SolverFrame } from '@lilypad-agents/protocol'
 import type { JobRow } from '../job/job-row.ts'
 
 /** One connected provider. */
 export type ProviderConnection = {
   readonly provider: Address
   asks: readonly SignedAsk[]
+  gpus: GpuOffers
   /** So much waits for the provider already that more has to wait here. */
   readonly isCongested: boolean
   send(frame: SolverFrame): void
@@ -17,6 +18,8 @@ export type ProviderConnections = {
   isConnected(provider: Address): boolean
   listAsks(): readonly SignedAsk[]
   listProviders(): readonly Address[]
+  /** GPUs of the providers that have some. */
+  listGpus(): ReadonlyMap<Address, GpuOffers>
   /** Sends a frame if the provider is connected. */
   send(provider: Address, frame: SolverFrame): boolean
   /** Sends what the provider still has to answer about one job. */
@@ -40,6 +43,8 @@ export function createProviderConnections(): ProviderConnections {
     isConnected: (provider) => connections.has(provider),
     listAsks: () => [...connections.values()].flatMap(({ asks }) => asks),
     listProviders: () => [...connections.keys()],
+    listGpus: () =>
+      new Map([...connections].flatMap(([provider, { gpus }]) => (gpus.length > 0 ? [[provider, gpus]] : []))),
     send(provider, frame) {
       const connection = connections.get(provider)
       connection?.send(frame)

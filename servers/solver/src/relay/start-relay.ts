@@ -141,6 +141,7 @@ export function startRelay(context: SolverContext): Relay {
       const connection: ProviderConnection = {
         provider,
         asks: [],
+        gpus: [],
         send,
         close,
         get isCongested() {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { and, avg, count, eq, inArray, isNotNull } from 'drizzle-orm'
+import { and, avg, count, countDistinct, eq, gt, inArray, isNotNull, isNull } from 'drizzle-orm'
 import { json, Router } from 'express'
 import {
   type Address,
@@ -27,6 +27,8 @@ const quoteSeconds = 300
 const startWithinSeconds = 900
 /** Given to a provider on top of the run for fetching, starting and handing in. */
 const overheadSeconds = 120
+/** How long a provider that declined a job or let it expire stands behind the others for this module. */
+const setbackSeconds = 600
 
 /** `POST /quotes`. Nothing of a quote is kept: an order carries everything it needs. */
 export function quoteRoutes(context: SolverContext): Router {
@@ -53,6 +55,8 @@ export function quoteRoutes(context: SolverContext): Router {
       maxPrice: asked.maxPrice,
       provider: asked.provider,
       load: await countLoad(context),
+      setbacks: await countSetbacks(context, moduleVersion, now - setbackSeconds),
+      gpus: context.providers.listGpus(),
       seed: quoteId,
       now,
     })
@@ -108,6 +112,30 @@ async function countLoad(context: SolverContext): Promise<ReadonlyMap<Address, n
     .where(inArray(jobs.state, ['reserved', 'running']))
     .groupBy(jobs.provider)
   return new Map(rows.map(({ provider, load }) => [provider, load]))
+}
+
+/** Payers each provider lately let down with this module: by payers, so that one of them alone pushes nobody far back. */
+async function countSetbacks(
+  context: SolverContext,
+  moduleVersion: Bytes32,
+  since: number,
+): Promise<ReadonlyMap<Address, number>> {
+  const rows = await context.database
+    .select({ provider: jobs.provider, payers: countDistinct(jobs.payer) })
+    .from(jobs)
+    .where(
+      and(
+        eq(jobs.moduleVersion, moduleVersion),
+        gt(jobs.updatedAt, since),
+        inArray(jobs.state, ['declined', 'expired']),
+        // What waited for its inputs was let down by the requester.
+        eq(jobs.missingInputs, 0),
+        // What was delivered and not acknowledged, too.
+        isNull(jobs.receiptHash),
+      ),
+    )
+    .groupBy(jobs.provider)
+  return new Map(rows.map(({ provider, payers }) => [provider, payers]))
 }
 
 /** How long runs of this module took so far, in seconds. */
