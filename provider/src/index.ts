@@ -1,6 +1,7 @@
 export { startProvider, type Provider, type ProviderOptions } from './start-provider.ts'
 export { readConfig, type ProviderConfig } from './config.ts'
 export { createExecutors, type ExecutorName } from './run/create-executors.ts'
+export { createTask, type TaskParts } from './run/create-task.ts'
 export { DockerExecutor, type DockerExecutorOptions } from './executors/docker/docker-executor.ts'
 export { WasmExecutor, type WasmExecutorOptions } from './executors/wasm/wasm-executor.ts'
 export { NoopExecutor, type CannedRun } from './executors/noop/noop-executor.ts'

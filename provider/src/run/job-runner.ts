@@ -1,4 +1,4 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   type Bytes32,
@@ -6,9 +6,6 @@ import {
   inputUnits,
   LilypadError,
   listInputFiles,
-  parseInputs,
-  programArguments,
-  programInputs,
   type ProviderFrame,
   receiptType,
   type Signer,
@@ -17,7 +14,7 @@ import {
 import type { BlobStore } from '../blob/blob-store.ts'
 import { pause, retry } from '../connection/backoff.ts'
 import type { SolverFiles } from '../connection/solver-files.ts'
-import type { Execution, ExecutorTask } from '../executors/executor.ts'
+import type { Execution } from '../executors/executor.ts'
 import type { ReachPoint } from '../fault/fault-point.ts'
 import type { AcceptedJob, Journal } from '../journal/journal.ts'
 import type { Gpu } from '../gpu/gpu.ts'
@@ -28,6 +25,7 @@ import type { InstalledModule } from '../module/install-module.ts'
 import type { ModuleShelf } from '../module/module-shelf.ts'
 import { createDelivery, type JobResult } from '../receipt/create-delivery.ts'
 import { affordableSeconds } from './affordable-seconds.ts'
+import { createTask } from './create-task.ts'
 import type { MachineFacts } from './machine-facts.ts'
 import { progressGate } from './progress-gate.ts'
 import type { RunSlots } from './run-slots.ts'
@@ -245,30 +243,21 @@ export class JobRunner {
     const { sendIfFree } = this.#options
     const { orderHash, request } = job
     const { manifest, executor, programPath } = module
-    const inputs = parseInputs(manifest.inputs, request.inputs)
-    const inputsJson = Buffer.from(JSON.stringify(programInputs(inputs)))
-    const inputsPath = join(folder, 'inputs.json')
-    await writeFile(inputsPath, inputsJson, { mode: 0o444 })
     const units = inputUnits(manifest.units.inputFrom, request.inputs)
     const affordable = affordableSeconds(request.ask.ask, { maxPrice: request.order.maxPrice, inputUnits: units })
     const paidUntil = affordable === undefined ? Number.POSITIVE_INFINITY : Date.now() / 1000 + affordable
-    const task: ExecutorTask = {
+    const task = await createTask({
       id: orderHash,
-      runtime: manifest.runtime,
-      ...(programPath === undefined ? {} : { programPath }),
-      args: programArguments(manifest.runtime.args, manifest.inputs, inputs),
-      env: manifest.runtime.env,
-      ...(manifest.runtime.stdin === 'inputs' ? { stdin: inputsJson } : {}),
-      inputs: [
-        { path: 'inputs.json', source: inputsPath },
-        ...[...sources].map(([path, source]) => ({ path, source })),
-      ],
-      limits: manifest.limits,
-      ...(gpus.length === 0 ? {} : { gpus }),
+      manifest,
+      inputs: request.inputs,
+      sources,
+      folder,
       outputDirectory,
+      ...(programPath === undefined ? {} : { programPath }),
+      gpus,
       // The limits stay those of the module, since warm slots are kept by them; what the order does not pay for is cut off by the deadline.
       deadline: Math.min(request.order.deliverBy, paidUntil),
-    }
+    })
     const gate = progressGate(
       ({ fraction, text }) => void sendIfFree({ type: 'progress', orderHash, fraction, text: text.slice(0, 200) }),
     )
