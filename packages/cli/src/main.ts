@@ -38,6 +38,7 @@ import { changeGuardian, type GuardianMove, moveWallet, showWallet } from './com
 import { openClient } from './local/open-client.ts'
 import { openStateDirectory } from './local/state-directory.ts'
 import { buildModule, publishModule } from './module/publish-module.ts'
+import { testModule } from './module/test-module.ts'
 import { exitCodes, toExitCode } from './output/exit-code.ts'
 import { createPrinter, plainText } from './output/printer.ts'
 
@@ -266,6 +267,38 @@ shared(
       `  ${published.name} ${published.version} ${published.transaction ? `published in ${published.transaction}` : 'was already published'}`,
       `  Version id: ${published.moduleVersion}`,
     ])
+  })
+
+shared(
+  modules
+    .command('test')
+    .description(
+      'run the examples of a module folder on this machine and compare the runs with each other and with golden outputs',
+    )
+    .argument('<folder>', 'folder with a module.json'),
+)
+  .option('--runs <n>', 'how often each example is run', wholeNumber(1, 100), 2)
+  .action(async (folder: string, options: Shared & { runs: number }) => {
+    const { printer } = open(options)
+    const stopping = new AbortController()
+    process.once('SIGINT', () => stopping.abort())
+    printer.progress('building')
+    const built = await buildModule(folder)
+    const report = await testModule({
+      built,
+      runs: options.runs,
+      signal: stopping.signal,
+      onProgress: (text) => printer.progress(text),
+    })
+    printer.result(report, [
+      `  ${report.module} ${report.version}   determinism: ${report.determinism}   comparator: ${report.comparator}`,
+      ...report.examples.flatMap(({ title, runs, milliseconds, outputs, problems }) => [
+        `  ${problems.length === 0 ? '✔' : '✘'} ${plainText(title, 80)}   ${runs} ${runs === 1 ? 'run' : 'runs'}, ${milliseconds.join(', ')} ms`,
+        ...outputs.map(({ path, bytes, sha256 }) => `      ${plainText(path)}  ${bytes} bytes  ${sha256}`),
+        ...problems.map((problem) => `      ${plainText(problem, 600)}`),
+      ]),
+    ])
+    if (!report.ok) process.exitCode = exitCodes.notVerified
   })
 
 type Inputs = { readonly input?: string[]; readonly file?: string[]; readonly inputs?: string }
