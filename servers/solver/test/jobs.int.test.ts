@@ -43,6 +43,26 @@ afterAll(async () => {
   await harness?.close()
 })
 
+describe('waiting for a job', () => {
+  test('until its end passes over the states on the way', async () => {
+    const parts = createOrder({ change: { lane: 61 } })
+    const { orderHash } = parts
+    await harness.client.postOrder(parts.request)
+    const seen: string[] = []
+    const end = harness.client.getJob(orderHash, requester, 30).then(({ state }) => seen.push(state))
+    await provider.take('order', orderHash)
+    provider.send({ type: 'accepted', orderHash })
+    provider.send({ type: 'started', orderHash })
+    await until(async () => (await harness.client.getJob(orderHash, requester)).state === 'running')
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(seen).toEqual([])
+    await putOutput(harness.url, orderHash, outputBytes, outputFile.sha256)
+    provider.send({ type: 'delivered', orderHash, delivery: createDelivery(parts) })
+    await end
+    expect(seen).toEqual(['delivered'])
+  })
+})
+
 describe('a job from quote to settlement', () => {
   const lane = createLane()
 

@@ -210,9 +210,9 @@ export function createSolverClient(options: {
         timeoutSeconds: 600,
       })
     },
-    /** Waits up to `waitSeconds` for something to change. */
+    /** Waits up to `waitSeconds` until the requester has something to do: the job has ended, is delivered, or lacks inputs. */
     getJob: (orderHash: Bytes32, signer: Signer, waitSeconds = 0): Promise<JobView> =>
-      callJson(JobView, `/jobs/${orderHash}?waitSeconds=${waitSeconds}`, {
+      callJson(JobView, `/jobs/${orderHash}?waitSeconds=${waitSeconds}&until=end`, {
         headers: authorized(orderHash, signer),
         timeoutSeconds: waitSeconds + 15,
       }),

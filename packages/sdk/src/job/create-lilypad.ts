@@ -90,6 +90,23 @@ const longestOrderSeconds = 2 * 86_400
 const longestAway = 30_000
 const pause = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds))
 
+/** A job with what the relay says of it. What the relay says never takes back what was accepted here. */
+function withView(job: StoredJob, view: JobView): StoredJob {
+  const delivery = job.verified === true ? job.delivery : (view.delivery ?? job.delivery)
+  // Nobody but this store signs the acknowledgement, so without one there is nothing to settle.
+  const isClaimed = !job.acknowledgement && (view.state === 'acknowledged' || view.state === 'settled')
+  const told = !isClaimed ? view.state : delivery ? 'delivered' : job.state
+  return {
+    ...job,
+    // Answers overtake each other: one that was on its way when the next came tells an older state.
+    state: canComeTo(told, job.state) ? job.state : told,
+    reservation: view.reservation ?? job.reservation,
+    delivery,
+    settlement: view.settlement ?? job.settlement,
+    reason: view.reason ?? job.reason,
+  }
+}
+
 /**
  * The whole client: discover, quote, order, watch, fetch, verify, acknowledge. It needs a solver and an RPC endpoint and
  * nothing else of ours. Everything it must not forget is in the store before it leaves the process, so a crash at any
@@ -126,33 +143,22 @@ export function createLilypad(options: LilypadOptions) {
     return job
   }
 
+  /** Changes what is kept of a job. All of it can be had again: orders and vouchers are written elsewhere. */
   async function updateJob(orderHash: Bytes32, change: (job: StoredJob) => StoredJob): Promise<StoredJob> {
-    return store.transaction((transaction) => {
-      const job = transaction.findJob(orderHash)
-      if (!job) throw new JobUnknownError(orderHash)
-      const changed = change(job)
-      transaction.putJob(changed)
-      return changed
-    })
+    return store.transaction(
+      (transaction) => {
+        const job = transaction.findJob(orderHash)
+        if (!job) throw new JobUnknownError(orderHash)
+        const changed = change(job)
+        transaction.putJob(changed)
+        return changed
+      },
+      { isRepeatable: true },
+    )
   }
 
   const applyView = (orderHash: Bytes32, view: JobView): Promise<StoredJob> =>
-    updateJob(orderHash, (job) => {
-      // What the relay says never takes back what was accepted here.
-      const delivery = job.verified === true ? job.delivery : (view.delivery ?? job.delivery)
-      // Nobody but this store signs the acknowledgement, so without one there is nothing to settle.
-      const isClaimed = !job.acknowledgement && (view.state === 'acknowledged' || view.state === 'settled')
-      const told = !isClaimed ? view.state : delivery ? 'delivered' : job.state
-      return {
-        ...job,
-        // Answers overtake each other: one that was on its way when the next came tells an older state.
-        state: canComeTo(told, job.state) ? job.state : told,
-        reservation: view.reservation ?? job.reservation,
-        delivery,
-        settlement: view.settlement ?? job.settlement,
-        reason: view.reason ?? job.reason,
-      }
-    })
+    updateJob(orderHash, (job) => withView(job, view))
 
   /** Sends the order (again) and the input files the relay lacks. */
   async function sendOrder(job: StoredJob): Promise<StoredJob> {
@@ -478,21 +484,21 @@ export function createLilypad(options: LilypadOptions) {
   async function sendAcknowledgement(job: StoredJob): Promise<StoredJob> {
     const lane = laneId(job.order)
     const last = job.acknowledgement?.voucher.jobs ?? 0
-    const acknowledged = await store.transaction((transaction) => transaction.listAcknowledged(lane, last))
+    const list = (which: { readonly isUnsent: boolean }) =>
+      store.transaction((transaction) => transaction.listAcknowledged(lane, last, which))
     const send = async (jobs: readonly StoredJob[]) => {
       for (const { orderHash, acknowledgement } of jobs) {
         if (!acknowledgement) continue
         const view = await solver.acknowledge(orderHash, acknowledgement)
-        await applyView(orderHash, view)
-        await updateJob(orderHash, (current) => ({ ...current, acknowledgementSent: true }))
+        await updateJob(orderHash, (current) => ({ ...withView(current, view), acknowledgementSent: true }))
       }
     }
     try {
-      await send(acknowledged.filter((other) => !other.acknowledgementSent))
+      await send(await list({ isUnsent: true }))
     } catch (error) {
       // The relay lost some (or another process is between two of them): the whole lane again, in order.
       if (!LilypadError.is(error) || error.code !== 'ACKNOWLEDGEMENT_OUT_OF_ORDER') throw error
-      await send(acknowledged)
+      await send(await list({ isUnsent: false }))
     }
     return getStoredJob(job.orderHash)
   }

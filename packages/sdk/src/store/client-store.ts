@@ -69,8 +69,8 @@ export type StoreTransaction = {
   listJobs(): readonly StoredJob[]
   /** Every job as the spending policy counts it. */
   listLedger(): readonly LedgerEntry[]
-  /** Acknowledged jobs of a lane up to a count, in the order of acknowledgement. */
-  listAcknowledged(laneId: Bytes32, upTo: number): readonly StoredJob[]
+  /** Acknowledged jobs of a lane up to a count, in the order of acknowledgement; with `isUnsent` those the solver has not confirmed. */
+  listAcknowledged(laneId: Bytes32, upTo: number, which: { readonly isUnsent: boolean }): readonly StoredJob[]
   /** @throws {@link QuoteUsedError} when another job has the same quote */
   putJob(job: StoredJob): void
   findLane(laneId: Bytes32): StoredLane | undefined
@@ -83,8 +83,11 @@ export type StoreTransaction = {
 
 /** What a client must not forget. One store is one lane: several processes may share a store that serialises its transactions. */
 export type ClientStore = {
-  /** Runs the work alone and makes it durable before it resolves; a throw undoes it. */
-  transaction<T>(work: (transaction: StoreTransaction) => T): Promise<T>
+  /**
+   * Runs the work alone and makes it durable before it resolves; a throw undoes it. What is `repeatable` can be had again
+   * from the relay or worked out again: it outlives the end of the process like all else, but perhaps not a loss of power.
+   */
+  transaction<T>(work: (transaction: StoreTransaction) => T, options?: { readonly isRepeatable?: boolean }): Promise<T>
   putBlob(digest: Bytes32, bytes: Uint8Array): Promise<void>
   findBlob(digest: Bytes32): Promise<Uint8Array | undefined>
   close(): Promise<void>

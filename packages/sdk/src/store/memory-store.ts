@@ -41,9 +41,10 @@ export function memoryStore(): ClientStore {
     findJobByQuote: (quoteId) => [...draft.jobs.values()].find((job) => job.quoteId === quoteId),
     listJobs: () => [...draft.jobs.values()].reverse().sort((a, b) => b.orderedAt - a.orderedAt),
     listLedger: () => [...draft.jobs.values()].map(toLedgerEntry),
-    listAcknowledged: (lane, upTo) =>
+    listAcknowledged: (lane, upTo, { isUnsent }) =>
       [...draft.jobs.values()]
         .filter((job) => acknowledgedJobs(job) <= upTo && laneId(job.order) === lane)
+        .filter((job) => !(isUnsent && job.acknowledgementSent))
         .sort((a, b) => acknowledgedJobs(a) - acknowledgedJobs(b)),
     putJob(job) {
       for (const other of draft.jobs.values()) {

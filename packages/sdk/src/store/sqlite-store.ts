@@ -21,6 +21,7 @@ create table if not exists jobs (
   lane_id text not null, acknowledged_jobs integer
 ) strict;
 create index if not exists acknowledged on jobs (lane_id, acknowledged_jobs) where acknowledged_jobs is not null;
+create index if not exists unsent on jobs (lane_id, acknowledged_jobs) where acknowledged_jobs is not null and value ->> 'acknowledgementSent' = 0;
 create table if not exists lanes (id text primary key, jobs integer not null, cumulative_amount text not null, records_hash text not null) strict;
 create table if not exists counters (name text primary key, value integer not null) strict;
 `
@@ -77,10 +78,11 @@ export function sqliteStore(directory: string): ClientStore {
           orderedAt: Number(row.ordered_at),
           deliverBy: Number(row.deliver_by),
         })),
-    listAcknowledged: (lane, upTo) =>
+    listAcknowledged: (lane, upTo, { isUnsent }) =>
       read(
         StoredJob,
-        'select value from jobs where lane_id = ? and acknowledged_jobs <= ? order by acknowledged_jobs',
+        `select value from jobs where lane_id = ? and acknowledged_jobs <= ? and acknowledged_jobs is not null
+         ${isUnsent ? "and value ->> 'acknowledgementSent' = 0" : ''} order by acknowledged_jobs`,
         lane,
         upTo,
       ),
@@ -126,15 +128,19 @@ export function sqliteStore(directory: string): ClientStore {
   }
 
   return {
-    async transaction(work) {
-      database.exec('begin immediate')
+    async transaction(work, { isRepeatable = false } = {}) {
+      // The next durable commit takes to disk what a repeatable one before it left in the log.
+      if (isRepeatable) database.exec('pragma synchronous = normal')
       try {
+        database.exec('begin immediate')
         const result = work(transaction)
         database.exec('commit')
         return result
       } catch (error) {
         if (database.isTransaction) database.exec('rollback')
         throw error
+      } finally {
+        if (isRepeatable) database.exec('pragma synchronous = full')
       }
     },
     async putBlob(digest, bytes) {

@@ -3,13 +3,17 @@ import type { SolverContext } from '../context.ts'
 import { findJob, type JobRow } from './job-row.ts'
 
 /**
- * Waits until a job is in another state than it was, the time is over, or whoever asked has gone.
+ * Waits until a job has come far enough, the time is over, or whoever asked has gone.
  * @returns the job as it is then
  */
 export async function waitForJob(
   context: SolverContext,
   job: JobRow,
-  options: { readonly milliseconds: number; readonly gone: EventEmitter },
+  options: {
+    readonly milliseconds: number
+    readonly gone: EventEmitter
+    readonly isEnough: (job: JobRow) => boolean
+  },
 ): Promise<JobRow> {
   const end = Date.now() + options.milliseconds
   const waiter = createWaiter(context, job.orderHash, options.gone)
@@ -18,7 +22,7 @@ export async function waitForJob(
     // Listening comes before looking, so that no change falls between the two.
     for (;;) {
       current = (await findJob(context.database, job.orderHash)) ?? current
-      if (current.state !== job.state || waiter.isGone || Date.now() >= end) return current
+      if (options.isEnough(current) || waiter.isGone || Date.now() >= end) return current
       await waiter.next(end - Date.now())
     }
   } finally {

@@ -3,6 +3,7 @@ import { AcknowledgementRequest, OrderRequest, parseWire } from '@lilypad-agents
 import { z } from 'zod'
 import type { SolverContext } from '../context.ts'
 import { authorizeRequester, digestParameter } from '../http/authorize.ts'
+import type { JobRow } from '../job/job-row.ts'
 import { isWorthReturning, toJobView } from '../job/job-view.ts'
 import type { createOrderDesk } from '../job/place-order.ts'
 import { acknowledgeJob } from '../job/requester-moves.ts'
@@ -11,7 +12,11 @@ import { waitForJob } from '../job/wait-for-job.ts'
 /** `POST /jobs`, `GET /jobs/{orderHash}`, `POST /jobs/{orderHash}/acknowledgement`. */
 export function jobRoutes(context: SolverContext, placeOrder: ReturnType<typeof createOrderDesk>): Router {
   const router = Router()
-  const WaitQuery = z.object({ waitSeconds: z.coerce.number().min(0).max(context.rules.maxWaitSeconds).default(0) })
+  const WaitQuery = z.object({
+    waitSeconds: z.coerce.number().min(0).max(context.rules.maxWaitSeconds).default(0),
+    /** `change`: another state; `end`: nothing to wait for any more. */
+    until: z.enum(['change', 'end']).default('change'),
+  })
 
   router.post('/jobs', json({ limit: '4mb' }), async (request, response) => {
     const { view, isNew } = await placeOrder(parseWire(OrderRequest, request.body, 'order'))
@@ -19,10 +24,13 @@ export function jobRoutes(context: SolverContext, placeOrder: ReturnType<typeof 
   })
 
   router.get('/jobs/:orderHash', async (request, response) => {
-    const { waitSeconds } = parseWire(WaitQuery, request.query, 'query')
+    const { waitSeconds, until } = parseWire(WaitQuery, request.query, 'query')
     const job = await authorizeRequester(context, request)
-    const mayWait = waitSeconds > 0 && !isWorthReturning(job.state)
-    const current = mayWait ? await waitForJob(context, job, { milliseconds: waitSeconds * 1000, gone: response }) : job
+    const isOver = ({ state, missingInputs }: JobRow) => isWorthReturning(state) || missingInputs > 0
+    const mayWait = waitSeconds > 0 && !(until === 'end' ? isOver(job) : isWorthReturning(job.state))
+    const isEnough = until === 'end' ? isOver : ({ state }: JobRow) => state !== job.state
+    const milliseconds = waitSeconds * 1000
+    const current = mayWait ? await waitForJob(context, job, { milliseconds, gone: response, isEnough }) : job
     response.json(await toJobView(context.database, current))
   })
 
