@@ -8,7 +8,7 @@ import { writeWasmModule } from './tiny-module.ts'
 export const jobWasm = defineBench({
   name: 'job.wasm',
   unit: 'ms',
-  summary: 'one tiny WASM job from order to verified and acknowledged receipt, whole network, against a bare process',
+  summary: 'one tiny WASM job from order to verified receipt, whole network, against a bare process',
   goal: null,
   run: ({ runs = 30, onStep, signal }) =>
     inFolder(async (folder) => {
