@@ -160,6 +160,11 @@ export const errorTexts = {
     charged: 'Nothing. A delivery that does not verify is not acknowledged, so it is not paid.',
     fix: 'Do not rely on the result. Order again from another provider, or use another solver.',
   },
+  STREAM_BROKEN: {
+    what: 'What a running job sent does not follow from what came before it, or does not end in what its receipt commits to: a chunk was left out, doubled, moved or altered on its way.',
+    charged: 'Nothing by this call. A delivery whose stream was seen broken is not acknowledged and not paid.',
+    fix: 'Do not use what came over the stream. Read the job: its files are checked by themselves. Another solver may relay faithfully.',
+  },
   JOB_FAILED: {
     what: 'The program ended with an error, passed a limit, or left outputs that were refused. The provider signed that it did.',
     charged: 'Nothing. A receipt whose status is not "succeeded" has the price 0.',

@@ -1,4 +1,5 @@
 export { TokenAmount, Uint256 } from './primitives/amount.ts'
+export { fromBase64, toBase64 } from './primitives/base64.ts'
 export { canonicalJson, type Json } from './primitives/canonical-json.ts'
 export {
   Address,
@@ -87,6 +88,9 @@ export {
   jobPredicateType,
   toSubjects,
 } from './job/job-manifest.ts'
+export { findStreamFault, type SeenStream, StreamBrokenError, StreamChain, streamStart } from './stream/stream-chain.ts'
+export { maxStreamChunkBytes, StreamChunk, StreamFile, type StreamPiece, StreamSummary } from './stream/stream-chunk.ts'
+export { maxStreamBytes, maxStreamChunks, streamLimits, streamWindowBytes } from './stream/stream-limits.ts'
 export { canMove, hasRun, isFinal, jobMoves, jobStates, type JobState } from './job/state.ts'
 export {
   DsseEnvelope,

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { keccak256 } from '../crypto/hash.ts'
 import { findSigner, type Signer } from '../crypto/signer.ts'
 import { encodeJobManifest, type JobManifest } from '../job/job-manifest.ts'
+import { fromBase64, toBase64 } from '../primitives/base64.ts'
 import { type Address, type Bytes32, concatBytes, fromHex, type Hex, type Signature, toHex } from '../primitives/hex.ts'
 
 const payloadType = 'application/vnd.in-toto+json'
@@ -17,9 +18,6 @@ export const DsseEnvelope = z.strictObject({
     .max(8),
 })
 export type DsseEnvelope = z.output<typeof DsseEnvelope>
-
-const toBase64 = (bytes: Uint8Array) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''))
-const fromBase64 = (text: string) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0))
 
 function preAuthenticationEncoding(payload: Uint8Array): Uint8Array {
   return concatBytes(utf8.encode(`DSSEv1 ${payloadType.length} ${payloadType} ${payload.length} `), payload)

@@ -54,6 +54,7 @@ export const errorTable = {
   MODULE_DEPRECATED: caller(410),
   PAYLOAD_TOO_LARGE: caller(413),
   VERIFICATION_FAILED: { http: 422, openai: 'invalid_request_error', mcp: 'shown', log: 'warn', retryable: false },
+  STREAM_BROKEN: { http: 422, openai: 'invalid_request_error', mcp: 'shown', log: 'warn', retryable: false },
   JOB_FAILED: { http: 422, openai: 'invalid_request_error', mcp: 'shown', log: 'info', retryable: false },
   JOB_DECLINED: later(503),
   JOB_EXPIRED: later(504),

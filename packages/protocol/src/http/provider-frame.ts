@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { GpuOffers } from '../ask/gpu-offer.ts'
 import { Bytes32, Address, Signature } from '../primitives/hex.ts'
 import { Counter } from '../primitives/integer.ts'
+import { StreamChunk } from '../stream/stream-chunk.ts'
 import { Delivery, OrderRequest, SignedAsk, SignedReservation, SignedVoucher } from './solver-api.ts'
 
 /**
@@ -18,6 +19,17 @@ export const SolverFrame = z.discriminatedUnion('type', [
   z.object({ type: z.literal('stored'), orderHash: Bytes32, missing: z.array(Bytes32).max(100_000) }),
   /** Answered by `acknowledged`. */
   z.object({ type: z.literal('acknowledgement'), orderHash: Bytes32, acknowledgement: SignedVoucher }),
+  /**
+   * Answers `chunk`: so many chunks of this attempt are stored, and the provider goes on from there. `refused` says that the last one
+   * was not taken: with `STREAM_BROKEN` it does not follow from what is stored, with any other code no chunk of the job is taken any more.
+   */
+  z.object({
+    type: z.literal('chunks'),
+    orderHash: Bytes32,
+    attempt: Counter,
+    stored: Counter,
+    refused: z.string().max(64).optional(),
+  }),
   z.object({ type: z.literal('expired'), orderHash: Bytes32 }),
   z.object({ type: z.literal('error'), code: z.string().max(64), message: z.string().max(400) }),
 ])
@@ -42,12 +54,10 @@ export const ProviderFrame = z.discriminatedUnion('type', [
     fraction: z.number().min(0).max(1),
     text: z.string().max(200),
   }),
-  z.strictObject({
-    type: z.literal('log'),
-    orderHash: Bytes32,
-    stream: z.enum(['stdout', 'stderr']),
-    data: z.base64().max(90_000),
-  }),
+  /**
+   * The next piece of the job's stream, answered by `chunks`. At most `streamWindowBytes` of them are on their way unanswered.
+   */
+  z.strictObject({ type: z.literal('chunk'), orderHash: Bytes32, chunk: StreamChunk }),
   z.strictObject({ type: z.literal('delivered'), orderHash: Bytes32, delivery: Delivery }),
   /** The voucher is on the provider's disk. */
   z.strictObject({ type: z.literal('acknowledged'), orderHash: Bytes32 }),

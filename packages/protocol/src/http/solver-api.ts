@@ -11,6 +11,7 @@ import { Address, Bytes32, PayerSignature, Signature } from '../primitives/hex.t
 import { Counter, UnixSeconds } from '../primitives/integer.ts'
 import { Receipt } from '../receipt/receipt.ts'
 import { Reservation } from '../reservation/reservation.ts'
+import { StreamChunk } from '../stream/stream-chunk.ts'
 import { Voucher } from '../voucher/voucher.ts'
 
 /** Version of the wire between requesters, solver and providers. */
@@ -144,7 +145,11 @@ export const JobView = z.object({
 })
 export type JobView = z.output<typeof JobView>
 
-/** An entry of a job's event stream (`GET /jobs/{orderHash}/events`, server-sent events). */
+/**
+ * An entry of a job's event stream (`GET /jobs/{orderHash}/events?after=&stream=`, server-sent events). `after` is the last sequence
+ * seen; `stream=<attempt>.<chunks>` asks for chunks too, from the first one not seen, of a newer attempt from its first.
+ * All chunks of a run come before the state that its delivery brings.
+ */
 export const JobEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('state'), sequence: Counter, state: z.enum(jobStates), at: UnixSeconds }),
   z.object({
@@ -153,7 +158,8 @@ export const JobEvent = z.discriminatedUnion('type', [
     fraction: z.number().min(0).max(1),
     text: z.string().max(200),
   }),
-  z.object({ type: z.literal('log'), sequence: Counter, stream: z.enum(['stdout', 'stderr']), data: z.base64() }),
+  /** A piece of the job's stream, for readers that ask for it. It has its own place in `chunk` and no sequence. */
+  z.object({ type: z.literal('chunk'), chunk: StreamChunk }),
 ])
 export type JobEvent = z.output<typeof JobEvent>
 

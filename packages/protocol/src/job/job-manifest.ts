@@ -6,6 +6,7 @@ import { Counter } from '../primitives/integer.ts'
 import { ImageDigest, ModuleName } from '../module/module-manifest.ts'
 import { JobLogs } from '../receipt/logs-digest.ts'
 import { type OutputFile, OutputPath } from '../receipt/outputs-root.ts'
+import { StreamSummary } from '../stream/stream-chunk.ts'
 
 /** Type of our predicate inside an in-toto statement. */
 export const jobPredicateType = 'https://lilypad.tech/attestation/job/v1'
@@ -55,6 +56,8 @@ export const JobManifest = z
       inputsDigest: Bytes32,
       outputs: z.array(z.strictObject({ path: OutputPath, bytes: Counter, sha256: Bytes32 })).max(100_000),
       logs: JobLogs,
+      /** What the run said while it ran. Absent when nothing ran, and in manifests from before there were streams. */
+      stream: StreamSummary.optional(),
       outcome: JobOutcome,
       usage: z.strictObject({
         runMilliseconds: Counter,
