@@ -6,6 +6,7 @@ import type { Database } from './db/open-database.ts'
 import type { JobSignals } from './job/job-signals.ts'
 import type { ModuleCatalog } from './module/module-catalog.ts'
 import type { ProviderConnections } from './relay/provider-connections.ts'
+import type { StreamStore } from './stream/stream-store.ts'
 
 /** The contracts this solver serves. */
 export type Contracts = { readonly jobVault: Address; readonly moduleRegistry: Address; readonly lilyToken: Address }
@@ -22,6 +23,8 @@ export type SolverContext = {
   readonly artifacts: BlobStore
   /** Inputs and outputs of jobs; removed after a while. */
   readonly jobBlobs: BlobStore
+  /** What running jobs say; removed after a while. */
+  readonly streams: StreamStore
   readonly signals: JobSignals
   readonly providers: ProviderConnections
   readonly clock: () => Date

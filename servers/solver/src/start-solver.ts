@@ -21,6 +21,7 @@ import { createProviderConnections } from './relay/provider-connections.ts'
 import { startRelay } from './relay/start-relay.ts'
 import { observeSettlements } from './settlement/observe-settlements.ts'
 import { failureFacts } from './log/failure-facts.ts'
+import { openStreamStore } from './stream/stream-store.ts'
 
 /** A running solver. */
 export type RunningSolver = {
@@ -54,6 +55,7 @@ export async function startSolver(config: SolverConfig, dependencies: SolverDepe
     })
     undo.push(closeDatabase)
     const context = await createContext(parsed, dependencies, database)
+    undo.push(() => context.streams.close())
     await assertChain(context)
     const closing = new AbortController()
     const background = startBackground(context, parsed, closing.signal)
@@ -101,6 +103,7 @@ async function createContext(
     catalog: await openModuleCatalog(database),
     artifacts: await openBlobStore({ ...blobs, directory: join(directory, 'artifacts') }),
     jobBlobs: await openBlobStore({ ...blobs, directory: join(directory, 'blobs') }),
+    streams: await openStreamStore({ ...blobs, directory: join(directory, 'streams') }),
     signals: createJobSignals(),
     providers: createProviderConnections(),
     clock: dependencies.clock ?? (() => new Date()),
@@ -129,7 +132,11 @@ async function assertChain(context: SolverContext): Promise<void> {
 }
 
 async function startBackground(context: SolverContext, config: ParsedSolverConfig, signal: AbortSignal): Promise<void> {
-  const sweep = () => context.jobBlobs.sweep(new Date(context.clock().getTime() - config.blobTtlSeconds * 1000))
+  const sweep = async () => {
+    const unusedSince = new Date(context.clock().getTime() - config.blobTtlSeconds * 1000)
+    await context.jobBlobs.sweep(unusedSince)
+    await context.streams.sweep(unusedSince)
+  }
   await Promise.all([
     repeat(context, { name: 'settlements', everyMilliseconds: config.pollMilliseconds, signal }, () =>
       observeSettlements(context),

@@ -251,7 +251,7 @@ describe('a provider', () => {
     expect((await refused)[0]).toBe(4003)
   })
 
-  test('sends progress and logs to the requester, as data and within limits', async () => {
+  test('sends progress to the requester as data', async () => {
     const provider = await connectProvider(harness.url)
     const parts = createOrder({ change: { lane: 53 } })
     const { orderHash } = parts
@@ -264,14 +264,11 @@ describe('a provider', () => {
       for await (const event of harness.client.watchJob(orderHash, requester))
         seen.push(event.type === 'state' ? event.state : event.type)
     })()
-    const data = Buffer.from('data: {"type":"state"}\n\n').toString('base64')
-    provider.send({ type: 'log', orderHash, stream: 'stdout', data })
     provider.send({ type: 'progress', orderHash, fraction: 0.5, text: '\n\ndata: evil' })
-    provider.send({ type: 'log', orderHash, stream: 'stderr', data: Buffer.alloc(3000).toString('base64') })
     await until(async () => (await harness.client.getJob(orderHash, requester)).progress?.fraction === 0.5)
     provider.send({ type: 'delivered', orderHash, delivery: createDelivery(parts, { status: 1 }) })
     await reading
-    expect(seen).toEqual(['ordered', 'reserved', 'running', 'log', 'progress', 'failed'])
+    expect(seen).toEqual(['ordered', 'reserved', 'running', 'progress', 'failed'])
     await provider.close()
   })
 })

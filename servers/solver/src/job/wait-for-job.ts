@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events'
 import type { SolverContext } from '../context.ts'
 import { findJob, type JobRow } from './job-row.ts'
+import type { JobSignals } from './job-signals.ts'
 
 /**
  * Waits until a job has come far enough, the time is over, or whoever asked has gone.
@@ -30,17 +31,28 @@ export async function waitForJob(
   }
 }
 
-/** Wakes on each change of a job, at the latest after a time. A change between two waits is not lost. */
+/**
+ * Wakes on each change of a job, at the latest after a time. A change between two waits is not lost.
+ * @param stream wakes too, when more of the job's stream is there
+ */
 export function createWaiter(
   context: Pick<SolverContext, 'signals'>,
   orderHash: JobRow['orderHash'],
   gone: EventEmitter,
+  stream?: JobSignals,
 ) {
-  const state = { changed: false, isGone: false, wake: undefined as (() => void) | undefined }
-  const stop = context.signals.listen(orderHash, () => {
+  const state = { changed: false, isGone: false, isJobChanged: false, wake: undefined as (() => void) | undefined }
+  const wake = () => {
     state.changed = true
     state.wake?.()
-  })
+  }
+  const stops = [
+    context.signals.listen(orderHash, () => {
+      state.isJobChanged = true
+      wake()
+    }),
+    stream?.listen(orderHash, wake),
+  ]
   const leave = () => {
     state.isGone = true
     state.wake?.()
@@ -50,7 +62,14 @@ export function createWaiter(
     get isGone() {
       return state.isGone
     },
-    async next(milliseconds: number): Promise<void> {
+    /** Whether the job itself has changed since this was last asked. */
+    takeJobChange(): boolean {
+      const { isJobChanged } = state
+      state.isJobChanged = false
+      return isJobChanged
+    },
+    /** Waits. False when the time was over and nothing had changed. */
+    async next(milliseconds: number): Promise<boolean> {
       if (!state.changed && !state.isGone && milliseconds > 0) {
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, milliseconds)
@@ -61,10 +80,12 @@ export function createWaiter(
         })
       }
       state.wake = undefined
+      const { changed } = state
       state.changed = false
+      return changed
     },
     close(): void {
-      stop()
+      for (const stop of stops) stop?.()
       gone.off('close', leave)
     },
   }

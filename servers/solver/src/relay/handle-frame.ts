@@ -5,10 +5,10 @@ import {
   confirmAcknowledgement,
   declineJob,
   deliverJob,
-  logJob,
   progressJob,
   startJob,
 } from '../job/provider-moves.ts'
+import type { StreamDesk } from '../job/stream-moves.ts'
 import type { ProviderConnection } from './provider-connections.ts'
 
 type JobFrame = Exclude<ProviderFrame, { type: 'hello' }>
@@ -18,6 +18,7 @@ export async function handleFrame(
   context: SolverContext,
   connection: ProviderConnection,
   frame: JobFrame,
+  streams: StreamDesk,
 ): Promise<void> {
   const { provider } = connection
   switch (frame.type) {
@@ -35,11 +36,13 @@ export async function handleFrame(
       return tellIfExpired(connection, await startJob(context, provider, frame.orderHash))
     case 'progress':
       return progressJob(context, provider, frame.orderHash, { fraction: frame.fraction, text: frame.text })
-    case 'log':
-      return logJob(context, provider, frame.orderHash, { stream: frame.stream, data: frame.data })
+    case 'chunk':
+      connection.send(await streams.take(provider, frame.orderHash, frame.chunk))
+      return
     case 'delivered': {
       const { orderHash } = frame
       const answer = await deliverJob(context, provider, orderHash, frame.delivery)
+      streams.end(orderHash)
       if (answer.kind === 'expired') connection.send({ type: 'expired', orderHash })
       else connection.send({ type: 'stored', orderHash, missing: answer.kind === 'missing' ? [...answer.missing] : [] })
       return

@@ -20,6 +20,7 @@ import { z } from 'zod'
 import { nowSeconds, type SolverContext } from '../context.ts'
 import { jobs } from '../db/schema.ts'
 import { getRequestText, type JobRow, selectJobs } from '../job/job-row.ts'
+import { createStreamDesk } from '../job/stream-moves.ts'
 import { handleFrame } from './handle-frame.ts'
 import { pendingFrame, pendingKind } from './pending-frame.ts'
 import type { ProviderConnection } from './provider-connections.ts'
@@ -53,6 +54,7 @@ export function startRelay(context: SolverContext): Relay {
     clientTracking: true,
   })
   const alive = new WeakSet<WebSocket>()
+  const streams = createStreamDesk(context)
 
   context.providers.onPush(sendJob)
 
@@ -164,7 +166,7 @@ export function startRelay(context: SolverContext): Relay {
           close(4003, 'say hello first')
           return
         }
-        await handleFrame(context, session.connection, frame)
+        await handleFrame(context, session.connection, frame, streams)
       } catch (error) {
         const known = toLilypadError(error)
         if (known.code === 'INTERNAL')

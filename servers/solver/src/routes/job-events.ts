@@ -8,23 +8,31 @@ import { authorizeRequester } from '../http/authorize.ts'
 import { findJob } from '../job/job-row.ts'
 import { createWaiter } from '../job/wait-for-job.ts'
 
-const EventsQuery = z.object({ after: z.coerce.number().int().min(0).default(0) })
+const EventsQuery = z.object({
+  after: z.coerce.number().int().min(0).default(0),
+  /** `<attempt>.<chunks>`: with it chunks are sent too, from this place of the stream on. */
+  stream: z
+    .string()
+    .regex(/^\d{1,7}\.\d{1,9}$/)
+    .optional(),
+})
 const keepAliveMilliseconds = 15_000
 const pageSize = 200
 const maxStreams = 2000
 
-/** `GET /jobs/{orderHash}/events?after=`: server-sent events, from the first one not seen to the job's end. */
+/** `GET /jobs/{orderHash}/events?after=&stream=`: server-sent events, from the first one not seen to the job's end. */
 export function jobEventRoutes(context: SolverContext, closing: AbortSignal): Router {
   const router = Router()
   let streams = 0
 
   router.get('/jobs/:orderHash/events', async (request, response) => {
-    const { after } = parseWire(EventsQuery, request.query, 'query')
+    const { after, stream } = parseWire(EventsQuery, request.query, 'query')
     const lastSeen = Number(request.headers['last-event-id'])
     const { orderHash } = await authorizeRequester(context, request)
     if (streams >= maxStreams) throw new LilypadError('RATE_LIMITED', 'Too many event streams are open now.')
     streams++
-    const waiter = createWaiter(context, orderHash, response)
+    const chunks = stream === undefined ? undefined : context.streams.openReader(orderHash, parsePlace(stream))
+    const waiter = createWaiter(context, orderHash, response, chunks && context.streams.signals)
     const stop = () => response.destroy()
     closing.addEventListener('abort', stop, { once: true })
     try {
@@ -35,20 +43,40 @@ export function jobEventRoutes(context: SolverContext, closing: AbortSignal): Ro
       })
       response.flushHeaders()
       let sequence = Number.isSafeInteger(lastSeen) && lastSeen > after ? lastSeen : after
-      while (!waiter.isGone) {
-        const job = await findJob(context.database, orderHash)
-        const events = await listEvents(context, orderHash, sequence)
-        for (const event of events) {
-          sequence = event.sequence
-          const data = JSON.stringify({ ...(JSON.parse(event.event) as object), sequence })
-          // A reader who is slower than the job is waited for, so that nothing piles up here.
-          if (!response.write(`id: ${sequence}\ndata: ${data}\n\n`)) await drained(response)
-          if (waiter.isGone) return
+      // A reader who is slower than the job is waited for, so that nothing piles up here.
+      const write = async (message: string) => {
+        if (!waiter.isGone && !response.write(`${message}\n\n`)) await drained(response)
+      }
+      /** Sends what is stored of the stream, one page of it. False when there was nothing. */
+      const writeChunks = async (): Promise<boolean> => {
+        const lines = (await chunks?.next()) ?? []
+        for (const line of lines) await write(`data: {"type":"chunk","chunk":${line}}`)
+        return lines.length > 0
+      }
+      // Chunks come often and need no look at the job.
+      for (let isJobDue = true; !waiter.isGone; ) {
+        const hasChunks = await writeChunks()
+        if (isJobDue) {
+          const job = await findJob(context.database, orderHash)
+          const events = await listEvents(context, orderHash, sequence)
+          // A job is delivered after its last chunk, and is shown so to its reader.
+          if (events.some(({ event }) => event.includes('"type":"state"')))
+            while (!waiter.isGone && (await writeChunks()));
+          for (const event of events) {
+            sequence = event.sequence
+            await write(
+              `id: ${sequence}\ndata: ${JSON.stringify({ ...(JSON.parse(event.event) as object), sequence })}`,
+            )
+          }
+          if (events.length === pageSize) continue
+          if (!job || isFinal(job.state)) break
         }
-        if (events.length === pageSize) continue
-        if (!job || isFinal(job.state)) break
-        await waiter.next(keepAliveMilliseconds)
-        if (!waiter.isGone) response.write(': still here\n\n')
+        isJobDue = waiter.takeJobChange()
+        if (isJobDue || hasChunks) continue
+        if (!(await waiter.next(keepAliveMilliseconds))) {
+          await write(': still here')
+          isJobDue = true
+        } else isJobDue = waiter.takeJobChange()
       }
       response.end()
     } finally {
@@ -67,6 +95,11 @@ function listEvents(context: SolverContext, orderHash: Bytes32, after: number) {
     .where(and(eq(jobEvents.orderHash, orderHash), gt(jobEvents.sequence, after)))
     .orderBy(asc(jobEvents.sequence))
     .limit(pageSize)
+}
+
+function parsePlace(text: string): { readonly attempt: number; readonly chunks: number } {
+  const [attempt = 0, chunks = 0] = text.split('.').map(Number)
+  return { attempt, chunks }
 }
 
 function drained(response: NodeJS.EventEmitter): Promise<void> {

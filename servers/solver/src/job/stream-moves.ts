@@ -1,0 +1,65 @@
+import {
+  type Address,
+  type Bytes32,
+  LilypadError,
+  type StreamChunk,
+  streamLimits,
+  type SolverFrame,
+  toLilypadError,
+} from '@lilypad-agents/protocol'
+import type { SolverContext } from '../context.ts'
+import { failureFacts } from '../log/failure-facts.ts'
+import { findJob, JobUnknownError, StateConflictError } from './job-row.ts'
+
+type Permit = { readonly provider: Address; readonly limits: ReturnType<typeof streamLimits>; readonly until: number }
+
+/** How long the answer of the database holds that a job may stream: chunks come by the hundred in a second. */
+const permitMilliseconds = 5000
+
+/** Takes chunks of streams and answers how much of each is stored. */
+export type StreamDesk = {
+  take(provider: Address, orderHash: Bytes32, chunk: StreamChunk): Promise<Extract<SolverFrame, { type: 'chunks' }>>
+  /** The job takes no more chunks. */
+  end(orderHash: Bytes32): void
+}
+
+/** Creates the desk of one relay. */
+export function createStreamDesk(context: SolverContext): StreamDesk {
+  const permits = new Map<Bytes32, Permit>()
+
+  async function getPermit(provider: Address, orderHash: Bytes32): Promise<Permit> {
+    const known = permits.get(orderHash)
+    if (known?.provider === provider && known.until > Date.now()) return known
+    permits.delete(orderHash)
+    const job = await findJob(context.database, orderHash)
+    if (job?.provider !== provider) throw new JobUnknownError()
+    if (job.state !== 'running') throw new StateConflictError(orderHash, job.state, 'given more of its stream')
+    for (const [hash, { until }] of permits) if (until <= Date.now()) permits.delete(hash)
+    const { limits } = context.catalog.get(job.moduleVersion).manifest
+    const permit = { provider, limits: streamLimits(limits), until: Date.now() + permitMilliseconds }
+    permits.set(orderHash, permit)
+    return permit
+  }
+
+  return {
+    end: (orderHash) => void permits.delete(orderHash),
+    async take(provider, orderHash, chunk) {
+      const answer = (position: { attempt: number; chunks: number } | undefined) =>
+        ({
+          type: 'chunks',
+          orderHash,
+          attempt: chunk.attempt,
+          // Of another run nothing counts.
+          stored: position?.attempt === chunk.attempt ? position.chunks : 0,
+        }) as const
+      try {
+        const { limits } = await getPermit(provider, orderHash)
+        return answer(await context.streams.append(orderHash, chunk, limits))
+      } catch (error) {
+        const { code } = toLilypadError(error)
+        if (!LilypadError.is(error)) context.log.error({ failure: failureFacts(error), orderHash }, 'stream.not-stored')
+        return { ...answer(code === 'JOB_UNKNOWN' ? undefined : await context.streams.find(orderHash)), refused: code }
+      }
+    },
+  }
+}
