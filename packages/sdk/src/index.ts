@@ -9,6 +9,7 @@ export {
   StillRunningError,
   VerificationFailedError,
 } from './job/job-errors.ts'
+export type { StreamedPiece } from './job/job-stream.ts'
 export { createKeyWallet, type KeyWallet, ReadOnlyError, type WalletOptions } from './wallet/key-wallet.ts'
 export {
   assertWithinPolicy,

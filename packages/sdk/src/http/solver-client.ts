@@ -240,16 +240,24 @@ export function createSolverClient(options: {
       const headers = { ...request.headers, ...authorized(settlementHash(body), signer) }
       return callJson(SettlementApprovalAnswer, '/settlements/approvals', { ...request, headers })
     },
-    /** Progress, states and logs as they happen, until the stream ends; log bytes are the program's and nothing to obey. */
+    /**
+     * States and progress as they happen, until the relay ends it; with `stream` also the chunks after that place, which nobody has
+     * checked here: their bytes are the program's and nothing to obey.
+     */
     async *watchJob(
       orderHash: Bytes32,
       signer: Signer,
-      watch: { readonly after?: number; readonly signal?: AbortSignal } = {},
+      watch: {
+        readonly after?: number
+        readonly stream?: { readonly attempt: number; readonly chunks: number }
+        readonly signal?: AbortSignal
+      } = {},
     ): AsyncGenerator<JobEvent> {
-      const { after = 0, signal } = watch
+      const { after = 0, stream, signal } = watch
+      const place = stream === undefined ? '' : `&stream=${stream.attempt}.${stream.chunks}`
       let response: Response
       try {
-        response = await send(`${base}/jobs/${orderHash}/events?after=${after}`, {
+        response = await send(`${base}/jobs/${orderHash}/events?after=${after}${place}`, {
           redirect: 'error',
           headers: { ...authorized(orderHash, signer), accept: 'text/event-stream' },
           ...(signal ? { signal } : {}),

@@ -20,11 +20,13 @@ import {
   type ModuleListing,
   moduleManifestDigest,
   moduleVersionId,
+  jobManifestDigest,
   parseInputs,
   type Quote,
   receiptType,
   sha256,
   type SignedGrant,
+  StreamBrokenError,
   type Signer,
   toHex,
   zeroBytes32,
@@ -32,7 +34,7 @@ import {
 import { assertChain } from '../chain/assert-chain.ts'
 import { createChainClient, signingDomain, toLilypadChain } from '../chain/lilypad-chain.ts'
 import type { Network } from '../chain/network.ts'
-import { createSolverClient } from '../http/solver-client.ts'
+import { createSolverClient, SolverUnreachableError } from '../http/solver-client.ts'
 import { getVersion } from '../registry/registry-reads.ts'
 import type { ClientStore, StoredJob, StoredQuote } from '../store/client-store.ts'
 import { getTokenBalance } from '../token/token-actions.ts'
@@ -42,6 +44,7 @@ import { verifyBundle } from '../verify/verify-bundle.ts'
 import { verifySettlement } from '../verify/verify-settlement.ts'
 import { createKeyWallet, type KeyWallet, ReadOnlyError } from '../wallet/key-wallet.ts'
 import { type SpendingPolicy, sumSpend } from '../wallet/spending-policy.ts'
+import { JobStream, type StreamedPiece } from './job-stream.ts'
 import {
   JobFailedError,
   JobNotRunError,
@@ -86,6 +89,8 @@ const noSpending: SpendingPolicy = { perJob: 0n, perDay: 0n, total: 0n }
 const longPollSeconds = 20
 /** An order counts against the limits until its delivery time: no solver may hold a budget longer than any job takes. */
 const longestOrderSeconds = 2 * 86_400
+/** How long a relay may take to send the rest of a stream whose job has ended, in milliseconds. */
+const streamRestMilliseconds = 120_000
 /** How long a solver that restarts is waited for, in milliseconds. */
 const longestAway = 30_000
 const pause = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds))
@@ -428,8 +433,87 @@ export function createLilypad(options: LilypadOptions) {
     }
   }
 
+  /** Streams of jobs that were read here, from their first chunk on. */
+  const streams = new Map<Bytes32, JobStream[]>()
+
+  /** What is wrong with the streams that were read of a job: each of them has to be the one that its manifest commits to. */
+  async function findStreamFault(job: StoredJob): Promise<string | undefined> {
+    const { manifest, receipt } = job.delivery ?? {}
+    if (!manifest) return undefined
+    for (const stream of streams.get(job.orderHash) ?? []) {
+      // Its reader may be slow, or have left: the chain is followed to the end apart from it.
+      const fault = await stream
+        .fork()
+        .findFaultAtEnd(manifest, {
+          hasOutputs: receipt?.status === 0,
+          signal: AbortSignal.timeout(streamRestMilliseconds),
+        })
+        .catch((error: unknown) => {
+          const isSilent = error instanceof Error && error.name === 'TimeoutError'
+          throw isSilent ? new SolverUnreachableError(network.solverUrl, error) : error
+        })
+      if (fault !== undefined) return fault
+    }
+    return undefined
+  }
+
+  /**
+   * Gives what a job says while it runs: bytes of stdout, stderr and replies, and files that are finished. Each piece is checked against
+   * the ones before it, and at the end all of them against what the provider's receipt commits to; it goes on through lost connections.
+   * @throws StreamBrokenError when the relay left out, doubled, moved or altered a chunk, or ended the stream too early
+   * @throws {@link JobNotRunError} when the job ended without a receipt: nothing vouches for what came
+   */
+  async function* readStream(
+    orderHash: Bytes32,
+    watch: { readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<StreamedPiece> {
+    const signer = requireWallet().accessSigner
+    const { module } = await getStoredJob(orderHash)
+    const stream = new JobStream({ solver, signer, orderHash })
+    streams.set(orderHash, [...(streams.get(orderHash) ?? []), stream])
+    for await (const { chunk, piece } of stream.read(watch.signal)) {
+      const { attempt, index } = chunk
+      if (piece.channel !== 'file') {
+        yield { attempt, index, ...piece }
+        continue
+      }
+      const { file } = piece
+      const read = async () => {
+        if (file.bytes > module.limits.outputBytes)
+          throw new LilypadError(
+            'PAYLOAD_TOO_LARGE',
+            'The provider announced a file that is longer than the module may produce.',
+          )
+        const known = await store.findBlob(file.sha256)
+        if (known) return known
+        const bytes = await solver.getOutput(orderHash, file.sha256, signer, file.bytes)
+        await store.putBlob(file.sha256, bytes)
+        return bytes
+      }
+      yield { attempt, index, channel: 'file', file, read }
+    }
+    const job = await getJob(orderHash)
+    const { delivery } = job
+    if (!delivery) {
+      throw new JobNotRunError({
+        code: job.state === 'declined' ? 'JOB_DECLINED' : 'JOB_EXPIRED',
+        orderHash,
+        reason: job.reason?.message ?? 'none',
+      })
+    }
+    const { receipt, signature, manifest } = delivery
+    const isSigned =
+      receiptType.findSigner(domain, receipt, signature) === job.order.provider &&
+      receipt.orderHash === orderHash &&
+      receipt.manifestDigest === jobManifestDigest(manifest)
+    if (!isSigned) throw new StreamBrokenError('it does not end in a receipt of the provider of the job')
+    const fault = stream.findFault(manifest, { hasOutputs: receipt.status === 0 })
+    if (fault !== undefined) throw new StreamBrokenError(fault)
+  }
+
   async function verifyOffline(job: StoredJob): Promise<Verification> {
     return verifyBundle(toBundle(job), {
+      ...(streams.has(job.orderHash) ? { stream: { fault: await findStreamFault(job) } } : {}),
       findOutput: async (path) => {
         const file = job.delivery?.manifest.predicate.outputs.find((output) => output.path === path)
         const bytes = file && (await store.findBlob(file.sha256))
@@ -606,12 +690,10 @@ export function createLilypad(options: LilypadOptions) {
     listJobs: (): Promise<readonly StoredJob[]> => store.transaction((transaction) => transaction.listJobs()),
     findQuote: (quoteId: Bytes32): Promise<StoredQuote | undefined> =>
       store.transaction((transaction) => transaction.findQuote(quoteId)),
-    watchJob(
-      orderHash: Bytes32,
-      watch: { readonly after?: number; readonly signal?: AbortSignal } = {},
-    ): AsyncGenerator<JobEvent> {
+    watchJob(orderHash: Bytes32, watch: Parameters<typeof solver.watchJob>[2] = {}): AsyncGenerator<JobEvent> {
       return solver.watchJob(orderHash, requireWallet().accessSigner, watch)
     },
+    stream: readStream,
     /** Balances on chain, what was spent, and what may still be. */
     async getWallet() {
       const { payer, key } = requireWallet()

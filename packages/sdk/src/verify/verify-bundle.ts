@@ -132,7 +132,11 @@ function checkOutcome({ module, delivery: { receipt, manifest } }: JobBundle): C
  */
 export async function verifyBundle(
   bundle: JobBundle,
-  options: { readonly findOutput: FindOutput },
+  options: {
+    readonly findOutput: FindOutput
+    /** What is wrong with the stream that was seen, if anything is; left out when nobody watched. */
+    readonly stream?: { readonly fault: string | undefined }
+  },
 ): Promise<Verification> {
   const domain = { chainId: bundle.chainId, vault: bundle.jobVault }
   const { module, ask, order: signedOrder, reservation, delivery } = bundle
@@ -230,6 +234,17 @@ export async function verifyBundle(
       `started ${receipt.startedAt} (by ${order.startBy}), finished ${receipt.finishedAt} (by ${order.deliverBy})`,
     ),
   ]
+  if (options.stream) {
+    const { fault } = options.stream
+    const { chunks = 0, bytes = 0, truncated = false } = predicate.stream ?? {}
+    checks.push({
+      name: 'stream',
+      ok: fault === undefined,
+      evidence:
+        fault ??
+        `${chunks} chunks of ${bytes} bytes came as the receipt commits to them${truncated ? ', the rest was over the limit' : ''}`,
+    })
+  }
   for (const file of predicate.outputs) {
     const found = await options.findOutput(file.path)
     const name = `output ${file.path}`

@@ -1,4 +1,4 @@
-import { type Bytes32, LilypadError } from '@lilypad-agents/protocol'
+import { type Bytes32, fromBase64, LilypadError } from '@lilypad-agents/protocol'
 import { JobFailedError, JobNotRunError, type Lilypad, type StoredJob } from '@lilypad-agents/sdk'
 import { z } from 'zod'
 import { Amount, currencyShape, formatAmount, tokenSymbol, withToken } from '../money/token.ts'
@@ -110,12 +110,22 @@ function summarise(job: StoredJob, payment: Payment, problem: Problem | undefine
 
 /** The end of what the program wrote, as far as the relay answers soon. */
 async function readLogTail(lilypad: Lilypad, orderHash: Bytes32): Promise<string> {
-  const decoder = new TextDecoder()
+  const newDecoders = () => ({ stdout: new TextDecoder(), stderr: new TextDecoder(), response: new TextDecoder() })
+  let decoders = newDecoders()
   let tail = ''
+  let attempt = 0
   try {
-    for await (const event of lilypad.watchJob(orderHash, { signal: AbortSignal.timeout(logMilliseconds) })) {
-      if (event.type === 'log')
-        tail = (tail + decoder.decode(Buffer.from(event.data, 'base64'))).slice(-logTailCharacters)
+    const watch = { stream: { attempt, chunks: 0 }, signal: AbortSignal.timeout(logMilliseconds) }
+    for await (const event of lilypad.watchJob(orderHash, watch)) {
+      if (event.type !== 'chunk' || event.chunk.channel === 'file') continue
+      if (event.chunk.attempt !== attempt) {
+        // The job was begun again: what the broken run wrote would mislead.
+        attempt = event.chunk.attempt
+        decoders = newDecoders()
+        tail = ''
+      }
+      const { channel, data } = event.chunk
+      tail = (tail + decoders[channel].decode(fromBase64(data), { stream: true })).slice(-logTailCharacters)
     }
   } catch {
     // A log is a help, not a result; what came so far is shown.
