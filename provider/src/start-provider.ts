@@ -32,6 +32,7 @@ import { PayerFactsReader } from './order/payer-facts.ts'
 import { JobRunner } from './run/job-runner.ts'
 import { readMachineFacts } from './run/machine-facts.ts'
 import { RunSlots } from './run/run-slots.ts'
+import { StreamDesk } from './stream/stream-desk.ts'
 import { SettlementDaemon, type SettlementOptions } from './settlement/settlement-daemon.ts'
 import { findWarnings } from './status/find-warnings.ts'
 import { findNodeMoney, type NodeMoney } from './status/node-money.ts'
@@ -183,7 +184,8 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     reach,
     log,
   })
-  const deliverer = new Deliverer({ journal, blobs, files, send, reach, log })
+  const streams = new StreamDesk({ jobsFolder, send, log })
+  const deliverer = new Deliverer({ journal, blobs, files, streams, send, reach, log })
   const runner = new JobRunner({
     domain,
     signer,
@@ -195,6 +197,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     vram,
     machine,
     jobsFolder,
+    streams,
     send,
     sendIfFree: (frame) => connection.sendIfFree(frame),
     onFinished: (orderHash) => deliverer.deliver(orderHash),
@@ -239,9 +242,13 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
       case 'acknowledgement':
         acknowledgements.receive(frame.orderHash, frame.acknowledgement)
         return
+      case 'chunks':
+        streams.receive(frame)
+        return
       case 'expired':
         journal.expireJob(frame.orderHash)
         runner.stop(frame.orderHash)
+        streams.close(frame.orderHash)
         log.info({ event: 'job.expired', orderHash: frame.orderHash }, 'the solver has given the job up')
         return
       default:
@@ -288,6 +295,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
         send({ type: 'accepted', orderHash })
         if (runner.hasStarted(orderHash)) send({ type: 'started', orderHash })
       }
+      streams.resume()
       deliverer.resume()
       void refreshModules().catch(() => {})
     },
@@ -415,6 +423,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
         await runner.close()
         await Promise.all([deliverer.close(), settlement.close(), claims.close()])
         await connection.close()
+        streams.closeAll()
         await Promise.allSettled([...loops, ...(refreshing ? [refreshing] : [])])
         await Promise.allSettled(executors.map((executor) => executor.close()))
         journal.close()

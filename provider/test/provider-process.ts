@@ -26,7 +26,18 @@ const {
 const provider = await startProvider({
   ...config,
   slots: slots ?? 2,
-  executors: [new SlowlyPreparedExecutor({ outputs: cannedOutputs, stdout: 'working\n', milliseconds: 150 })],
+  executors: [
+    new SlowlyPreparedExecutor({
+      outputs: cannedOutputs,
+      stdout: 'working\n',
+      milliseconds: 150,
+      ticks: {
+        count: Number(process.env.TEST_TICKS ?? 0),
+        milliseconds: 30,
+        text: (index) => `tick ${index}\n`,
+      },
+    }),
+  ],
   log: createLogger(logLevel),
   reach: killAt(fault),
 })

@@ -4,12 +4,14 @@ import { pause, retry } from '../connection/backoff.ts'
 import type { SolverFiles } from '../connection/solver-files.ts'
 import type { ReachPoint } from '../fault/fault-point.ts'
 import type { Journal } from '../journal/journal.ts'
+import type { StreamDesk } from '../stream/stream-desk.ts'
 import { failureFacts, type Logger } from '../log/logger.ts'
 
 export type DelivererOptions = {
   readonly journal: Journal
   readonly blobs: BlobStore
   readonly files: SolverFiles
+  readonly streams: StreamDesk
   readonly send: (frame: ProviderFrame) => boolean
   readonly reach: ReachPoint
   readonly log: Logger
@@ -25,6 +27,7 @@ export class Deliverer {
   readonly #options: DelivererOptions
   readonly #uploads = new Map<Bytes32, Promise<void>>()
   readonly #uploadedAt = new Map<Bytes32, number>()
+  readonly #announcements = new Map<Bytes32, Promise<void>>()
   readonly #stop = new AbortController()
 
   constructor(options: DelivererOptions) {
@@ -43,7 +46,7 @@ export class Deliverer {
       .then(() => {
         if (this.#stop.signal.aborted) return
         this.#uploadedAt.set(orderHash, Date.now())
-        this.#announce(orderHash)
+        return this.#announce(orderHash)
       })
       .catch((error: unknown) =>
         log.error({ event: 'delivery.broken', orderHash, ...failureFacts(error) }, 'delivery not announced'),
@@ -64,10 +67,12 @@ export class Deliverer {
 
   /** Tells a solver that may have missed all of it that the job was taken, begun and delivered. */
   announceAgain(orderHash: Bytes32): void {
-    const { send } = this.#options
+    const { send, log } = this.#options
     send({ type: 'accepted', orderHash })
     send({ type: 'started', orderHash })
-    this.#announce(orderHash)
+    this.#announce(orderHash).catch((error: unknown) =>
+      log.error({ event: 'delivery.broken', orderHash, ...failureFacts(error) }, 'delivery not announced'),
+    )
   }
 
   /** The solver has answered: it is stored, or outputs have to come again. */
@@ -88,7 +93,7 @@ export class Deliverer {
 
   async close(): Promise<void> {
     this.#stop.abort()
-    await Promise.allSettled(this.#uploads.values())
+    await Promise.allSettled([...this.#uploads.values(), ...this.#announcements.values()])
   }
 
   async #deliverAgain(orderHash: Bytes32): Promise<void> {
@@ -117,9 +122,22 @@ export class Deliverer {
     reach('outputs-uploaded')
   }
 
-  #announce(orderHash: Bytes32): void {
-    const { journal, send } = this.#options
-    const { delivery } = journal.getAcceptedJob(orderHash)
-    if (delivery !== undefined) send({ type: 'delivered', orderHash, delivery })
+  /** Says that the job is delivered, after all that it has to say: the relay takes no chunk of a delivered job. */
+  #announce(orderHash: Bytes32): Promise<void> {
+    const { journal, streams, send } = this.#options
+    const { signal } = this.#stop
+    const known = this.#announcements.get(orderHash)
+    if (known !== undefined) return known
+    const announcement = (async () => {
+      const { delivery } = journal.getAcceptedJob(orderHash)
+      if (delivery === undefined) return
+      const { stream } = delivery.manifest.predicate
+      if (stream !== undefined) await streams.flush(orderHash, stream, signal)
+      if (signal.aborted) return
+      streams.close(orderHash)
+      send({ type: 'delivered', orderHash, delivery })
+    })().finally(() => this.#announcements.delete(orderHash))
+    this.#announcements.set(orderHash, announcement)
+    return announcement
   }
 }

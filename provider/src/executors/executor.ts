@@ -59,8 +59,16 @@ export type Progress = { readonly fraction: number; readonly text: string }
 export type RunOptions = {
   /** Stops the run; its outcome is `cancelled`. */
   readonly signal?: AbortSignal
-  /** Receives log bytes as they come, at most `limits.logBytes` per stream. The bytes are a stranger's: quote them. */
-  readonly onLog?: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => void
+  /**
+   * Receives log bytes as they come, at most `limits.logBytes` per stream. The bytes are a stranger's: quote them. The executor reads
+   * on when the promise is kept, so a program that writes faster than is taken is held up by its own pipe.
+   */
+  readonly onLog?: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => void | Promise<void>
+  /**
+   * Receives files that the program named with a line `lilypad-output <path>` on stderr, while it goes on. `source` is a copy and stays until
+   * the promise is kept. Only executors that can read such a file safely call it; the others give it at the end.
+   */
+  readonly onFile?: (file: OutputFile & { readonly source: string }) => Promise<void>
   /** Receives the reply of a model server as it is made. The executor reads on when the promise is kept: that is the backpressure. */
   readonly onResponse?: (bytes: Uint8Array) => void | Promise<void>
   /** Receives `lilypad-progress <0..1> <text>` lines of stderr. The text is a stranger's, cut, without control characters. */

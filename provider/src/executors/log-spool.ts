@@ -16,6 +16,7 @@ export class LogSpool {
   readonly stderrPath: string
   readonly #streams: { readonly stdout: SpooledStream; readonly stderr: SpooledStream }
   readonly #options: RunOptions
+  #room: Promise<void> | undefined
   readonly #readProgress: ((bytes: Uint8Array) => readonly Progress[]) | undefined
 
   private constructor(
@@ -46,12 +47,18 @@ export class LogSpool {
   push(stream: 'stdout' | 'stderr', bytes: Uint8Array): boolean {
     const target = this.#streams[stream]
     const kept = target.push(bytes)
+    this.#room = undefined
     if (kept.length > 0) {
-      this.#options.onLog?.(stream, kept)
+      this.#room = this.#options.onLog?.(stream, kept) ?? undefined
       if (stream === 'stderr' && this.#readProgress)
         for (const progress of this.#readProgress(kept)) this.#options.onProgress?.(progress)
     }
     return !target.isFlooded
+  }
+
+  /** What to wait for before more is pushed; undefined when nothing is in the way. It is never rejected. */
+  get room(): Promise<void> | undefined {
+    return this.#room
   }
 
   /** Waits for the disk and closes both files. */

@@ -20,6 +20,7 @@ import {
   type Signer,
   type SigningDomain,
   signManifest,
+  type StreamSummary,
   toSubjects,
 } from '@lilypad-agents/protocol'
 import type { Execution, Executor, Isolation, Outcome } from '../executors/executor.ts'
@@ -37,6 +38,8 @@ export type JobResult = {
   readonly attempts: number
   /** Unix seconds at which the first run began. */
   readonly firstStartedAt: number
+  /** What the run said while it ran. */
+  readonly stream?: StreamSummary
   /** How it ended: a run, or the reason why there is none. */
   readonly ended: Execution | { readonly reason: string; readonly at: number }
 }
@@ -109,6 +112,7 @@ export function createDelivery(domain: SigningDomain, signer: Signer, result: Jo
       inputsDigest: order.inputsDigest,
       outputs,
       logs,
+      ...(result.stream === undefined ? {} : { stream: result.stream }),
       outcome: toJobOutcome(outcome, collected, module, 'reason' in ended ? ended.reason : undefined),
       usage: {
         runMilliseconds,

@@ -6,15 +6,18 @@ import {
   inputUnits,
   LilypadError,
   listInputFiles,
+  type ModuleManifest,
+  type OutputFile,
   type ProviderFrame,
   receiptType,
   type Signer,
   type SigningDomain,
+  type StreamSummary,
 } from '@lilypad-agents/protocol'
 import type { BlobStore } from '../blob/blob-store.ts'
 import { pause, retry } from '../connection/backoff.ts'
 import type { SolverFiles } from '../connection/solver-files.ts'
-import type { Execution } from '../executors/executor.ts'
+import type { Execution, RunOptions } from '../executors/executor.ts'
 import type { ReachPoint } from '../fault/fault-point.ts'
 import type { AcceptedJob, Journal } from '../journal/journal.ts'
 import type { Gpu } from '../gpu/gpu.ts'
@@ -26,6 +29,7 @@ import type { ModuleShelf } from '../module/module-shelf.ts'
 import { createDelivery, type JobResult } from '../receipt/create-delivery.ts'
 import { affordableSeconds } from './affordable-seconds.ts'
 import { createTask } from './create-task.ts'
+import type { RunStream, StreamDesk } from '../stream/stream-desk.ts'
 import type { MachineFacts } from './machine-facts.ts'
 import { progressGate } from './progress-gate.ts'
 import type { RunSlots } from './run-slots.ts'
@@ -43,6 +47,7 @@ export type JobRunnerOptions = {
   /** Folder for the working directories and kept logs of runs. */
   readonly jobsFolder: string
   readonly send: (frame: ProviderFrame) => boolean
+  readonly streams: StreamDesk
   readonly sendIfFree: (frame: ProviderFrame) => boolean
   /** The job has its receipt. */
   readonly onFinished: (orderHash: Bytes32) => void
@@ -52,8 +57,8 @@ export type JobRunnerOptions = {
 
 /** After this many failures of the executor or of the disk a job is given up on: signed, and without a charge. */
 const maxFailures = 3
-/** Base64 of this many bytes fits a log frame. */
-const logFrameBytes = 60_000
+/** How long a file that a running program has finished may take to the relay, in milliseconds; else it comes at the end. */
+const fileUploadMilliseconds = 10_000
 
 /** A run with its outputs on disk, before anything is signed about it. */
 type EndedRun = { readonly result: JobResult; readonly outputDirectory: string }
@@ -214,7 +219,18 @@ export class JobRunner {
     if (running) running.hasStarted = true
     send({ type: 'started', orderHash })
     log.info({ event: 'job.started', orderHash, module: module.manifest.name, attempt: attempt.number }, 'job started')
-    const execution = await this.#execute(job, module, sources, gpus, folder, outputDirectory, signal)
+    const stream = this.#options.streams.open(orderHash, attempt.number, module.manifest.limits)
+    const uploads = new Set<Promise<void>>()
+    const takeFile = (file: OutputFile & { readonly source: string }) =>
+      this.#takeFile(orderHash, module.manifest, file, stream, uploads, signal)
+    let execution: Execution
+    let summary: StreamSummary
+    try {
+      execution = await this.#execute(job, module, sources, gpus, folder, { stream, takeFile }, outputDirectory, signal)
+      await Promise.all(uploads)
+    } finally {
+      summary = stream.close()
+    }
     // Stopped from outside: nobody wants it, or the provider is closing and will begin again.
     if (execution.outcome.kind === 'cancelled' && signal.aborted) return undefined
     reach('run-finished')
@@ -226,6 +242,7 @@ export class JobRunner {
       machine: this.#options.machine,
       attempts: attempt.number,
       firstStartedAt: attempt.firstStartedAt,
+      stream: summary,
       ended: execution,
     }
     return { result, outputDirectory }
@@ -237,6 +254,7 @@ export class JobRunner {
     sources: ReadonlyMap<string, string>,
     gpus: readonly Gpu[],
     folder: string,
+    live: { readonly stream: RunStream; readonly takeFile: NonNullable<RunOptions['onFile']> },
     outputDirectory: string,
     signal: AbortSignal,
   ): Promise<Execution> {
@@ -261,21 +279,42 @@ export class JobRunner {
     const gate = progressGate(
       ({ fraction, text }) => void sendIfFree({ type: 'progress', orderHash, fraction, text: text.slice(0, 200) }),
     )
-    const onLog = (stream: 'stdout' | 'stderr', bytes: Uint8Array) => {
-      for (let start = 0; start < bytes.length; start += logFrameBytes) {
-        sendIfFree({
-          type: 'log',
-          orderHash,
-          stream,
-          data: Buffer.from(bytes.subarray(start, start + logFrameBytes)).toString('base64'),
-        })
-      }
-    }
     try {
-      return await executor.run(task, { signal, onLog, onProgress: gate.report })
+      return await executor.run(task, {
+        signal,
+        onLog: (channel, bytes) => live.stream.write(channel, bytes),
+        onResponse: (bytes) => live.stream.write('response', bytes),
+        onFile: live.takeFile,
+        onProgress: gate.report,
+      })
     } finally {
       gate.flush()
     }
+  }
+
+  /** Keeps a file that a running program has finished, and announces it once the relay has it. Without the relay it comes at the end. */
+  async #takeFile(
+    orderHash: Bytes32,
+    manifest: ModuleManifest,
+    { path, bytes, sha256, source }: OutputFile & { readonly source: string },
+    stream: RunStream,
+    uploads: Set<Promise<void>>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { blobs, files, log } = this.#options
+    const kept = await blobs.add({ bytes, sha256 }, source)
+    const mediaType = manifest.outputs.files.find((declared) => declared.path === path)?.mediaType
+    const upload = retry(() => files.putOutput(orderHash, { bytes, sha256 }, kept, signal), {
+      signal,
+      until: Date.now() + fileUploadMilliseconds,
+      isRetryable: (error) => LilypadError.is(error) && error.retryable,
+    })
+      .then(() => stream.addFile({ path, bytes, sha256, ...(mediaType === undefined ? {} : { mediaType }) }))
+      .catch((error: unknown) =>
+        log.warn({ event: 'file.not-announced', orderHash, ...failureFacts(error) }, 'file comes at the end'),
+      )
+      .finally(() => uploads.delete(upload))
+    uploads.add(upload)
   }
 
   async #finish(job: AcceptedJob, { result, outputDirectory }: EndedRun, signal: AbortSignal): Promise<void> {

@@ -38,10 +38,19 @@ export async function runCold(
       .once('end', resolve)
       .once('error', () => resolve()),
   )
+  let rooms: Promise<void>[] = []
   const demultiplex = logDemultiplexer((name, bytes) => {
     if (!spool.push(name, bytes)) control.stop({ kind: 'log-limit' })
+    if (spool.room !== undefined) rooms.push(spool.room)
   })
-  stream.on('data', demultiplex)
+  stream.on('data', (bytes: Buffer) => {
+    demultiplex(bytes)
+    if (rooms.length === 0) return
+    // A program that writes faster than is taken waits at its pipe.
+    stream.pause()
+    void Promise.all(rooms).finally(() => stream.resume())
+    rooms = []
+  })
   const exited = container.wait({ condition: 'next-exit' }) as Promise<{ StatusCode: number }>
   // Looked at below, unless starting fails first.
   exited.catch(() => {})

@@ -201,6 +201,7 @@ export class DockerExecutor implements Executor {
         stdin: task.stdin,
         onLog: (name, bytes) => {
           if (!spool.push(name, bytes)) control.stop({ kind: 'log-limit' })
+          return spool.room
         },
       })
       if (end.kind === 'not-started' && control.stopped === undefined) return undefined

@@ -49,7 +49,7 @@ export class Slot {
   readonly #closed: Promise<unknown>
   readonly #drained: Promise<unknown>
   #onRecord: () => void = () => {}
-  #onLog: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => void = () => {}
+  #onLog: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => Promise<void> | undefined = () => undefined
   #isBroken = false
 
   private constructor(docker: Docker, place: JobPlace, runtime: string, pipes: Pipes) {
@@ -62,8 +62,15 @@ export class Slot {
       this.#records.push(...read(bytes))
       this.#onRecord()
     })
-    pipes.stdout.on('data', (bytes) => this.#onLog('stdout', bytes))
-    pipes.stderr.on('data', (bytes) => this.#onLog('stderr', bytes))
+    for (const name of ['stdout', 'stderr'] as const) {
+      pipes[name].on('data', (bytes) => {
+        const room = this.#onLog(name, bytes)
+        if (room === undefined) return
+        // A program that writes faster than is taken waits at its pipe.
+        pipes[name].pause()
+        void room.finally(() => pipes[name].resume())
+      })
+    }
     // A broken pipe closes, and closing is what counts.
     for (const pipe of Object.values(pipes)) pipe.on('error', () => {})
     this.#closed = closing(pipes.record).then(() => {
@@ -125,7 +132,8 @@ export class Slot {
   async run(options: {
     readonly frame: Buffer
     readonly stdin?: Uint8Array | undefined
-    readonly onLog: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => void
+    /** Returns what to wait for before more is read. */
+    readonly onLog: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => Promise<void> | undefined
   }): Promise<SlotEnd> {
     const { stdin } = this.#pipes
     this.#onLog = options.onLog

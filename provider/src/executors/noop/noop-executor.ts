@@ -18,6 +18,10 @@ export type CannedRun = {
   readonly exitCode?: number
   /** How long the run takes. @default 0 */
   readonly milliseconds?: number
+  /** What it writes to stdout bit by bit, after `stdout`, with a pause before each. */
+  readonly ticks?: { readonly text: (index: number) => string; readonly count: number; readonly milliseconds: number }
+  /** A reply, in the pieces in which a model server gives it. */
+  readonly response?: readonly string[]
 }
 
 /** Answers every run with canned bytes, under the same limits as the others. For tests of what stands above executors. */
@@ -65,6 +69,14 @@ export class NoopExecutor implements Executor {
     const spool = await LogSpool.open(task.outputDirectory, task.limits.logBytes, options)
     for (const stream of ['stdout', 'stderr'] as const) {
       if (!spool.push(stream, Buffer.from(canned[stream] ?? ''))) control.stop({ kind: 'log-limit' })
+    }
+    for (const piece of canned.response ?? []) await options.onResponse?.(Buffer.from(piece))
+    const { ticks } = canned
+    for (let index = 0; index < (ticks?.count ?? 0) && control.stopped === undefined; index++) {
+      if (ticks === undefined) break
+      await sleep(ticks.milliseconds, undefined, { signal }).catch(() => {})
+      if (!spool.push('stdout', Buffer.from(ticks.text(index)))) control.stop({ kind: 'log-limit' })
+      await spool.room
     }
     if (canned.milliseconds !== undefined) await sleep(canned.milliseconds, undefined, { signal }).catch(() => {})
     const written = control.stopped === undefined ? await writeOutputs(task, canned.outputs ?? {}) : []

@@ -3,7 +3,7 @@
  * The runner's side is written by a process that a stranger's program may have taken over, so the reader here trusts
  * nothing but the length limit.
  */
-export const frameTypes = ['ready', 'stdout', 'stderr', 'file', 'data', 'end'] as const
+export const frameTypes = ['ready', 'stdout', 'stderr', 'file', 'data', 'end', 'early'] as const
 export type FrameType = (typeof frameTypes)[number]
 export type Frame = { readonly type: FrameType; readonly payload: Uint8Array }
 

@@ -352,3 +352,17 @@ export function* listFiles(
     else if (entry instanceof MemoryDirectory) yield* listFiles(entry, `${prefix}${name}/`)
   }
 }
+
+/** The file at a path like those of {@link listFiles}. */
+export function findFile(folder: MemoryDirectory, path: string): MemoryFile | undefined {
+  const names = path.split('/')
+  const last = names.pop() ?? ''
+  let current = folder
+  for (const name of names) {
+    const entry = current.contents.get(name)
+    if (!(entry instanceof MemoryDirectory)) return undefined
+    current = entry
+  }
+  const entry = current.contents.get(last)
+  return entry instanceof MemoryFile ? entry : undefined
+}

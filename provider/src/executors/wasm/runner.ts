@@ -5,7 +5,9 @@ import { setFlagsFromString } from 'node:v8'
 import { ConsoleStdout, WASIProcExit } from '@bjorn3/browser_wasi_shim'
 import { DeterministicWasi } from './deterministic-wasi.ts'
 import { encodeFrameHeader, type FrameType, maxFrameBytes, type RunnerEnd, type RunnerJob } from './frames.ts'
+import { outputLineReader } from './output-lines.ts'
 import {
+  findFile,
   listFiles,
   MemoryDirectory,
   MemoryFile,
@@ -78,13 +80,18 @@ function runJob(module: WasmModule): void {
   const quota = new Quota({ bytes: job.outputBytes, files: job.outputFiles, folders: job.outputFolders })
   const outputs = new MemoryDirectory(quota)
   const scratch = new MemoryDirectory(new Quota({ bytes: job.scratchBytes, files: 65_536, folders: 65_536 }))
+  const announced = new Set<string>()
+  const readPaths = outputLineReader()
   const system = new DeterministicWasi(
     job.args,
     job.env,
     [
       new OpenMemoryFile(new MemoryFile(stdin)),
       new ConsoleStdout((bytes) => send('stdout', bytes)),
-      new ConsoleStdout((bytes) => send('stderr', bytes)),
+      new ConsoleStdout((bytes) => {
+        send('stderr', bytes)
+        for (const path of readPaths(bytes)) sendEarly(outputs, path, announced)
+      }),
       new PreopenMemoryDirectory('/in', inputs),
       new PreopenMemoryDirectory('/out', outputs),
       new PreopenMemoryDirectory('/tmp', scratch),
@@ -104,6 +111,16 @@ function runJob(module: WasmModule): void {
     }
   }
   finish(end)
+}
+
+/** Sends a file that the program says is finished, once. */
+function sendEarly(outputs: MemoryDirectory, path: string, announced: Set<string>): void {
+  const file = announced.has(path) ? undefined : findFile(outputs, path)
+  if (file === undefined) return
+  announced.add(path)
+  const { content } = file
+  send('early', utf8.encode(JSON.stringify({ path, bytes: content.length })))
+  if (content.length > 0) send('data', content)
 }
 
 function execute(module: WasmModule, system: DeterministicWasi): RunnerEnd {

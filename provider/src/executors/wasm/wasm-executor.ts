@@ -9,6 +9,7 @@ import { LogSpool } from '../log-spool.ts'
 import { ProgramDigests } from '../program-digest.ts'
 import { RunControl } from '../run-control.ts'
 import { FrameError, frameReader, type RunnerEnd, type RunnerJob } from './frames.ts'
+import { EarlyFiles } from './early-files.ts'
 import { OutputReceiver } from './output-receiver.ts'
 import { sweepProcesses } from './process-records.ts'
 import { findPermissionFlag, memoryPages, RunnerProcess } from './runner-process.ts'
@@ -140,6 +141,7 @@ export class WasmExecutor implements Executor {
   ): Promise<Execution> {
     const spool = await LogSpool.open(task.outputDirectory, task.limits.logBytes, options)
     const receiver = new OutputReceiver(task.outputDirectory, task.limits)
+    const early = new EarlyFiles(`${task.outputDirectory}.early`, task.limits, options.onFile)
     const stdin = task.stdin ?? new Uint8Array()
     const job = toRunnerJob(task, stdin, inputs)
     const watch = this.#watchMemory(task, runner, control, inputs)
@@ -155,7 +157,7 @@ export class WasmExecutor implements Executor {
     )
     sent.catch(() => {})
     try {
-      const end = await receive(runner, receiver, spool, control)
+      const end = await receive(runner, receiver, early, spool, control)
       const { signal } = await runner.ended
       const finishedAt = Date.now()
       if (!(await sent) && control.stopped === undefined) throw new InputChangedError()
@@ -181,6 +183,7 @@ export class WasmExecutor implements Executor {
       throw error
     } finally {
       clearInterval(watch)
+      await early.close()
     }
   }
 
@@ -299,6 +302,7 @@ function toRunnerJob(
 async function receive(
   runner: RunnerProcess,
   receiver: OutputReceiver,
+  early: EarlyFiles,
   spool: LogSpool,
   control: RunControl,
 ): Promise<RunnerEnd | undefined> {
@@ -314,11 +318,16 @@ async function receive(
           switch (type) {
             case 'stdout':
             case 'stderr':
-              return spool.push(type, payload) ? undefined : { kind: 'log-limit' }
+              if (!spool.push(type, payload)) return { kind: 'log-limit' }
+              // Frames that are not read hold the program up.
+              if (spool.room !== undefined) await Promise.race([spool.room, runner.ended])
+              return undefined
+            case 'early':
+              return early.begin(payload)
             case 'file':
               return receiver.begin(payload)
             case 'data':
-              return receiver.append(payload)
+              return early.isOpen ? early.append(payload) : receiver.append(payload)
             case 'ready':
             case 'end':
               return undefined
