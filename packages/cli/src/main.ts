@@ -320,6 +320,7 @@ withInputs(program.command('run').description('run a module: quote, order, wait,
   .option('--max-price <lily>', 'most the job may cost')
   .option('--output <folder>', 'where outputs and the receipt go', 'lilypad-jobs')
   .option('--timeout <seconds>', 'longest wait', seconds, 600)
+  .option('--follow', 'show on stderr what the module writes while it runs')
   .action(
     (
       module: string,
@@ -328,6 +329,7 @@ withInputs(program.command('run').description('run a module: quote, order, wait,
           maxPrice?: string
           output: string
           timeout: number
+          follow?: boolean
         },
     ) =>
       withClient(options, async (lilypad, { printer }) => {
@@ -344,6 +346,7 @@ withInputs(program.command('run').description('run a module: quote, order, wait,
           ...(options.maxPrice ? { maxPrice: parseTokenAmount(options.maxPrice) } : {}),
           outputDirectory: options.output,
           timeoutSeconds: options.timeout,
+          isFollowed: options.follow === true,
           signal: stopping.signal,
         })
         const { job, verification, outputs, directory, bundleFile } = run

@@ -114,27 +114,33 @@ export async function runModule(
   options: ModuleRequest & {
     readonly outputDirectory: string
     readonly timeoutSeconds: number
+    /** Shows what the module writes while it runs. @default false */
+    readonly isFollowed?: boolean
     readonly signal?: AbortSignal
   },
 ): Promise<FinishedRun> {
-  const { lilypad, printer, timeoutSeconds, signal } = options
+  const { lilypad, printer, timeoutSeconds, isFollowed = false, signal } = options
   const { quote } = await quoteModule(options)
   const placed = await lilypad.order(quote.quoteId)
   printer.step('order', `${placed.orderHash} signed and reserved`)
 
   const watching = new AbortController()
   const watch = showProgress(lilypad, placed.orderHash, printer, watching.signal)
+  const follow = isFollowed ? showStream(lilypad, placed.orderHash, printer, watching.signal) : Promise.resolve()
   const interrupted = new Promise<never>((_, reject) => {
     const stop = () => reject(new StillRunningError(placed.orderHash, 'interrupted'))
     signal?.addEventListener('abort', stop, { once: true })
   })
-  const completing = lilypad.complete(placed.orderHash, { timeoutSeconds, ...(signal ? { signal } : {}) })
+  const completing = lilypad
+    .complete(placed.orderHash, { timeoutSeconds, ...(signal ? { signal } : {}) })
+    // The last lines are on their way when the job is over.
+    .finally(() => Promise.race([follow, new Promise((resolve) => setTimeout(resolve, lastLinesMilliseconds).unref())]))
   const done = await Promise.race([completing, interrupted])
     .catch((error: unknown) => {
       throw toUnfinished(placed.orderHash, error)
     })
     .finally(() => watching.abort())
-  await watch
+  await Promise.all([watch, follow])
   const { job, verification, outputs } = done
   const { predicate } = job.delivery?.manifest ?? {}
   printer.step(
@@ -189,6 +195,31 @@ async function showProgress(
     }
   } catch {
     // The display is a courtesy: the job goes on without it, and `complete` reports what matters.
+  }
+}
+
+/** How long what a module wrote is shown after its job is over, in milliseconds. */
+const lastLinesMilliseconds = 10_000
+
+/** Shows what the module writes, and names the files that are finished. */
+async function showStream(lilypad: Lilypad, orderHash: Bytes32, printer: Printer, signal: AbortSignal): Promise<void> {
+  const newDecoders = () => ({ stdout: new TextDecoder(), stderr: new TextDecoder(), response: new TextDecoder() })
+  let decoders = newDecoders()
+  let attempt = 1
+  try {
+    for await (const piece of lilypad.stream(orderHash, { signal })) {
+      if (piece.attempt !== attempt) {
+        attempt = piece.attempt
+        decoders = newDecoders()
+        printer.note(`  the provider begins the job again (run ${attempt}); what came before does not count`)
+      }
+      if (piece.channel === 'file')
+        printer.note(`  file ${plainText(piece.file.path)} (${piece.file.bytes} bytes) is finished`)
+      else printer.echo(decoders[piece.channel].decode(piece.bytes, { stream: true }))
+    }
+  } catch (error) {
+    if (!signal.aborted)
+      printer.note(`  ${LilypadError.is(error) ? error.shortMessage : 'The stream of the job cannot be shown.'}`)
   }
 }
 

@@ -10,6 +10,8 @@ export type Printer = {
   /** What is going on now; replaced by the next one on a terminal, left out elsewhere. */
   progress(text: string): void
   note(text: string): void
+  /** Bytes of a program as they come, made safe; goes where the steps go, so that results stay alone on stdout. */
+  echo(text: string): void
 }
 
 // Control, format and private characters, line and paragraph separators: what a terminal obeys or hides.
@@ -19,6 +21,14 @@ const invisible = /[\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}]+/gu
 export function plainText(text: string, length = 200): string {
   const plain = stripVTControlCharacters(text).replace(invisible, ' ')
   return plain.length > length ? `${plain.slice(0, length - 1)}…` : plain
+}
+
+/** Makes text of others safe for a terminal, but keeps its lines. */
+export function plainLines(text: string): string {
+  return text
+    .split(/\r?\n/)
+    .map((line) => plainText(line, Number.POSITIVE_INFINITY))
+    .join('\n')
 }
 
 /** A printer for this process. BigInts become decimal strings in JSON. */
@@ -52,6 +62,10 @@ export function createPrinter(options: { readonly isJson: boolean }): Printer {
     note(text) {
       clear()
       process.stderr.write(`${text}\n`)
+    },
+    echo(text) {
+      clear()
+      process.stderr.write(plainLines(text))
     },
   }
 }

@@ -66,7 +66,6 @@ export const jobs = pgTable(
     acceptedAt: seconds('accepted_at'),
     progressFraction: text('progress_fraction'),
     progressText: text('progress_text'),
-    logBytes: bigint('log_bytes', { mode: 'number' }).notNull().default(0),
     /** Delivery. */
     delivery: text('delivery'),
     receiptHash: hex('receipt_hash'),
