@@ -56,6 +56,9 @@ export { FileInputSchema, InputName, InputPropertySchema, InputSchema } from './
 export { inputUnits } from './module/input-units.ts'
 export { InputFile, inputsDigest, InputsInvalidError, JobInputs, listInputFiles, parseInputs } from './module/inputs.ts'
 export { GpuLimits, ModuleLimits } from './module/module-limits.ts'
+export { ModuleServer, responsePath, serverProtocols } from './module/module-server.ts'
+export { findServerUsage, type ServerUsage } from './module/server-usage.ts'
+export { maxCompletionTokens, unitBounds } from './module/unit-bounds.ts'
 export {
   Comparator,
   determinisms,
@@ -67,6 +70,7 @@ export {
   ModuleName,
   ModuleRuntime,
   moduleVersionId,
+  OutputUnitSource,
   UnitSource,
 } from './module/module-manifest.ts'
 export { inputFileName, programArguments, programInputs } from './module/program-arguments.ts'

@@ -30,7 +30,7 @@ import {
   toSubjects,
   zeroBytes32,
   type Delivery,
-  inputUnits,
+  unitBounds,
 } from '@lilypad-agents/protocol'
 
 export const address = (index: number): Hex => `0x${index.toString(16).padStart(40, '0')}`
@@ -190,7 +190,7 @@ export function createDelivery(
   const logs = { stdout: emptyStream, stderr: emptyStream }
   const units = {
     meteredSeconds: 1,
-    inputUnits: inputUnits(moduleManifest.units.inputFrom, request.inputs),
+    inputUnits: unitBounds(moduleManifest, request.inputs).inputUnits,
     outputUnits: 0,
   }
   const manifest: JobManifest = {

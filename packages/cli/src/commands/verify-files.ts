@@ -36,7 +36,7 @@ async function findFile(folder: string, path: string): Promise<FoundOutput | und
   if (!found?.isFile()) return undefined
   const hash = createHash('sha256')
   for await (const chunk of createReadStream(file)) hash.update(chunk)
-  return { bytes: found.size, sha256: `0x${hash.digest('hex')}` as Hex }
+  return { bytes: found.size, sha256: `0x${hash.digest('hex')}` as Hex, read: () => readFile(file) }
 }
 
 /** Name of the check that fails when the chain cannot be asked, which says nothing against the receipt. */

@@ -50,7 +50,7 @@ export const JobManifest = z
       module: z.strictObject({ name: ModuleName, version: z.string().max(64), id: Bytes32, manifestDigest: Bytes32 }),
       program: z.union([z.strictObject({ sha256: Bytes32 }), z.strictObject({ image: ImageDigest })]),
       executor: z.strictObject({
-        name: z.enum(['wasm', 'docker', 'noop']),
+        name: z.enum(['wasm', 'docker', 'server', 'noop']),
         isolation: z.record(z.string().max(64), z.union([z.string().max(256), z.number(), z.boolean()])),
       }),
       inputsDigest: Bytes32,

@@ -7,6 +7,7 @@ import { Bytes32, concatBytes } from '../primitives/hex.ts'
 import { OutputPath } from '../receipt/outputs-root.ts'
 import { InputName, InputSchema } from './input-schema.ts'
 import { ModuleLimits } from './module-limits.ts'
+import { ModuleServer, responsePath } from './module-server.ts'
 
 /** Name of a module, unique in a registry. */
 export const ModuleName = z
@@ -42,9 +43,12 @@ export const ModuleRuntime = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('container'),
     image: z.strictObject({ digest: ImageDigest, reference: z.string().max(255) }),
+    /** Arguments of a server are passed on as they are: they come before any job. */
     args: Arguments,
     stdin: Stdin,
     env: Environment,
+    /** Makes the container a server that answers one job after another. @default each job has a container of its own */
+    server: ModuleServer.optional(),
   }),
 ])
 export type ModuleRuntime = z.output<typeof ModuleRuntime>
@@ -64,11 +68,51 @@ export const UnitSource = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('none') }),
   z.strictObject({ kind: z.literal('string-length'), property: InputName }),
   z.strictObject({ kind: z.literal('file-bytes'), property: InputName }),
+  /** `usage.prompt_tokens` of a model server's reply. */
+  z.strictObject({ kind: z.literal('server-usage') }),
 ])
 export type UnitSource = z.output<typeof UnitSource>
 
-/** Type of input that each kind of unit is measured on. */
-const unitTypes = { 'string-length': 'string', 'file-bytes': 'object' } as const
+/** What one output unit is: nothing, or `usage.completion_tokens` of a model server's reply. */
+export const OutputUnitSource = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('none') }),
+  z.strictObject({ kind: z.literal('server-usage') }),
+])
+export type OutputUnitSource = z.output<typeof OutputUnitSource>
+
+function measuresInputs(inputFrom: UnitSource, { properties }: InputSchema): boolean {
+  switch (inputFrom.kind) {
+    case 'none':
+    case 'server-usage':
+      return true
+    case 'string-length':
+      return properties[inputFrom.property]?.type === 'string'
+    case 'file-bytes':
+      return properties[inputFrom.property]?.type === 'object'
+  }
+}
+
+/** Why a module cannot be a server as it is described, or undefined when it can, or is none. */
+function findServerProblem({
+  runtime,
+  inputs,
+  outputs,
+}: {
+  readonly runtime: ModuleRuntime
+  readonly inputs: InputSchema
+  readonly outputs: { readonly files: readonly { readonly path: string }[] }
+}): string | undefined {
+  const server = runtime.kind === 'container' ? runtime.server : undefined
+  if (server === undefined) return undefined
+  const request = inputs.properties[server.input]
+  const isRequest =
+    request?.type === 'string' || (request?.type === 'object' && request.mediaTypes.join() === 'application/json')
+  if (!isRequest || !inputs.required.includes(server.input))
+    return 'names no required input that is text or a file of application/json'
+  if (runtime.stdin !== 'none') return 'reads no standard input: its stdin is none'
+  if (outputs.files.some(({ path }) => path !== responsePath)) return `has one output, ${responsePath}`
+  return undefined
+}
 
 const text = (length: number) => z.string().max(length)
 
@@ -90,7 +134,13 @@ export const ModuleManifest = z
       result: z.strictObject({ path: OutputPath }).nullable(),
     }),
     limits: ModuleLimits,
-    units: z.strictObject({ input: text(120), output: text(120), inputFrom: UnitSource }),
+    units: z.strictObject({
+      input: text(120),
+      output: text(120),
+      inputFrom: UnitSource,
+      /** @default none */
+      outputFrom: OutputUnitSource.optional(),
+    }),
     /** Suggested prices in base units of LILY; providers ask what they like. */
     price: z.strictObject({
       pricePerJob: TokenAmount,
@@ -122,14 +172,21 @@ export const ModuleManifest = z
       .max(16)
       .default([]),
   })
+  .refine(({ units, inputs }) => measuresInputs(units.inputFrom, inputs), {
+    path: ['units', 'inputFrom'],
+    message: 'names no input of the kind it measures',
+  })
   .refine(
-    ({ units: { inputFrom }, inputs }) =>
-      inputFrom.kind === 'none' || inputs.properties[inputFrom.property]?.type === unitTypes[inputFrom.kind],
-    {
-      path: ['units', 'inputFrom'],
-      message: 'names no input of the kind it measures',
-    },
+    ({ units, runtime }) =>
+      (runtime.kind === 'container' && runtime.server !== undefined) ||
+      (units.inputFrom.kind !== 'server-usage' && units.outputFrom?.kind !== 'server-usage'),
+    { path: ['units'], message: 'counts what only a model server counts' },
   )
+  .check(({ value, issues }) => {
+    const message = findServerProblem(value)
+    if (message !== undefined)
+      issues.push({ code: 'custom', path: ['runtime', 'server'], message, input: value.runtime })
+  })
   .refine(({ runtime, limits }) => limits.gpu === undefined || runtime.kind === 'container', {
     path: ['limits', 'gpu'],
     message: 'only a container can use a GPU',

@@ -517,7 +517,7 @@ export function createLilypad(options: LilypadOptions) {
       findOutput: async (path) => {
         const file = job.delivery?.manifest.predicate.outputs.find((output) => output.path === path)
         const bytes = file && (await store.findBlob(file.sha256))
-        return bytes && { bytes: bytes.length, sha256: sha256(bytes) }
+        return bytes && { bytes: bytes.length, sha256: sha256(bytes), read: () => bytes }
       },
     })
   }

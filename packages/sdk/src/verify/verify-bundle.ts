@@ -5,6 +5,7 @@ import {
   canonicalJson,
   encodeJobManifest,
   findManifestSigner,
+  findServerUsage,
   type Hex,
   inputsDigest,
   inputUnits,
@@ -20,17 +21,23 @@ import {
   parseInputs,
   receiptStatuses,
   receiptType,
+  responsePath,
   reservationType,
   sessionGrantType,
   sha256,
   toSubjects,
+  unitBounds,
   voucherType,
   zeroBytes32,
 } from '@lilypad-agents/protocol'
 import { type Check, toVerification, type Verification } from './check.ts'
 
-/** What was found at an output's path. */
-export type FoundOutput = { readonly bytes: number; readonly sha256: Hex }
+/** What was found at an output's path. `read` gives its bytes; needed for the reply of a model server, which is the meter. */
+export type FoundOutput = {
+  readonly bytes: number
+  readonly sha256: Hex
+  readonly read?: () => Uint8Array | Promise<Uint8Array>
+}
 
 /** Answers for a path what lies there, or undefined when nothing does. */
 export type FindOutput = (path: string) => FoundOutput | undefined | Promise<FoundOutput | undefined>
@@ -125,6 +132,49 @@ function checkOutcome({ module, delivery: { receipt, manifest } }: JobBundle): C
 }
 
 /**
+ * The meter of the receipt, counted again: from the inputs where they are the meter, from the reply of the model server
+ * where that is, and then no more than the request allows.
+ */
+async function checkUnits({ module, inputs, delivery }: JobBundle, findOutput: FindOutput): Promise<Check[]> {
+  const { receipt } = delivery
+  const { inputFrom, outputFrom } = module.units
+  const counted = inputUnits(inputFrom, inputs)
+  const bounds = unitBounds(module, inputs)
+  const isFromReply = counted === undefined || outputFrom?.kind === 'server-usage'
+  const usage = isFromReply && receipt.status === 0 ? await readUsage(findOutput) : undefined
+  const name = 'price.units'
+  const checks =
+    counted === undefined
+      ? [checkCounted(name, 'input units in the reply', usage?.inputUnits, receipt.inputUnits, bounds.inputUnits)]
+      : [equal(name, 'input units recomputed from the inputs', counted, receipt.inputUnits)]
+  if (outputFrom?.kind !== 'server-usage') return checks
+  const what = 'output units in the reply'
+  return [
+    ...checks,
+    checkCounted('price.output-units', what, usage?.outputUnits, receipt.outputUnits, bounds.outputUnits),
+  ]
+}
+
+async function readUsage(findOutput: FindOutput) {
+  const found = await findOutput(responsePath)
+  if (found?.read === undefined) return undefined
+  const bytes = await found.read()
+  // The bytes whose usage is read must be those that the receipt commits to.
+  if (sha256(bytes) !== found.sha256) return undefined
+  try {
+    return findServerUsage(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)))
+  } catch {
+    return undefined
+  }
+}
+
+function checkCounted(name: string, what: string, counted: number | undefined, billed: number, most: number): Check {
+  if (counted === undefined) return { name, ok: false, evidence: `${what}: none found in ${responsePath}` }
+  if (counted > most) return { name, ok: false, evidence: `${what}: expected at most ${most}, got ${counted}` }
+  return equal(name, what, counted, billed)
+}
+
+/**
  * Checks a job from its files alone: no network, no clock, nobody's word. Pass what lies at each output's path; without it
  * the outputs are not checked and the result says so by a failed check.
  * The signature of a payer that is a contract wallet needs its chain; here it fails.
@@ -216,12 +266,7 @@ export async function verifyBundle(
       `${receipt.meteredSeconds} s, ${receipt.inputUnits} input and ${receipt.outputUnits} output units in manifest and receipt`,
     ),
     equal('logs.digest', 'digest of the logs', receipt.logsDigest, logsDigest(predicate.logs)),
-    equal(
-      'price.units',
-      'input units recomputed from the inputs',
-      inputUnits(module.units.inputFrom, bundle.inputs),
-      receipt.inputUnits,
-    ),
+    ...(await checkUnits(bundle, options.findOutput)),
     succeeded
       ? equal('price.meter', 'price from the meter and the ask', meter, receipt.price)
       : equal('price.meter', 'price of a job that did not succeed', 0n, receipt.price),

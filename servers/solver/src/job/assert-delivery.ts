@@ -15,6 +15,7 @@ import {
   type Bytes32,
   type SigningDomain,
   toSubjects,
+  unitBounds,
 } from '@lilypad-agents/protocol'
 
 /**
@@ -46,6 +47,8 @@ export function assertDelivery(
     inputUnits: receipt.inputUnits,
     outputUnits: receipt.outputUnits,
   }
+  const counted = inputUnits(module.units.inputFrom, request.inputs)
+  const bounds = unitBounds(module, request.inputs)
   const succeeded = receiptStatuses[receipt.status] === 'succeeded'
   const paths = new Set(predicate.outputs.map(({ path }) => path))
   const outputBytes = predicate.outputs.reduce((sum, { bytes }) => sum + bytes, 0)
@@ -54,7 +57,12 @@ export function assertDelivery(
     ['receipt.manifestDigest', receipt.manifestDigest === jobManifestDigest(manifest)],
     ['receipt.outputsRoot', receipt.outputsRoot === outputsRoot(predicate.outputs)],
     ['receipt.logsDigest', receipt.logsDigest === logsDigest(predicate.logs)],
-    ['receipt.inputUnits', receipt.inputUnits === inputUnits(module.units.inputFrom, request.inputs)],
+    [
+      'receipt.inputUnits',
+      counted === undefined ? receipt.inputUnits <= bounds.inputUnits : receipt.inputUnits === counted,
+    ],
+    // What a unit of output is, a module says only when its server counts them.
+    ['receipt.outputUnits', module.units.outputFrom === undefined || receipt.outputUnits <= bounds.outputUnits],
     ['receipt.price', receipt.price === (succeeded ? jobPrice(request.ask.ask, units) : 0n)],
     ['receipt.price over the order', receipt.price <= order.maxPrice],
     ['receipt.finishedAt', receipt.finishedAt >= receipt.startedAt],
@@ -73,7 +81,9 @@ export function assertDelivery(
     ],
     [
       'manifest.usage',
-      predicate.usage.meteredSeconds === receipt.meteredSeconds && predicate.usage.outputUnits === receipt.outputUnits,
+      predicate.usage.meteredSeconds === receipt.meteredSeconds &&
+        predicate.usage.inputUnits === receipt.inputUnits &&
+        predicate.usage.outputUnits === receipt.outputUnits,
     ],
     ['declared outputs', !succeeded || module.outputs.files.every(({ path }) => paths.has(path))],
   ]

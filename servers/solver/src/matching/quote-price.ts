@@ -1,21 +1,23 @@
-import { type Ask, inputUnits, type JobInputs, jobPrice, type ModuleManifest } from '@lilypad-agents/protocol'
+import { type Ask, type JobInputs, jobPrice, type ModuleManifest, unitBounds } from '@lilypad-agents/protocol'
 
 /** Least and most a job can cost under an ask, in base units of its token. */
 export type PriceRange = { readonly least: bigint; readonly most: bigint }
 
 /**
  * Bounds the price of a job before it runs. A run is metered in started seconds, so it costs at least one; it is
- * stopped at the module's limit, so it costs no more than that. Output units are bounded by the output bytes.
+ * stopped at the module's limit, so it costs no more than that. Units that only a model server counts are bounded by the
+ * request; at least as many input units have to be covered, for they are not known until the reply is paid for.
  */
 export function priceRange(ask: Ask, manifest: ModuleManifest, inputs: JobInputs): PriceRange {
-  const units = inputUnits(manifest.units.inputFrom, inputs)
+  const { inputUnits, outputUnits } = unitBounds(manifest, inputs)
   const { timeoutSeconds, outputBytes } = manifest.limits
+  const isMetered = manifest.units.outputFrom?.kind === 'server-usage'
   return {
-    least: jobPrice(ask, { meteredSeconds: 1, inputUnits: units, outputUnits: 0 }),
+    least: jobPrice(ask, { meteredSeconds: 1, inputUnits, outputUnits: Math.min(1, outputUnits) }),
     most: jobPrice(ask, {
       meteredSeconds: timeoutSeconds,
-      inputUnits: units,
-      outputUnits: ask.pricePerOutputUnit === 0n ? 0 : outputBytes,
+      inputUnits,
+      outputUnits: isMetered || ask.pricePerOutputUnit === 0n ? outputUnits : outputBytes,
     }),
   }
 }

@@ -6,7 +6,6 @@ import {
   askType,
   type Bytes32,
   inputsDigest,
-  inputUnits,
   jobPrice,
   keccak256,
   LilypadError,
@@ -14,6 +13,7 @@ import {
   parseWire,
   Quote,
   QuoteRequest,
+  unitBounds,
 } from '@lilypad-agents/protocol'
 import { z } from 'zod'
 import { smallerAmount } from '../amount/smaller-amount.ts'
@@ -65,8 +65,10 @@ export function quoteRoutes(context: SolverContext): Router {
     const { ask } = best.signedAsk
     const expectedSeconds =
       (await findUsualSeconds(context, moduleVersion)) ?? Math.min(manifest.limits.timeoutSeconds, 10)
-    const units = inputUnits(manifest.units.inputFrom, asked.inputs)
-    const expected = jobPrice(ask, { meteredSeconds: Math.ceil(expectedSeconds), inputUnits: units, outputUnits: 0 })
+    const expected = jobPrice(ask, {
+      meteredSeconds: Math.ceil(expectedSeconds),
+      ...unitBounds(manifest, asked.inputs),
+    })
     // A provider stops a run that the order's maximum no longer covers, so a cap below the longest run is allowed.
     const maxPrice = smallerAmount(asked.maxPrice ?? best.most, best.most)
     const startBy = now + startWithinSeconds
