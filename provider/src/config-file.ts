@@ -21,6 +21,10 @@ const settingOf: Readonly<Record<string, string>> = {
   slots: 'LILYPAD_SLOTS',
   refresh_seconds: 'LILYPAD_REFRESH_SECONDS',
   drain_seconds: 'LILYPAD_DRAIN_SECONDS',
+  'servers.resident': 'LILYPAD_SERVERS_RESIDENT',
+  'servers.memory_bytes': 'LILYPAD_SERVERS_MEMORY_BYTES',
+  'servers.replicas': 'LILYPAD_SERVERS_REPLICAS',
+  'servers.trust_modules': 'LILYPAD_TRUST_MODULES',
   'exposure.max_per_payer': 'LILYPAD_MAX_PER_PAYER',
   'exposure.max_per_solver': 'LILYPAD_MAX_PER_SOLVER',
   'settlement.max_jobs': 'LILYPAD_SETTLE_JOBS',
@@ -38,7 +42,7 @@ const settingOf: Readonly<Record<string, string>> = {
   'status.port': 'LILYPAD_STATUS_PORT',
   'status.host': 'LILYPAD_STATUS_HOST',
 }
-const tables = new Set(['exposure', 'settlement', 'claims', 'status'])
+const tables = new Set(['servers', 'exposure', 'settlement', 'claims', 'status'])
 const paths = new Set(['network', 'key_file', 'state_dir'])
 
 const Amount = z.string('write amounts of LILY as text, such as "0.05"').transform((text, context) => {
@@ -56,12 +60,14 @@ const ModulePrices = z
     per_job: Amount.optional(),
     per_second: Amount.optional(),
     per_input_unit: Amount.optional(),
+    per_output_unit: Amount.optional(),
   })
-  .transform(({ factor_percent, per_job, per_second, per_input_unit }) => ({
+  .transform(({ factor_percent, per_job, per_second, per_input_unit, per_output_unit }) => ({
     ...(factor_percent === undefined ? {} : { factorBips: Math.round(factor_percent * 100) }),
     ...(per_job === undefined ? {} : { pricePerJob: per_job }),
     ...(per_second === undefined ? {} : { pricePerSecond: per_second }),
     ...(per_input_unit === undefined ? {} : { pricePerInputUnit: per_input_unit }),
+    ...(per_output_unit === undefined ? {} : { pricePerOutputUnit: per_output_unit }),
   }))
 
 /** What a configuration file says. */
@@ -158,7 +164,7 @@ function readPricing(prices: TomlValue, report: (key: string, message: string) =
 const isTable = (value: TomlValue): value is TomlTable =>
   typeof value === 'object' && !Array.isArray(value) && !(value instanceof Date)
 
-const priceKeys = ['factor_percent', 'per_job', 'per_second', 'per_input_unit']
+const priceKeys = ['factor_percent', 'per_job', 'per_second', 'per_input_unit', 'per_output_unit']
 
 function hintFor(key: string): string {
   const section = key.includes('.') ? key.slice(0, key.lastIndexOf('.') + 1) : ''

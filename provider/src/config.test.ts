@@ -31,7 +31,7 @@ test('finds network and key in the state directory, and has defaults for the res
     key,
     network: { chainId: 31_337 },
     modules: 'all',
-    executors: ['wasm', 'docker'],
+    executors: ['wasm', 'docker', 'server'],
     pricing: { all: {}, modules: {} },
     exposure: {},
     claims: { isEnabled: true, afterSeconds: 3600, marginSeconds: 1800, minPrice: 0n },

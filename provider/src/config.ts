@@ -8,6 +8,7 @@ import { z } from 'zod'
 import { listPrices } from './ask/pricing.ts'
 import { type ConfigFile, readConfigFile } from './config-file.ts'
 import { claimFaultPoints, type FaultPoint, faultPoints } from './fault/fault-point.ts'
+import type { ServerSettings } from './run/create-executors.ts'
 import type { ProviderOptions } from './start-provider.ts'
 
 const integer = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
@@ -32,13 +33,21 @@ const Settings = z.object({
   LILYPAD_MODULES: z.string().default('all'),
   LILYPAD_EXECUTORS: z
     .string()
-    .default('wasm,docker')
+    .default('wasm,docker,server')
     .transform((names) => names.split(',').map((name) => name.trim()))
-    .pipe(z.array(z.enum(['wasm', 'docker', 'noop'])).min(1)),
+    .pipe(z.array(z.enum(['wasm', 'docker', 'server', 'noop'])).min(1)),
   LILYPAD_CONTAINER_RUNTIME: z
     .string()
     .regex(/^[A-Za-z0-9._-]{1,64}$/, 'not the name of a runtime of the engine, such as runsc')
     .optional(),
+  LILYPAD_TRUST_MODULES: z
+    .string()
+    .transform((list) => list.split(',').map((entry) => entry.trim()))
+    .pipe(z.array(z.string().regex(/^0x[0-9a-f]{64}=\/.+$/, 'not <version id>=<absolute path of a program>')))
+    .optional(),
+  LILYPAD_SERVERS_RESIDENT: z.enum(['true', 'false']).default('false'),
+  LILYPAD_SERVERS_MEMORY_BYTES: integer(1, Number.MAX_SAFE_INTEGER).optional(),
+  LILYPAD_SERVERS_REPLICAS: integer(1, 64).default(1),
   LILYPAD_PRICE_FACTOR_BIPS: integer(0, 1_000_000).optional(),
   LILYPAD_SLOTS: integer(1, 65_535).optional(),
   LILYPAD_SETTLE_JOBS: integer(1, 100_000).default(100),
@@ -74,9 +83,10 @@ export type ProviderConfig = Pick<
   readonly status: { readonly port: number; readonly host: string } | undefined
   readonly slots: number | undefined
   readonly solver: Address | undefined
-  readonly executors: readonly ('wasm' | 'docker' | 'noop')[]
+  readonly executors: readonly ('wasm' | 'docker' | 'server' | 'noop')[]
   /** Runtime of the engine for every container job; undefined for the fastest that keeps jobs in. */
   readonly containerRuntime: string | undefined
+  readonly servers: ServerSettings
   readonly logLevel: string
   /** How long a signal to stop waits for jobs to end. */
   readonly drainSeconds: number
@@ -96,6 +106,7 @@ const flags = {
   modules: 'LILYPAD_MODULES',
   executors: 'LILYPAD_EXECUTORS',
   'container-runtime': 'LILYPAD_CONTAINER_RUNTIME',
+  'trust-module': 'LILYPAD_TRUST_MODULES',
   'price-factor-bips': 'LILYPAD_PRICE_FACTOR_BIPS',
   slots: 'LILYPAD_SLOTS',
   'settle-jobs': 'LILYPAD_SETTLE_JOBS',
@@ -162,6 +173,16 @@ export function readConfig(options: {
       settings.LILYPAD_MODULES === 'all' ? 'all' : settings.LILYPAD_MODULES.split(',').map((name) => name.trim()),
     executors: settings.LILYPAD_EXECUTORS,
     containerRuntime: settings.LILYPAD_CONTAINER_RUNTIME,
+    servers: {
+      trusted: Object.fromEntries(
+        (settings.LILYPAD_TRUST_MODULES ?? []).map((entry) => [entry.slice(0, 66), entry.slice(67)]),
+      ),
+      isResident: settings.LILYPAD_SERVERS_RESIDENT === 'true',
+      maxReplicas: settings.LILYPAD_SERVERS_REPLICAS,
+      ...(settings.LILYPAD_SERVERS_MEMORY_BYTES === undefined
+        ? {}
+        : { maxMemoryBytes: settings.LILYPAD_SERVERS_MEMORY_BYTES }),
+    },
     pricing: toPricing(file, settings.LILYPAD_PRICE_FACTOR_BIPS),
     exposure: {
       ...(settings.LILYPAD_MAX_PER_PAYER === undefined ? {} : { maxPerPayer: settings.LILYPAD_MAX_PER_PAYER }),

@@ -1,8 +1,9 @@
 export { startProvider, type Provider, type ProviderOptions } from './start-provider.ts'
 export { readConfig, type ProviderConfig } from './config.ts'
-export { createExecutors, type ExecutorName } from './run/create-executors.ts'
+export { createExecutors, type ExecutorName, type ServerSettings } from './run/create-executors.ts'
 export { createTask, type TaskParts } from './run/create-task.ts'
 export { DockerExecutor, type DockerExecutorOptions } from './executors/docker/docker-executor.ts'
+export { ServerExecutor, type ServerExecutorOptions } from './executors/server/server-executor.ts'
 export { WasmExecutor, type WasmExecutorOptions } from './executors/wasm/wasm-executor.ts'
 export { NoopExecutor, type CannedRun } from './executors/noop/noop-executor.ts'
 export type {
@@ -14,6 +15,7 @@ export type {
   Outcome,
   Progress,
   RunOptions,
+  ServerJob,
 } from './executors/executor.ts'
 export type { ModulePolicy } from './module/module-policy.ts'
 export type { Earnings, ProviderStatus } from './earnings/provider-status.ts'

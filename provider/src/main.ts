@@ -13,17 +13,28 @@ const closeMilliseconds = 5000
 const echoMilliseconds = 1000
 
 async function main(): Promise<void> {
-  const { executors, containerRuntime, logLevel, fault, slots, solver, status, configFile, drainSeconds, ...config } =
-    readConfig({
-      args: process.argv.slice(2),
-      environment: process.env,
-    })
+  const {
+    executors,
+    containerRuntime,
+    servers,
+    logLevel,
+    fault,
+    slots,
+    solver,
+    status,
+    configFile,
+    drainSeconds,
+    ...config
+  } = readConfig({
+    args: process.argv.slice(2),
+    environment: process.env,
+  })
   const log = createLogger(logLevel)
   const provider = await startProvider({
     ...config,
     ...(slots === undefined ? {} : { slots }),
     ...(solver === undefined ? {} : { solver }),
-    executors: createExecutors(executors, { stateDir: config.stateDir, containerRuntime }),
+    executors: createExecutors(executors, { stateDir: config.stateDir, containerRuntime, servers }),
     log,
     reach: killAt(fault),
   })

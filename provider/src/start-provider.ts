@@ -18,6 +18,7 @@ import { createSolverFiles } from './connection/solver-files.ts'
 import { Deliverer } from './delivery/deliverer.ts'
 import { type ProviderStatus, sumEarnings } from './earnings/provider-status.ts'
 import type { Executor } from './executors/executor.ts'
+import { ServerExecutor } from './executors/server/server-executor.ts'
 import { type ReachPoint, killAt } from './fault/fault-point.ts'
 import { discoverGpus } from './gpu/discover-gpus.ts'
 import type { Gpu } from './gpu/gpu.ts'
@@ -121,6 +122,8 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   const chain = options.chain ?? createViemChain(createChainClient({ chain: lilypadChain, privateKey: key }))
   const machine = readMachineFacts()
   const vram = new VramLedger(options.gpus ?? (await findGpus(log)))
+  const modelServers = executors.find((executor) => executor instanceof ServerExecutor)
+  modelServers?.useGpus(vram)
   const slotCount = options.slots ?? Math.max(1, Math.floor(machine.cpus / 2))
 
   const folder = join(stateDir, 'provider')
@@ -392,6 +395,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
           ...(probe.available ? {} : { reason: probe.reason }),
         })),
         slots: { total: slotCount, taken: slots.taken, waiting: slots.waiting },
+        servers: describeServers(modelServers, shelf),
         jobs: journal.countJobs(),
         earnings: sumEarnings(journal),
         credit: money?.credit,
@@ -431,6 +435,19 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
       })()
       return closing
     },
+  }
+}
+
+function describeServers(executor: ServerExecutor | undefined, shelf: ModuleShelf): ProviderStatus['servers'] {
+  const { servers, waiting } = executor?.list() ?? { servers: [], waiting: 0 }
+  return {
+    waiting,
+    running: servers.map(({ moduleVersion, state, openRequests, memoryBytes }) => ({
+      module: shelf.find(moduleVersion)?.manifest.name ?? moduleVersion,
+      state,
+      openRequests,
+      memoryBytes,
+    })),
   }
 }
 

@@ -13,14 +13,15 @@ const token = `0x${'44'.repeat(20)}` as const
 const manifest = testManifest({ pricePerJob: '1001', pricePerSecond: '3', pricePerInputUnit: '0' })
 const now = 1_800_000_000
 
-test('asks what it is given, and nothing for output units', () => {
+test('asks what it is given, and nothing for output units that nobody counts', () => {
   expect(
     createAsk({
       provider: signer.address,
       solver,
       token,
       moduleVersion: sha256('pond'),
-      prices: { pricePerJob: 1502n, pricePerSecond: 5n, pricePerInputUnit: 0n },
+      prices: { pricePerJob: 1502n, pricePerSecond: 5n, pricePerInputUnit: 0n, pricePerOutputUnit: 7n },
+      isOutputMetered: false,
       slots: 2,
       now,
       salt: zeroBytes32,

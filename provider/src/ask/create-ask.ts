@@ -17,21 +17,23 @@ export function createAsk(options: {
   readonly solver: Address
   readonly token: Address
   readonly moduleVersion: Bytes32
-  readonly prices: Pick<Ask, 'pricePerJob' | 'pricePerSecond' | 'pricePerInputUnit'>
+  readonly prices: Pick<Ask, 'pricePerJob' | 'pricePerSecond' | 'pricePerInputUnit' | 'pricePerOutputUnit'>
+  /** Whether the module says how its output is counted. */
+  readonly isOutputMetered: boolean
   readonly slots: number
   /** Unix seconds. */
   readonly now: number
   readonly salt: Bytes32
 }): Ask {
-  const { provider, solver, token, moduleVersion, prices, slots, now, salt } = options
+  const { provider, solver, token, moduleVersion, prices, isOutputMetered, slots, now, salt } = options
   return {
     provider,
     solver,
     moduleVersion,
     token,
     ...prices,
-    // A manifest says in words what an output unit is, not how to count it, so nobody could check the meter.
-    pricePerOutputUnit: 0n,
+    // In words alone nobody could check the meter.
+    pricePerOutputUnit: isOutputMetered ? prices.pricePerOutputUnit : 0n,
     slots,
     validUntil: now + askSeconds,
     salt,

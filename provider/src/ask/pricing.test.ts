@@ -11,7 +11,7 @@ test.each([
   expect(scaledPriceRoundedUp(price, factor)).toBe(expected)
 })
 
-const listPrice = { pricePerJob: 1001n, pricePerSecond: 3n, pricePerInputUnit: 7n }
+const listPrice = { pricePerJob: 1001n, pricePerSecond: 3n, pricePerInputUnit: 7n, pricePerOutputUnit: 11n }
 const version = `0x${'11'.repeat(32)}`
 const pricing: Pricing = {
   all: { factorBips: 15_000, pricePerInputUnit: 9n },
@@ -21,12 +21,17 @@ const pricing: Pricing = {
     [version]: { pricePerJob: 60n, pricePerSecond: 0n },
   },
 }
-test.each<[string, Pricing, string, string, readonly [bigint, bigint, bigint]]>([
-  ['asks the list price', listPrices, 'tts', '0x', [1001n, 3n, 7n]],
-  ['scales what is not said', pricing, 'other', '0x', [1502n, 5n, 9n]],
-  ['takes a price of its own as it is', pricing, 'tts', '0x', [50n, 5n, 9n]],
-  ['takes a factor of its own', pricing, 'ocr', '0x', [501n, 2n, 9n]],
-  ['prefers the version to the name', pricing, 'tts', version, [60n, 0n, 9n]],
-])('%s', (_name, of, name, moduleVersion, [pricePerJob, pricePerSecond, pricePerInputUnit]) => {
-  expect(pricesOf(of, { name, moduleVersion, listPrice })).toEqual({ pricePerJob, pricePerSecond, pricePerInputUnit })
+test.each<[string, Pricing, string, string, readonly [bigint, bigint, bigint, bigint]]>([
+  ['asks the list price', listPrices, 'tts', '0x', [1001n, 3n, 7n, 11n]],
+  ['scales what is not said', pricing, 'other', '0x', [1502n, 5n, 9n, 17n]],
+  ['takes a price of its own as it is', pricing, 'tts', '0x', [50n, 5n, 9n, 17n]],
+  ['takes a factor of its own', pricing, 'ocr', '0x', [501n, 2n, 9n, 6n]],
+  ['prefers the version to the name', pricing, 'tts', version, [60n, 0n, 9n, 17n]],
+])('%s', (_name, of, name, moduleVersion, [pricePerJob, pricePerSecond, pricePerInputUnit, pricePerOutputUnit]) => {
+  expect(pricesOf(of, { name, moduleVersion, listPrice })).toEqual({
+    pricePerJob,
+    pricePerSecond,
+    pricePerInputUnit,
+    pricePerOutputUnit,
+  })
 })

@@ -8,6 +8,8 @@ export type ModulePricing = {
   readonly pricePerSecond?: bigint
   /** Per input unit: what a module counts, such as tokens or characters. */
   readonly pricePerInputUnit?: bigint
+  /** Per output unit, of modules whose server counts them: tokens it made. */
+  readonly pricePerOutputUnit?: bigint
 }
 
 /** Prices of all modules, and those of single ones by name or version id; what a single one does not say, all say. */
@@ -15,7 +17,7 @@ export type Pricing = { readonly all: ModulePricing; readonly modules: Readonly<
 
 export const listPrices: Pricing = { all: {}, modules: {} }
 
-type Prices = Pick<ModuleManifest['price'], 'pricePerJob' | 'pricePerSecond' | 'pricePerInputUnit'>
+type Prices = ModuleManifest['price']
 
 const bips = 10_000n
 
@@ -37,5 +39,6 @@ export function pricesOf(
     pricePerJob: priceOf('pricePerJob'),
     pricePerSecond: priceOf('pricePerSecond'),
     pricePerInputUnit: priceOf('pricePerInputUnit'),
+    pricePerOutputUnit: priceOf('pricePerOutputUnit'),
   }
 }

@@ -64,6 +64,7 @@ function examine(
     slots: undefined,
     solver: undefined,
     executors: ['noop'],
+    servers: {},
     containerRuntime: undefined,
     logLevel: 'silent',
     drainSeconds: 0,

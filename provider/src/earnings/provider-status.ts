@@ -40,6 +40,16 @@ export type ProviderStatus = {
   }[]
   readonly executors: readonly { readonly name: string; readonly available: boolean; readonly reason?: string }[]
   readonly slots: { readonly total: number; readonly taken: number; readonly waiting: number }
+  /** Model servers, and jobs that wait for one. */
+  readonly servers: {
+    readonly running: readonly {
+      readonly module: string
+      readonly state: string
+      readonly openRequests: number
+      readonly memoryBytes: number
+    }[]
+    readonly waiting: number
+  }
   readonly jobs: JournalTotals
   readonly earnings: Earnings
   /** Withdrawable now; undefined while the chain does not answer. */

@@ -1,8 +1,19 @@
-import type { LogStream, ModuleLimits, ModuleRuntime, OutputFile } from '@lilypad-agents/protocol'
+import type { Bytes32, LogStream, ModuleLimits, ModuleRuntime, OutputFile, ServerUsage } from '@lilypad-agents/protocol'
 import type { Gpu } from '../gpu/gpu.ts'
 
 /** What an executor did to keep a program in: facts for the job manifest, never wishes. */
 export type Isolation = Readonly<Record<string, string | number | boolean>>
+
+/** What a run of a model server needs: one request. */
+export type ServerJob = {
+  readonly moduleVersion: Bytes32
+  /** Body of the request: JSON text, or a file of this machine that holds it. */
+  readonly request: string | { readonly path: string }
+  /** The most units that the order pays for. */
+  readonly caps: ServerUsage
+  /** Whether the units of the reply are the meter; one that tells none, or more than the caps, is then refused. */
+  readonly isMetered: boolean
+}
 
 /** One run of one program. Everything in it was checked before; arguments have their placeholders filled in. */
 export type ExecutorTask = {
@@ -20,6 +31,8 @@ export type ExecutorTask = {
   readonly limits: ModuleLimits
   /** GPUs that are this run's own. @default none */
   readonly gpus?: readonly Gpu[]
+  /** The request of a run that a model server answers; then arguments, environment and inputs are of no use. */
+  readonly server?: ServerJob
   /** Empty folder of this machine. Accepted output files are placed in it; the log files stand next to it. */
   readonly outputDirectory: string
   /** Unix seconds after which the run is useless. The earlier of this and `limits.timeoutSeconds` stops it. */
@@ -96,14 +109,18 @@ export type Availability =
  * being removed, and `close` waits for that; `sweep` of the next process removes what a crash left of it.
  */
 export interface Executor {
-  readonly name: 'wasm' | 'docker' | 'noop'
+  readonly name: 'wasm' | 'docker' | 'server' | 'noop'
   /** Says whether this machine can run programs this way, and on what. Never throws. */
   probe(): Promise<Availability>
   /**
    * Makes later runs of a program start fast.
    * @throws ProgramMismatchError or ImageMissingError when the program is not the one the manifest names
    */
-  prepare(runtime: ModuleRuntime, programPath?: string, options?: { readonly limits?: ModuleLimits }): Promise<void>
+  prepare(
+    runtime: ModuleRuntime,
+    programPath?: string,
+    options?: { readonly limits?: ModuleLimits; readonly moduleVersion?: Bytes32 },
+  ): Promise<void>
   run(task: ExecutorTask, options?: RunOptions): Promise<Execution>
   /** Removes leftovers of runs of this node whose provider process was killed. */
   sweep(): Promise<void>

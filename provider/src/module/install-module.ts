@@ -85,7 +85,7 @@ export async function installProgram(
   const programPath = needsProgram
     ? await options.files.fetchArtifact(runtime.program, options.artifacts, signal)
     : undefined
-  await executor.prepare(runtime, programPath, { limits })
+  await executor.prepare(runtime, programPath, { limits, moduleVersion })
   return { moduleVersion, manifest, executor, programPath }
 }
 

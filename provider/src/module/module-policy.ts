@@ -15,9 +15,15 @@ export function isWanted(
   return policy === 'all' || policy.includes(listing.name) || policy.includes(listing.moduleVersion)
 }
 
+/** Name of the executor for a kind of program. */
+export function executorNameOf(runtime: ModuleManifest['runtime']): 'wasm' | 'docker' | 'server' {
+  if (runtime.kind === 'wasm') return 'wasm'
+  return runtime.server === undefined ? 'docker' : 'server'
+}
+
 /** First of the executors that can run a kind of program; `noop` pretends to run every kind. */
 export function findExecutor(executors: readonly Executor[], runtime: ModuleManifest['runtime']): Executor | undefined {
-  const name = runtime.kind === 'wasm' ? 'wasm' : 'docker'
+  const name = executorNameOf(runtime)
   return executors.find((executor) => executor.name === name) ?? executors.find((executor) => executor.name === 'noop')
 }
 

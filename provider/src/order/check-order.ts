@@ -5,7 +5,6 @@ import {
   type ErrorCode,
   inputsDigest,
   InputsInvalidError,
-  inputUnits,
   jobOrderType,
   jobPrice,
   type ModuleManifest,
@@ -17,6 +16,7 @@ import {
   type SigningDomain,
   zeroAddress,
   zeroBytes32,
+  unitBounds,
 } from '@lilypad-agents/protocol'
 
 /** What the chain says of a payer, in base units. */
@@ -190,8 +190,9 @@ function checkModule({ request, manifest }: OrderFacts, rule: Rule): void {
   const problem = findInputsProblem(manifest, request)
   rule('inputs-schema', 'INPUTS_INVALID', problem === undefined, `the inputs do not fit the module: ${problem}`)
   if (problem !== undefined) return
-  const units = inputUnits(manifest.units.inputFrom, inputs)
-  const least = jobPrice(request.ask.ask, { meteredSeconds: 1, inputUnits: units, outputUnits: 0 })
+  // Units that only the reply tells have to be paid for whatever they turn out to be.
+  const { inputUnits, outputUnits } = unitBounds(manifest, inputs)
+  const least = jobPrice(request.ask.ask, { meteredSeconds: 1, inputUnits, outputUnits: Math.min(1, outputUnits) })
   rule(
     'max-price',
     'PRICE_OVER_CAP',

@@ -1,5 +1,6 @@
 import type { Signer, SigningDomain } from '@lilypad-agents/protocol'
 import type { Availability, Executor } from '../executors/executor.ts'
+import { ServerExecutor } from '../executors/server/server-executor.ts'
 import { failureFacts, type Logger } from '../log/logger.ts'
 import { listWarnings } from './preflight-report.ts'
 import { runPreflight } from './run-preflight.ts'
@@ -7,7 +8,7 @@ import { runPreflight } from './run-preflight.ts'
 export type ProbedExecutor = { readonly executor: Executor; readonly probe: Availability }
 
 /** Looks which executors can be used here. Containers can only when the attacks on their sandbox were kept in. */
-export function probeExecutors(
+export async function probeExecutors(
   executors: readonly Executor[],
   options: {
     readonly signer: Signer
@@ -18,7 +19,7 @@ export function probeExecutors(
   },
 ): Promise<readonly ProbedExecutor[]> {
   const { signer, domain, stateDirectory, log } = options
-  return Promise.all(
+  const probed = await Promise.all(
     executors.map(async (executor): Promise<ProbedExecutor> => {
       const probe = await executor.probe()
       if (executor.name !== 'docker' || !probe.available) return { executor, probe }
@@ -31,6 +32,15 @@ export function probeExecutors(
         log.error({ event: 'preflight.failed', ...failureFacts(error) }, 'no container jobs are taken')
         return { executor, probe: { available: false, reason: 'the preflight failed' } }
       }
+    }),
+  )
+  const keepsIn = probed.some(({ executor, probe }) => executor.name === 'docker' && probe.available)
+  return Promise.all(
+    probed.map(async ({ executor, probe }): Promise<ProbedExecutor> => {
+      if (!(executor instanceof ServerExecutor) || keepsIn) return { executor, probe }
+      // Their containers have the same walls, and the same attacks would go through them.
+      executor.withoutContainers()
+      return { executor, probe: await executor.probe() }
     }),
   )
 }

@@ -5,7 +5,6 @@ import {
   type JobLogs,
   type JobManifest,
   type JobOutcome,
-  inputUnits,
   jobPredicateType,
   jobPrice,
   logsDigest,
@@ -16,15 +15,17 @@ import {
   outputsRoot,
   type Receipt,
   receiptType,
+  type ServerUsage,
   sha256,
   type Signer,
   type SigningDomain,
   signManifest,
   type StreamSummary,
   toSubjects,
+  unitBounds,
 } from '@lilypad-agents/protocol'
 import type { Execution, Executor, Isolation, Outcome } from '../executors/executor.ts'
-import { affordableSeconds, meteredSeconds } from '../run/affordable-seconds.ts'
+import { affordableUse, meteredSeconds } from '../run/affordable-use.ts'
 import type { MachineFacts } from '../run/machine-facts.ts'
 
 /** What is to be signed about a job. */
@@ -86,10 +87,14 @@ export function createDelivery(domain: SigningDomain, signer: Signer, result: Jo
   const outputs =
     status === 0 ? collected.map(({ path, bytes, sha256: digest }) => ({ path, bytes, sha256: digest })) : []
   const logs = run?.logs ?? noLogs
-  const units = inputUnits(module.units.inputFrom, request.inputs)
+  const bounds = unitBounds(module, request.inputs)
+  const units = countUnits(module, bounds, run?.units)
   const runMilliseconds = run ? Math.max(0, run.finishedAt - run.startedAt) : 0
   const metered = run
-    ? meteredSeconds(runMilliseconds, affordableSeconds(ask, { maxPrice: order.maxPrice, inputUnits: units }))
+    ? meteredSeconds(
+        runMilliseconds,
+        affordableUse(ask, { maxPrice: order.maxPrice, bounds, timeoutSeconds: module.limits.timeoutSeconds }).seconds,
+      )
     : 0
   const manifest: JobManifest = {
     _type: 'https://in-toto.io/Statement/v1',
@@ -117,8 +122,7 @@ export function createDelivery(domain: SigningDomain, signer: Signer, result: Jo
       usage: {
         runMilliseconds,
         meteredSeconds: metered,
-        inputUnits: units,
-        outputUnits: 0,
+        ...units,
         outputBytes: outputs.reduce((sum, { bytes }) => sum + bytes, 0),
       },
       machine: { ...result.machine, attempts: result.attempts },
@@ -131,10 +135,9 @@ export function createDelivery(domain: SigningDomain, signer: Signer, result: Jo
     manifestDigest: jobManifestDigest(manifest),
     outputsRoot: outputsRoot(outputs),
     logsDigest: logsDigest(logs),
-    inputUnits: units,
-    outputUnits: 0,
+    ...units,
     meteredSeconds: metered,
-    price: status === 0 ? jobPrice(ask, { meteredSeconds: metered, inputUnits: units, outputUnits: 0 }) : 0n,
+    price: status === 0 ? jobPrice(ask, { meteredSeconds: metered, ...units }) : 0n,
     // A second run after a crash does not make the job late: it was begun when the first run was.
     startedAt: Math.min(result.firstStartedAt, finishedAt),
     finishedAt,
@@ -144,6 +147,14 @@ export function createDelivery(domain: SigningDomain, signer: Signer, result: Jo
     signature: receiptType.sign(domain, receipt, signer),
     manifest,
     manifestSignature: signManifest(manifest, signer),
+  }
+}
+
+/** The meter of a job: what the executor counted where the module is metered by use, else what its inputs say. */
+function countUnits({ units }: ModuleManifest, bounds: ServerUsage, counted: ServerUsage | undefined): ServerUsage {
+  return {
+    inputUnits: units.inputFrom.kind === 'server-usage' ? (counted?.inputUnits ?? 0) : bounds.inputUnits,
+    outputUnits: units.outputFrom?.kind === 'server-usage' ? (counted?.outputUnits ?? 0) : 0,
   }
 }
 

@@ -2,15 +2,26 @@ import { createHash } from 'node:crypto'
 import { join, resolve } from 'node:path'
 import { DockerExecutor } from '../executors/docker/docker-executor.ts'
 import type { Executor } from '../executors/executor.ts'
+import type { TrustedModules } from '../executors/server/process-backend.ts'
+import { ServerExecutor, type ServerExecutorOptions } from '../executors/server/server-executor.ts'
 import { NoopExecutor } from '../executors/noop/noop-executor.ts'
 import { WasmExecutor } from '../executors/wasm/wasm-executor.ts'
 
 export type ExecutorName = Executor['name']
 
+/** What an operator sets for model servers. */
+export type ServerSettings = Pick<ServerExecutorOptions, 'isResident' | 'maxMemoryBytes' | 'maxReplicas'> & {
+  readonly trusted?: TrustedModules
+}
+
 /** The executors of a node, by name, with their state below `<stateDir>/provider`. */
 export function createExecutors(
   names: readonly ExecutorName[],
-  options: { readonly stateDir: string; readonly containerRuntime?: string | undefined },
+  options: {
+    readonly stateDir: string
+    readonly containerRuntime?: string | undefined
+    readonly servers?: ServerSettings
+  },
 ): readonly Executor[] {
   const stateDirectory = join(options.stateDir, 'provider', 'executors')
   // Two nodes of one machine share the engine; each may only sweep what it started itself.
@@ -24,6 +35,15 @@ export function createExecutors(
           stateDirectory,
           nodeId,
           ...(options.containerRuntime === undefined ? {} : { runtime: options.containerRuntime }),
+        })
+      case 'server':
+        return new ServerExecutor({
+          stateDirectory,
+          nodeId,
+          // Containers are trusted by what the preflight of the other executor has shown.
+          hasContainers: names.includes('docker'),
+          ...(options.containerRuntime === undefined ? {} : { runtime: options.containerRuntime }),
+          ...options.servers,
         })
       case 'noop':
         return new NoopExecutor()

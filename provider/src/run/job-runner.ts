@@ -3,21 +3,22 @@ import { join } from 'node:path'
 import {
   type Bytes32,
   inputFileName,
-  inputUnits,
   LilypadError,
   listInputFiles,
   type ModuleManifest,
   type OutputFile,
+  parseInputs,
   type ProviderFrame,
   receiptType,
   type Signer,
   type SigningDomain,
   type StreamSummary,
+  unitBounds,
 } from '@lilypad-agents/protocol'
 import type { BlobStore } from '../blob/blob-store.ts'
 import { pause, retry } from '../connection/backoff.ts'
 import type { SolverFiles } from '../connection/solver-files.ts'
-import type { Execution, RunOptions } from '../executors/executor.ts'
+import type { Execution, ExecutorTask, RunOptions } from '../executors/executor.ts'
 import type { ReachPoint } from '../fault/fault-point.ts'
 import type { AcceptedJob, Journal } from '../journal/journal.ts'
 import type { Gpu } from '../gpu/gpu.ts'
@@ -25,14 +26,16 @@ import { runWithGpus } from '../gpu/run-with-gpus.ts'
 import type { VramLedger } from '../gpu/vram-ledger.ts'
 import { failureFacts, type Logger } from '../log/logger.ts'
 import type { InstalledModule } from '../module/install-module.ts'
+import { executorNameOf } from '../module/module-policy.ts'
 import type { ModuleShelf } from '../module/module-shelf.ts'
 import { createDelivery, type JobResult } from '../receipt/create-delivery.ts'
-import { affordableSeconds } from './affordable-seconds.ts'
+import { affordableUse } from './affordable-use.ts'
 import { createTask } from './create-task.ts'
 import type { RunStream, StreamDesk } from '../stream/stream-desk.ts'
 import type { MachineFacts } from './machine-facts.ts'
 import { progressGate } from './progress-gate.ts'
 import type { RunSlots } from './run-slots.ts'
+import { toServerJob } from './server-job.ts'
 
 export type JobRunnerOptions = {
   readonly domain: SigningDomain
@@ -134,9 +137,13 @@ export class JobRunner {
     reach('inputs-fetched')
     // GPUs before the slot: who has a slot never waits for a GPU, so runs without one are not held up.
     const { moduleVersion, manifest } = module
-    const ended = await runWithGpus(vram, { moduleVersion, manifest, isTrusted: false, signal }, (gpus) =>
-      slots.run(signal, () => this.#runInSlot(job, module, sources, gpus, signal)),
-    )
+    // Model servers have lines and GPUs of their own.
+    const isServed = module.executor.name === 'server'
+    const ended = isServed
+      ? await this.#runInSlot(job, module, sources, [], signal)
+      : await runWithGpus(vram, { moduleVersion, manifest, isTrusted: false, signal }, (gpus) =>
+          slots.run(signal, () => this.#runInSlot(job, module, sources, gpus, signal)),
+        )
     // Storing and signing need no slot: the next program runs meanwhile.
     if (ended) await this.#finish(job, ended, signal)
   }
@@ -261,21 +268,38 @@ export class JobRunner {
     const { sendIfFree } = this.#options
     const { orderHash, request } = job
     const { manifest, executor, programPath } = module
-    const units = inputUnits(manifest.units.inputFrom, request.inputs)
-    const affordable = affordableSeconds(request.ask.ask, { maxPrice: request.order.maxPrice, inputUnits: units })
-    const paidUntil = affordable === undefined ? Number.POSITIVE_INFINITY : Date.now() / 1000 + affordable
-    const task = await createTask({
-      id: orderHash,
-      manifest,
-      inputs: request.inputs,
-      sources,
-      folder,
-      outputDirectory,
-      ...(programPath === undefined ? {} : { programPath }),
-      gpus,
-      // The limits stay those of the module, since warm slots are kept by them; what the order does not pay for is cut off by the deadline.
-      deadline: Math.min(request.order.deliverBy, paidUntil),
+    const affordable = affordableUse(request.ask.ask, {
+      maxPrice: request.order.maxPrice,
+      bounds: unitBounds(manifest, request.inputs),
+      timeoutSeconds: manifest.limits.timeoutSeconds,
     })
+    const paidSeconds = affordable.seconds ?? Number.POSITIVE_INFINITY
+    const inputs = parseInputs(manifest.inputs, request.inputs)
+    const server = toServerJob(module, { inputs, sources, caps: affordable })
+    const task: ExecutorTask = {
+      ...(await createTask({
+        id: orderHash,
+        manifest,
+        inputs,
+        sources,
+        folder,
+        outputDirectory,
+        ...(programPath === undefined ? {} : { programPath }),
+        gpus,
+      })),
+      // Warm slots are kept by the module's limits, so what the order does not pay for is cut off by the deadline. A model
+      // server has a line in front of it, which nobody pays for.
+      ...(server === undefined
+        ? { deadline: Math.min(request.order.deliverBy, Date.now() / 1000 + paidSeconds) }
+        : {
+            server,
+            limits: {
+              ...manifest.limits,
+              timeoutSeconds: Math.min(manifest.limits.timeoutSeconds, Math.max(1, paidSeconds)),
+            },
+            deadline: request.order.deliverBy,
+          }),
+    }
     const gate = progressGate(
       ({ fraction, text }) => void sendIfFree({ type: 'progress', orderHash, fraction, text: text.slice(0, 200) }),
     )
@@ -375,8 +399,7 @@ export class JobRunner {
     if (manifest === undefined) throw new RangeError(`job ${orderHash} has no module in the journal`)
     const attempts = journal.findJob(orderHash)?.attempts ?? job.attempts
     const at = seconds()
-    const executor =
-      shelf.find(request.order.moduleVersion)?.executor.name ?? (manifest.runtime.kind === 'wasm' ? 'wasm' : 'docker')
+    const executor = shelf.find(request.order.moduleVersion)?.executor.name ?? executorNameOf(manifest.runtime)
     const delivery = createDelivery(domain, signer, {
       orderHash,
       request,

@@ -9,7 +9,7 @@ export const metricsContentType = 'text/plain; version=0.0.4; charset=utf-8'
 
 /** A provider's numbers in the text format of Prometheus. Amounts are LILY and ether. */
 export function renderMetrics(status: ProviderStatus): string {
-  const { jobs, slots, earnings, claims, money, unpaid } = status
+  const { jobs, slots, servers, earnings, claims, money, unpaid } = status
   const lines: string[] = []
   const gauge = (name: string, help: string, samples: readonly Sample[] | number) => {
     lines.push(`# HELP lilypad_provider_${name} ${help}`, `# TYPE lilypad_provider_${name} gauge`)
@@ -34,6 +34,8 @@ export function renderMetrics(status: ProviderStatus): string {
   gauge('slots', 'Jobs that can run at the same time.', slots.total)
   gauge('slots_taken', 'Jobs that run now.', slots.taken)
   gauge('slots_waiting', 'Jobs that wait for a slot.', slots.waiting)
+  gauge('model_servers', 'Model servers that run.', servers.running.length)
+  gauge('model_servers_waiting', 'Jobs that wait for a model server.', servers.waiting)
   gauge(
     'jobs',
     'Jobs in the journal by phase.',

@@ -36,7 +36,7 @@ td.n{text-align:right;font-variant-numeric:tabular-nums}td.id{font-family:ui-mon
 
 /** A provider at a glance for its operator: one page that needs nothing else and loads itself again. */
 export function renderStatusPage(status: ProviderStatus, now: number): string {
-  const { earnings, slots, jobs, claims, money, unpaid } = status
+  const { earnings, slots, servers, jobs, claims, money, unpaid } = status
   const claimed = (['claiming', 'claimed', 'disputed', 'withdrawing'] as const).reduce(
     (sum, state) => ({
       jobs: sum.jobs + (claims[state]?.jobs ?? 0),
@@ -51,6 +51,10 @@ export function renderStatusPage(status: ProviderStatus, now: number): string {
     [`Not acknowledged, ${unpaid.jobs} jobs`, lily(unpaid.amount)],
     [`In claims, ${claimed.jobs} jobs`, lily(claimed.amount)],
     ['Slots taken', `${slots.taken} of ${slots.total}${slots.waiting > 0 ? `, ${slots.waiting} waiting` : ''}`],
+    [
+      `Model servers${servers.waiting > 0 ? `, ${servers.waiting} jobs waiting` : ''}`,
+      servers.running.map(({ module, openRequests }) => `${module} (${openRequests})`).join(', ') || 'none',
+    ],
     ['Stake free', money ? `${lily(money.stake.free)}` : '?'],
     ['Stake bound to jobs', money ? lily(money.stake.exposure) : '?'],
     ['Ether for gas', money ? shortAmount(money.ether) : '?'],

@@ -29,10 +29,11 @@ const readonlyPaths = [
   '/sys/fs/cgroup',
 ]
 
-/** What the container runs: a job from its start, or the first process of a slot, which is told later. */
+/** What the container runs: a job from its start, the first process of a slot, which is told later, or a model server. */
 export type ContainerProgram =
   | { readonly kind: 'job'; readonly task: Pick<ExecutorTask, 'args' | 'env' | 'stdin'> }
   | { readonly kind: 'slot'; readonly folder: string }
+  | { readonly kind: 'server'; readonly task: Pick<ExecutorTask, 'args' | 'env'> }
 
 export type ContainerFacts = {
   readonly image: Pick<Image, 'id' | 'environment'>
@@ -45,6 +46,9 @@ export type ContainerFacts = {
 
 /** Where a slot finds its first process and the pipes to the provider. */
 export const slotFolderInside = '/.lp'
+
+/** Where a server makes its socket: a small file system of its own, and the only way in. */
+export const serverFolderInside = '/run/lilypad'
 
 /** The hardened profile of every container, in one place. Nothing in it comes from the module but numbers, arguments and environment. */
 export function containerOptions(
@@ -59,25 +63,24 @@ export function containerOptions(
   // tmpfs reads a size of 0 as "no limit".
   const scratch = Math.max(limits.scratchBytes, pageBytes)
   const fileSize = limits.outputBytes + limits.scratchBytes + pageBytes
-  const isJob = program.kind === 'job'
-  const hasStdin = isJob && program.task.stdin !== undefined
+  const isSlot = program.kind === 'slot'
+  const isServer = program.kind === 'server'
+  const { args, env } = isSlot ? { args: [], env: {} } : program.task
+  const hasStdin = program.kind === 'job' && program.task.stdin !== undefined
   return {
     name: place.name,
     Image: facts.image.id,
-    ...(isJob ? {} : { Entrypoint: [`${slotFolderInside}/init`], Cmd: [] }),
-    ...(isJob && program.task.args.length > 0 ? { Cmd: [...program.task.args] } : {}),
-    Env: [
-      ...environmentLines(containerEnvironment, isJob ? program.task.env : {}),
-      ...withoutDenied(facts.image.environment, 'any-job'),
-    ],
+    ...(isSlot ? { Entrypoint: [`${slotFolderInside}/init`], Cmd: [] } : {}),
+    ...(args.length > 0 ? { Cmd: [...args] } : {}),
+    Env: [...environmentLines(containerEnvironment, env), ...withoutDenied(facts.image.environment, 'any-job')],
     User: `${uid}:${gid}`,
     Labels: { ...facts.labels },
     Tty: false,
     OpenStdin: hasStdin,
     StdinOnce: hasStdin,
     AttachStdin: hasStdin,
-    AttachStdout: isJob,
-    AttachStderr: isJob,
+    AttachStdout: !isSlot,
+    AttachStderr: !isSlot,
     Healthcheck: { Test: ['NONE'] },
     NetworkDisabled: true,
     HostConfig: {
@@ -85,11 +88,13 @@ export function containerOptions(
       NetworkMode: 'none',
       ReadonlyRootfs: true,
       Tmpfs: { '/tmp': `size=${scratch},nr_inodes=${scratchInodes},noexec,nosuid,nodev,${owner}` },
-      Mounts: [
-        bind(place.inputFolder, '/in', true),
-        bind(place.volume.directory, '/out', false),
-        ...(isJob ? [] : [bind(program.folder, slotFolderInside, true)]),
-      ],
+      Mounts: isServer
+        ? [bind(place.volume.directory, serverFolderInside, false)]
+        : [
+            bind(place.inputFolder, '/in', true),
+            bind(place.volume.directory, '/out', false),
+            ...(isSlot ? [bind(program.folder, slotFolderInside, true)] : []),
+          ],
       CapDrop: ['ALL'],
       SecurityOpt: ['no-new-privileges', `seccomp=${JSON.stringify(engine.seccomp)}`],
       Privileged: false,
@@ -97,7 +102,7 @@ export function containerOptions(
       MemorySwap: memory,
       NanoCpus: Math.min(limits.cpuMillis / 1000, engine.cpus) * 1e9,
       // The first process of a slot must not cost the job one of its own.
-      PidsLimit: pidsWithin(facts.runtime, limits.pids) + (isJob ? 0 : 1),
+      PidsLimit: pidsWithin(facts.runtime, limits.pids) + (isSlot ? 1 : 0),
       IpcMode: 'none',
       MaskedPaths: [...maskedPaths, ...thermalPaths(engine.cpus)],
       ReadonlyPaths: [...readonlyPaths],

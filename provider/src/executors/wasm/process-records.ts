@@ -14,15 +14,23 @@ export async function recordProcess(folder: string, pid: number): Promise<() => 
   return () => rm(path, { force: true })
 }
 
-/** Ends recorded children whose provider is gone. Children of a living provider are left alone. */
-export async function sweepProcesses(folder: string): Promise<void> {
+/** Ends recorded children whose provider is gone. Children of a living provider are left alone, and counted. */
+export async function sweepProcesses(
+  folder: string,
+  kill: (pid: number) => void = (pid) => process.kill(pid, 'SIGKILL'),
+): Promise<{ readonly living: number }> {
+  let living = 0
   for (const name of await readdir(folder).catch(() => [])) {
     const path = join(folder, name)
     const record = parseRecord(await readFile(path, 'utf8').catch(() => ''))
-    if (record !== undefined && (await isAlive(record.parent))) continue
-    if (record !== undefined && (await isAlive(record.child))) process.kill(record.child.pid, 'SIGKILL')
+    if (record !== undefined && (await isAlive(record.parent))) {
+      living += 1
+      continue
+    }
+    if (record !== undefined && (await isAlive(record.child))) kill(record.child.pid)
     await rm(path, { force: true })
   }
+  return { living }
 }
 
 function parseRecord(text: string): ProcessRecord | undefined {
