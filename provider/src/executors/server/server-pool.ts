@@ -240,15 +240,21 @@ export class ServerPool {
       group.timer = setTimeout(() => this.#pump(group), rest)
       return
     }
-    if (limits.memoryBytes > this.#options.maxMemoryBytes)
-      return this.#refuse(
+    const { maxMemoryBytes } = this.#options
+    if (limits.memoryBytes > maxMemoryBytes) {
+      this.#refuse(
         group,
-        `the server may use ${limits.memoryBytes} bytes of memory, all servers together ${this.#options.maxMemoryBytes}`,
+        `the server may use ${limits.memoryBytes} bytes of memory, all servers together ${maxMemoryBytes}`,
       )
+      return
+    }
     if (!this.#makeRoom(limits.memoryBytes)) return
     let grant: VramGrant | undefined
     if (limits.gpu !== undefined) {
-      if (this.#options.gpus === undefined) return this.#refuse(group, 'no GPU is known here')
+      if (this.#options.gpus === undefined) {
+        this.#refuse(group, 'no GPU is known here')
+        return
+      }
       const answer = this.#options.gpus.reserve(spec, this.#reloadSeconds(group))
       if (answer === undefined || 'evict' in answer) {
         for (const replica of this.#all()) if (answer?.evict.includes(replica.grant?.id ?? -1)) this.#stop(replica)
