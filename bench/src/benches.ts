@@ -11,6 +11,8 @@ import { jobThroughput } from './job/throughput.ts'
 import { jobWasm } from './job/wasm.ts'
 import { protocolSign } from './protocol/sign.ts'
 import { protocolVerify } from './protocol/verify.ts'
+import { serverFirstToken } from './server/first-token.ts'
+import { serverRequest } from './server/request.ts'
 import { slotCold } from './slot/cold.ts'
 import { slotExit } from './slot/exit.ts'
 import { slotFirstByte } from './slot/first-byte.ts'
@@ -34,4 +36,6 @@ export const benches: readonly Bench[] = [
   slotExit,
   slotCold,
   slotThroughput,
+  serverRequest,
+  serverFirstToken,
 ]
