@@ -21,6 +21,8 @@ const settingOf: Readonly<Record<string, string>> = {
   slots: 'LILYPAD_SLOTS',
   refresh_seconds: 'LILYPAD_REFRESH_SECONDS',
   drain_seconds: 'LILYPAD_DRAIN_SECONDS',
+  job_files_bytes: 'LILYPAD_JOB_FILES_BYTES',
+  programs_bytes: 'LILYPAD_PROGRAMS_BYTES',
   'servers.resident': 'LILYPAD_SERVERS_RESIDENT',
   'servers.memory_bytes': 'LILYPAD_SERVERS_MEMORY_BYTES',
   'servers.replicas': 'LILYPAD_SERVERS_REPLICAS',

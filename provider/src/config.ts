@@ -65,6 +65,8 @@ const Settings = z.object({
   LILYPAD_CLAIM_MIN_PRICE: amount.default(0n),
   LILYPAD_RESTAKE_UP_TO: amount.optional(),
   LILYPAD_DRAIN_SECONDS: z.coerce.number().min(0).max(86_400).default(0),
+  LILYPAD_JOB_FILES_BYTES: integer(1, Number.MAX_SAFE_INTEGER).default(20 * 1024 ** 3),
+  LILYPAD_PROGRAMS_BYTES: integer(1, Number.MAX_SAFE_INTEGER).default(20 * 1024 ** 3),
   LILYPAD_STATUS_PORT: integer(0, 65_535).optional(),
   LILYPAD_STATUS_HOST: z.string().min(1).default('127.0.0.1'),
   LILYPAD_REFRESH_SECONDS: z.coerce.number().min(0.1).max(3600).default(5),
@@ -75,7 +77,17 @@ const Settings = z.object({
 
 export type ProviderConfig = Pick<
   ProviderOptions,
-  'network' | 'key' | 'stateDir' | 'modules' | 'pricing' | 'exposure' | 'settlement' | 'claims' | 'refreshSeconds'
+  | 'network'
+  | 'key'
+  | 'stateDir'
+  | 'modules'
+  | 'pricing'
+  | 'exposure'
+  | 'settlement'
+  | 'claims'
+  | 'refreshSeconds'
+  | 'jobFilesBytes'
+  | 'programsBytes'
 > & {
   /** File that was read, if any. */
   readonly configFile: string | undefined
@@ -115,6 +127,8 @@ const flags = {
   'lily-per-ether': 'LILYPAD_LILY_PER_ETHER',
   'max-per-payer': 'LILYPAD_MAX_PER_PAYER',
   'max-per-solver': 'LILYPAD_MAX_PER_SOLVER',
+  'job-files-bytes': 'LILYPAD_JOB_FILES_BYTES',
+  'programs-bytes': 'LILYPAD_PROGRAMS_BYTES',
   'drain-seconds': 'LILYPAD_DRAIN_SECONDS',
   'status-port': 'LILYPAD_STATUS_PORT',
   'status-host': 'LILYPAD_STATUS_HOST',
@@ -213,6 +227,8 @@ export function readConfig(options: {
       ...tokenPerEther,
     },
     refreshSeconds: settings.LILYPAD_REFRESH_SECONDS,
+    jobFilesBytes: settings.LILYPAD_JOB_FILES_BYTES,
+    programsBytes: settings.LILYPAD_PROGRAMS_BYTES,
     drainSeconds: settings.LILYPAD_DRAIN_SECONDS,
     logLevel: settings.LILYPAD_LOG_LEVEL,
     fault: settings.LILYPAD_FAULT,

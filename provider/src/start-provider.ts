@@ -1,13 +1,13 @@
 import { mkdirSync } from 'node:fs'
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { ContentStore } from '@lilypad-agents/blobs'
 import { type Address, createSigner, type Hex, LilypadError, type ProviderFrame } from '@lilypad-agents/protocol'
 import { installNativeCrypto } from '@lilypad-agents/protocol/node'
 import { createChainClient, createSolverClient, type Network, signingDomain, toLilypadChain } from '@lilypad-agents/sdk'
 import { AcknowledgementDesk } from './acknowledgement/acknowledgement-desk.ts'
 import { AskBook } from './ask/ask-book.ts'
 import { listPrices, type Pricing } from './ask/pricing.ts'
-import { BlobStore } from './blob/blob-store.ts'
 import { ClaimDaemon, type ClaimOptions } from './claim/claim-daemon.ts'
 import type { Chain } from './chain/chain.ts'
 import { createViemChain } from './chain/viem-chain.ts'
@@ -64,6 +64,10 @@ export type ProviderOptions = {
   readonly refreshSeconds?: number
   /** How long blobs and logs of closed jobs are kept. @default 604800 */
   readonly keepSeconds?: number
+  /** Disk for inputs and outputs of jobs. What open jobs need stays; the rest goes, least recently used first. @default 21474836480 */
+  readonly jobFilesBytes?: number
+  /** Disk for programs of modules. @default 21474836480 */
+  readonly programsBytes?: number
   readonly log?: Logger
   /** @default the network's contracts over its RPC */
   readonly chain?: Chain
@@ -112,6 +116,8 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     maxQueued = 256,
     refreshSeconds = 5,
     keepSeconds = 604_800,
+    jobFilesBytes = 20 * 1024 ** 3,
+    programsBytes = 20 * 1024 ** 3,
   } = options
   installNativeCrypto()
   const log = options.log ?? createLogger()
@@ -130,8 +136,10 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const jobsFolder = join(folder, 'jobs')
   const journal = Journal.open(folder)
-  const blobs = await BlobStore.open(join(folder, 'blobs'))
-  const artifacts = await BlobStore.open(join(folder, 'artifacts'))
+  const blobs = await ContentStore.open(join(folder, 'blobs'), { quotaBytes: jobFilesBytes })
+  const artifacts = await ContentStore.open(join(folder, 'artifacts'), { quotaBytes: programsBytes })
+  // The journal alone says what is promised; pins are its shadow, so that a crash leaves none behind.
+  for (const { orderHash, digests } of journal.listFilesInUse()) blobs.pin(orderHash, digests)
 
   const availability = await probeExecutors(executors, { signer, domain, stateDirectory: folder, log })
   const available = availability.filter(({ probe }) => probe.available).map(({ executor }) => executor)
@@ -321,11 +329,8 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
       if (stop.signal.aborted) return
       deliverer.resume()
       const unusedSince = new Date(Date.now() - keepSeconds * 1000)
-      await blobs
-        .prune({ unusedSince, keep: journal.listBlobsInUse() })
-        .catch((error: unknown) =>
-          log.warn({ event: 'blobs.not-pruned', ...failureFacts(error) }, 'old blobs not removed'),
-        )
+      blobs.retainPins(new Set(journal.listOpenJobs()))
+      blobs.prune({ unusedSince })
       await pruneFolders(jobsFolder, unusedSince, (name) => journal.findJob(`0x${name}`)?.phase === 'accepted').catch(
         () => {},
       )

@@ -1,4 +1,5 @@
 import { openAsBlob } from 'node:fs'
+import type { ContentStore } from '@lilypad-agents/blobs'
 import {
   type Bytes32,
   createAuthorization,
@@ -8,16 +9,16 @@ import {
   type SigningDomain,
 } from '@lilypad-agents/protocol'
 import { SolverUnreachableError } from '@lilypad-agents/sdk'
-import type { BlobStore } from '../blob/blob-store.ts'
 
+type FileRequest = Omit<RequestInit, 'headers'> & { readonly headers?: Record<string, string> }
 type File = { readonly sha256: Bytes32; readonly bytes: number }
 
 /** Files that go between the provider and its solver. All calls can be repeated. */
 export type SolverFiles = {
   /** Fetches the program of a module into a store. Returns its path. */
-  fetchArtifact(file: File, into: BlobStore, signal: AbortSignal): Promise<string>
+  fetchArtifact(file: File, into: ContentStore, signal: AbortSignal): Promise<string>
   /** Fetches an input file of a job into a store. Returns its path. */
-  fetchInput(orderHash: Bytes32, file: File, into: BlobStore, signal: AbortSignal): Promise<string>
+  fetchInput(orderHash: Bytes32, file: File, into: ContentStore, signal: AbortSignal): Promise<string>
   /** Puts an output of a job at the solver; one that is there already is fine. */
   putOutput(orderHash: Bytes32, file: File, path: string, signal: AbortSignal): Promise<void>
 }
@@ -33,7 +34,7 @@ export function createSolverFiles(options: {
 }): SolverFiles {
   const base = options.url.replace(/\/$/, '')
 
-  async function call(path: string, file: File, signal: AbortSignal, request: RequestInit = {}): Promise<Response> {
+  async function call(path: string, file: File, signal: AbortSignal, request: FileRequest = {}): Promise<Response> {
     const milliseconds = Math.min(60_000 + Math.ceil((file.bytes / slowestBytesPerSecond) * 1000), 2 ** 31 - 1)
     const either = AbortSignal.any([signal, AbortSignal.timeout(milliseconds)])
     let response: Response
@@ -54,15 +55,16 @@ export function createSolverFiles(options: {
   async function fetchInto(
     path: string,
     file: File,
-    into: BlobStore,
+    into: ContentStore,
     signal: AbortSignal,
-    request: RequestInit,
+    request: FileRequest,
   ): Promise<string> {
-    const known = await into.findExact(file)
-    if (known !== undefined) return known
-    const response = await call(path, file, signal, request)
     try {
-      return await into.write(file, response.body ?? empty())
+      return await into.write(file, async (start) => {
+        const headers = { ...request.headers, ...(start === 0 ? {} : { range: `bytes=${start}-` }) }
+        const response = await call(path, file, signal, { ...request, headers })
+        return { offset: response.status === 206 ? start : 0, chunks: response.body ?? empty() }
+      })
     } catch (error) {
       if (LilypadError.is(error)) throw error
       throw new SolverUnreachableError(base, error)

@@ -1,5 +1,5 @@
+import type { ContentStore } from '@lilypad-agents/blobs'
 import { type Bytes32, LilypadError, type ProviderFrame } from '@lilypad-agents/protocol'
-import type { BlobStore } from '../blob/blob-store.ts'
 import { pause, retry } from '../connection/backoff.ts'
 import type { SolverFiles } from '../connection/solver-files.ts'
 import type { ReachPoint } from '../fault/fault-point.ts'
@@ -9,7 +9,7 @@ import { failureFacts, type Logger } from '../log/logger.ts'
 
 export type DelivererOptions = {
   readonly journal: Journal
-  readonly blobs: BlobStore
+  readonly blobs: ContentStore
   readonly files: SolverFiles
   readonly streams: StreamDesk
   readonly send: (frame: ProviderFrame) => boolean

@@ -246,9 +246,10 @@ describe('a job', () => {
   test('keeps its blobs while it is open', () => {
     accept(one, 0)
     journal.finish(one, delivery(one, 1n), sha256('receipt'))
-    expect(journal.listBlobsInUse().has(sha256(`output of ${one}`))).toBe(true)
+    expect([...journal.listFilesInUse()]).toEqual([{ orderHash: one, digests: [sha256(`output of ${one}`)] }])
+    expect(journal.listOpenJobs()).toEqual([one])
     journal.closeJob(one)
-    expect(journal.listBlobsInUse().size).toBe(0)
+    expect([...journal.listFilesInUse()]).toEqual([])
   })
 })
 

@@ -9,6 +9,7 @@ import {
   laneId,
   type Lane,
   LilypadError,
+  listInputFiles,
   ModuleManifest,
   OrderRequest,
   SettlementLanes,
@@ -378,16 +379,23 @@ export class Journal {
     )
   }
 
-  /** Digests of outputs and inputs that open jobs still need. */
-  listBlobsInUse(): ReadonlySet<string> {
-    const used = new Set<string>()
-    for (const row of this.#all(
-      "SELECT request, delivery FROM jobs WHERE phase IN ('accepted', 'finished', 'delivered')",
-    )) {
-      for (const text of [row.request, row.delivery])
-        if (typeof text === 'string') for (const [digest] of text.matchAll(/0x[0-9a-f]{64}/g)) used.add(digest)
+  /** Jobs whose files are still needed: not delivered, or delivered and not acknowledged. */
+  listOpenJobs(): readonly Bytes32[] {
+    return this.#all("SELECT order_hash FROM jobs WHERE phase IN ('accepted', 'finished', 'delivered')").map(
+      (row) => row.order_hash as Bytes32,
+    )
+  }
+
+  /** Digests of inputs and outputs of each open job, one job at a time. */
+  *listFilesInUse(): Generator<{ readonly orderHash: Bytes32; readonly digests: readonly Bytes32[] }> {
+    for (const orderHash of this.listOpenJobs()) {
+      const { request, delivery } = this.getAcceptedJob(orderHash)
+      const inputs = listInputFiles(request.inputs).map(({ file }) => file.sha256)
+      yield {
+        orderHash,
+        digests: [...inputs, ...(delivery?.manifest.predicate.outputs ?? []).map((file) => file.sha256)],
+      }
     }
-    return used
   }
 
   // Reservations and grants

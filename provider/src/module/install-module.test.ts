@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { ContentStore } from '@lilypad-agents/blobs'
 import {
   LilypadError,
   type ModuleLimits,
@@ -14,7 +15,6 @@ import {
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { testManifest } from '../../test/test-manifest.ts'
-import { BlobStore } from '../blob/blob-store.ts'
 import { MemoryChain } from '../chain/memory-chain.ts'
 import type { SolverFiles } from '../connection/solver-files.ts'
 import { NoopExecutor } from '../executors/noop/noop-executor.ts'
@@ -31,7 +31,7 @@ class WasmLike extends NoopExecutor {
 
 let folder: string
 let chain: MemoryChain
-let artifacts: BlobStore
+let artifacts: ContentStore
 const program = Buffer.from('\0asm')
 let served = program
 const signal = new AbortController().signal
@@ -63,12 +63,12 @@ const listingOf = (module: ModuleManifest): ModuleListing => {
 const listing = listingOf(manifest)
 const files: SolverFiles = {
   fetchArtifact: (file, into) =>
-    into.write(
-      file,
-      (async function* () {
-        yield served
+    into.write(file, (offset) => ({
+      offset,
+      chunks: (async function* () {
+        yield served.subarray(offset)
       })(),
-    ),
+    })),
   fetchInput: () => Promise.reject(new TypeError('no inputs here')),
   putOutput: () => Promise.reject(new TypeError('no outputs here')),
 }
@@ -83,7 +83,7 @@ const options = (change: Partial<InstallOptions> = {}): InstallOptions => ({
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lilypad-install-'))
-  artifacts = await BlobStore.open(join(folder, 'artifacts'))
+  artifacts = await ContentStore.open(join(folder, 'artifacts'), { quotaBytes: 1_000_000 })
   chain = new MemoryChain()
   chain.versions.set(listing.moduleVersion, { manifestDigest: listing.manifestDigest, isDeprecated: false })
   served = program

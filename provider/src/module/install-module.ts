@@ -1,3 +1,4 @@
+import type { ContentStore } from '@lilypad-agents/blobs'
 import {
   type Bytes32,
   LilypadError,
@@ -6,7 +7,6 @@ import {
   moduleManifestDigest,
   moduleVersionId,
 } from '@lilypad-agents/protocol'
-import type { BlobStore } from '../blob/blob-store.ts'
 import type { Chain } from '../chain/chain.ts'
 import type { SolverFiles } from '../connection/solver-files.ts'
 import type { Executor } from '../executors/executor.ts'
@@ -25,7 +25,7 @@ export type InstalledModule = {
 
 export type InstallOptions = {
   readonly executors: readonly Executor[]
-  readonly artifacts: BlobStore
+  readonly artifacts: ContentStore
   readonly files: SolverFiles
   readonly chain: Pick<Chain, 'findVersion'>
   readonly machine: { readonly memoryBytes: number; readonly cpus: number; readonly gpus?: readonly Gpu[] }
@@ -82,6 +82,7 @@ export async function installProgram(
     (limits.gpu === undefined ? undefined : findEnvironmentProblem(runtime.env))
   if (problem !== undefined) throw cannotRun(problem, moduleVersion)
   const needsProgram = runtime.kind === 'wasm' && executor.name === 'wasm'
+  if (needsProgram) options.artifacts.pin(moduleVersion, [runtime.program.sha256])
   const programPath = needsProgram
     ? await options.files.fetchArtifact(runtime.program, options.artifacts, signal)
     : undefined

@@ -1,5 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { ContentStore } from '@lilypad-agents/blobs'
 import {
   type Bytes32,
   inputFileName,
@@ -15,7 +16,6 @@ import {
   type StreamSummary,
   unitBounds,
 } from '@lilypad-agents/protocol'
-import type { BlobStore } from '../blob/blob-store.ts'
 import { pause, retry } from '../connection/backoff.ts'
 import type { SolverFiles } from '../connection/solver-files.ts'
 import type { Execution, ExecutorTask, RunOptions } from '../executors/executor.ts'
@@ -41,7 +41,7 @@ export type JobRunnerOptions = {
   readonly domain: SigningDomain
   readonly signer: Signer
   readonly journal: Journal
-  readonly blobs: BlobStore
+  readonly blobs: ContentStore
   readonly files: SolverFiles
   readonly shelf: ModuleShelf
   readonly slots: RunSlots
@@ -201,6 +201,10 @@ export class JobRunner {
   async #fetchInputs(job: AcceptedJob, signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
     const { files, blobs } = this.#options
     const sources = new Map<string, string>()
+    blobs.pin(
+      job.orderHash,
+      listInputFiles(job.request.inputs).map(({ file }) => file.sha256),
+    )
     for (const { input, file } of listInputFiles(job.request.inputs)) {
       sources.set(inputFileName(input, file.mediaType), await files.fetchInput(job.orderHash, file, blobs, signal))
     }
@@ -346,6 +350,10 @@ export class JobRunner {
     const { orderHash } = job
     const delivery = createDelivery(domain, signer, result)
     const outputs = delivery.manifest.predicate.outputs
+    blobs.pin(
+      orderHash,
+      outputs.map(({ sha256 }) => sha256),
+    )
     for (let failures = 0; ; ) {
       try {
         // On disk before the receipt promises them.
