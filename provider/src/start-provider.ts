@@ -329,7 +329,8 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
       if (stop.signal.aborted) return
       deliverer.resume()
       const unusedSince = new Date(Date.now() - keepSeconds * 1000)
-      blobs.retainPins(new Set(journal.listOpenJobs()))
+      const open = new Set<string>(journal.listOpenJobs())
+      for (const owner of blobs.listOwners()) if (!open.has(owner)) blobs.release(owner)
       blobs.prune({ unusedSince })
       await pruneFolders(jobsFolder, unusedSince, (name) => journal.findJob(`0x${name}`)?.phase === 'accepted').catch(
         () => {},

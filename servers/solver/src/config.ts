@@ -15,6 +15,8 @@ export const SolverNetwork = z.object({
 
 const PrivateKey = z.string().regex(/^0x[0-9a-fA-F]{64}$/) as unknown as z.ZodType<Hex, string>
 
+const Bytes = z.coerce.number().int().min(1)
+
 /** Everything a solver needs to start. */
 export const SolverConfig = z.object({
   network: SolverNetwork,
@@ -36,7 +38,21 @@ export const SolverConfig = z.object({
     .int()
     .min(1)
     .default(20 * 1024 ** 3),
-  /** How long files of jobs stay at the relay. */
+  /** Inputs that open jobs of one payer may keep at the relay. @default a quarter of `blobQuotaBytes` */
+  requesterQuotaBytes: Bytes.optional(),
+  /** Outputs that open jobs of one provider may keep at the relay. @default half of `blobQuotaBytes` */
+  providerQuotaBytes: Bytes.optional(),
+  /** Files that all open jobs without a price may keep at the relay. @default a tenth of `blobQuotaBytes` */
+  unpaidQuotaBytes: Bytes.optional(),
+  /** Programs that one author may keep at the relay. @default a quarter of `blobQuotaBytes` */
+  authorQuotaBytes: Bytes.optional(),
+  /** How long the program of a withdrawn version stays after somebody fetched it last. */
+  programTtlSeconds: z.coerce
+    .number()
+    .int()
+    .min(60)
+    .default(30 * 86_400),
+  /** How long files of jobs stay at the relay after somebody used them last, when nobody waits for them. */
   blobTtlSeconds: z.coerce
     .number()
     .int()

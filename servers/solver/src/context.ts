@@ -1,6 +1,7 @@
+import type { ContentStore } from '@lilypad-agents/blobs'
 import type { Address, Signer, SigningDomain } from '@lilypad-agents/protocol'
 import type { Logger } from 'pino'
-import type { BlobStore } from './blobs/blob-store.ts'
+import type { RelayQuotas } from './files/relay-room.ts'
 import type { Chain } from './chain/chain.ts'
 import type { Database } from './db/open-database.ts'
 import type { JobSignals } from './job/job-signals.ts'
@@ -19,10 +20,10 @@ export type SolverContext = {
   readonly chain: Chain
   readonly database: Database
   readonly catalog: ModuleCatalog
-  /** Programs of modules; kept. */
-  readonly artifacts: BlobStore
-  /** Inputs and outputs of jobs; removed after a while. */
-  readonly jobBlobs: BlobStore
+  /** Programs of modules; those of withdrawn versions are removed after a while. */
+  readonly artifacts: ContentStore
+  /** Inputs and outputs of jobs; removed some time after nobody needs them. */
+  readonly jobBlobs: ContentStore
   /** What running jobs say; removed after a while. */
   readonly streams: StreamStore
   readonly signals: JobSignals
@@ -43,6 +44,9 @@ export type SolverRules = {
   readonly maxWaitSeconds: number
   readonly requestsPerSecond: number
   readonly reorgBlocks: number
+  readonly quotas: RelayQuotas
+  /** Programs that one author may keep here, in bytes. */
+  readonly authorBytes: number
 }
 
 /** Now, in Unix seconds. */

@@ -1,19 +1,20 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { ContentStore } from '@lilypad-agents/blobs'
 import { type Address, createSigner, LilypadError } from '@lilypad-agents/protocol'
 import { installNativeCrypto } from '@lilypad-agents/protocol/node'
 import { WrongChainError } from '@lilypad-agents/sdk'
 import { destination, type Logger, pino } from 'pino'
 import { createApp } from './app.ts'
 import { repeat } from './background/repeat.ts'
-import { openBlobStore } from './blobs/blob-store.ts'
 import type { Chain } from './chain/chain.ts'
 import { createViemChain } from './chain/viem-chain.ts'
 import { type ParsedSolverConfig, parseSolverConfig, type SolverConfig } from './config.ts'
 import type { SolverContext } from './context.ts'
 import { openDatabase } from './db/open-database.ts'
 import { lockState } from './db/state-lock.ts'
+import { pinFiles, pinPrograms, releaseFiles } from './files/keep-files.ts'
 import { expireJobs, releaseApprovals } from './job/expire-jobs.ts'
 import { createJobSignals } from './job/job-signals.ts'
 import { openModuleCatalog } from './module/module-catalog.ts'
@@ -56,6 +57,8 @@ export async function startSolver(config: SolverConfig, dependencies: SolverDepe
     undo.push(closeDatabase)
     const context = await createContext(parsed, dependencies, database)
     undo.push(() => context.streams.close())
+    await pinFiles(context)
+    pinPrograms(context)
     await assertChain(context)
     const closing = new AbortController()
     const background = startBackground(context, parsed, closing.signal)
@@ -101,9 +104,12 @@ async function createContext(
       }),
     database,
     catalog: await openModuleCatalog(database),
-    artifacts: await openBlobStore({ ...blobs, directory: join(directory, 'artifacts') }),
-    jobBlobs: await openBlobStore({ ...blobs, directory: join(directory, 'blobs') }),
-    streams: await openStreamStore({ ...blobs, directory: join(directory, 'streams') }),
+    artifacts: await ContentStore.open(join(directory, 'artifacts'), blobs),
+    jobBlobs: await ContentStore.open(join(directory, 'blobs'), blobs),
+    streams: await openStreamStore({
+      quotaBytes: config.blobQuotaBytes,
+      directory: join(directory, 'streams'),
+    }),
     signals: createJobSignals(),
     providers: createProviderConnections(),
     clock: dependencies.clock ?? (() => new Date()),
@@ -117,6 +123,12 @@ async function createContext(
       maxWaitSeconds: 50,
       requestsPerSecond: config.requestsPerSecond,
       reorgBlocks: config.reorgBlocks,
+      quotas: {
+        requesterBytes: config.requesterQuotaBytes ?? Math.floor(config.blobQuotaBytes / 4),
+        providerBytes: config.providerQuotaBytes ?? Math.floor(config.blobQuotaBytes / 2),
+        unpaidBytes: config.unpaidQuotaBytes ?? Math.floor(config.blobQuotaBytes / 10),
+      },
+      authorBytes: config.authorQuotaBytes ?? Math.floor(config.blobQuotaBytes / 4),
     },
   }
 }
@@ -132,11 +144,7 @@ async function assertChain(context: SolverContext): Promise<void> {
 }
 
 async function startBackground(context: SolverContext, config: ParsedSolverConfig, signal: AbortSignal): Promise<void> {
-  const sweep = async () => {
-    const unusedSince = new Date(context.clock().getTime() - config.blobTtlSeconds * 1000)
-    await context.jobBlobs.sweep(unusedSince)
-    await context.streams.sweep(unusedSince)
-  }
+  const keep = { jobFileSeconds: config.blobTtlSeconds, programSeconds: config.programTtlSeconds }
   await Promise.all([
     repeat(context, { name: 'settlements', everyMilliseconds: config.pollMilliseconds, signal }, () =>
       observeSettlements(context),
@@ -149,7 +157,10 @@ async function startBackground(context: SolverContext, config: ParsedSolverConfi
         await releaseApprovals(context)
       },
     ),
-    repeat(context, { name: 'blobs', everyMilliseconds: 600_000, signal }, sweep),
+    repeat(context, { name: 'files', everyMilliseconds: 60_000, signal }, async () => {
+      await releaseFiles(context, keep)
+      await context.streams.sweep(new Date(context.clock().getTime() - config.blobTtlSeconds * 1000))
+    }),
   ])
 }
 

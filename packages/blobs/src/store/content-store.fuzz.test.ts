@@ -18,7 +18,7 @@ const blob = fc.integer({ min: 0, max: blobs.length - 1 })
 const step = fc.oneof(
   fc.record({ kind: fc.constantFrom('write', 'receive', 'find', 'cut', 'lie'), blob }),
   fc.record({ kind: fc.constant('pin'), owner: fc.constantFrom(...owners), blob }),
-  fc.record({ kind: fc.constantFrom('release', 'retain'), owner: fc.constantFrom(...owners) }),
+  fc.record({ kind: fc.constant('release'), owner: fc.constantFrom(...owners) }),
   fc.record({ kind: fc.constant('restart') }),
 )
 type Step = { readonly kind: string; readonly blob?: number; readonly owner?: string }
@@ -138,10 +138,6 @@ async function apply(store: ContentStore, model: Model, { kind, blob: index = 0,
     case 'release':
       store.release(owner)
       model.pins.delete(owner)
-      return
-    case 'retain':
-      store.retainPins(new Set([owner]))
-      for (const other of owners) if (other !== owner) model.pins.delete(other)
       return
     default:
       throw new RangeError(kind)

@@ -216,7 +216,8 @@ describe('the quota', () => {
     await expect(put(store, 'eeeeeeee')).rejects.toThrow(StorageFullError)
     // What could not be fitted in has cost nobody its place.
     expect(store.usage()).toEqual({ blobs: 2, usedBytes: 8, pinnedBytes: 4, quotaBytes: 8 })
-    store.retainPins(new Set(['job 3']))
+    expect(store.listOwners()).toEqual(['job 2'])
+    store.release('job 2')
     await put(store, 'eeeeeeee')
     expect(store.usage().blobs).toBe(1)
   })

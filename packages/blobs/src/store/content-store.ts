@@ -88,6 +88,11 @@ export class ContentStore {
     return join(this.#folder, this.relativePathOf(sha256))
   }
 
+  /** Size of a blob that is there; no use of it. */
+  sizeOf(sha256: Bytes32): number | undefined {
+    return this.#entries.get(sha256)?.bytes
+  }
+
   usage(): StoreUsage {
     let pinnedBytes = 0
     for (const [digest, { bytes }] of this.#entries) if (this.#pins.has(digest)) pinnedBytes += bytes
@@ -204,9 +209,9 @@ export class ContentStore {
     this.#pins.release(owner)
   }
 
-  /** Lets every owner go that is not named: what a crash or a forgotten step has left. */
-  retainPins(owners: ReadonlySet<string>): void {
-    this.#pins.retain(owners)
+  /** Who has pinned something, so that owners that are gone can be released. */
+  listOwners(): readonly string[] {
+    return this.#pins.listOwners()
   }
 
   /** Removes blobs that nobody has used since then and nobody has pinned. Returns how many. */

@@ -25,9 +25,8 @@ export class Pins {
     this.#owners.delete(owner)
   }
 
-  /** Lets every owner go that is not named. */
-  retain(owners: ReadonlySet<string>): void {
-    for (const owner of [...this.#owners.keys()]) if (!owners.has(owner)) this.release(owner)
+  listOwners(): readonly string[] {
+    return [...this.#owners.keys()]
   }
 
   has(digest: Bytes32): boolean {

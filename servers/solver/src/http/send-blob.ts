@@ -1,9 +1,9 @@
+import type { ContentStore } from '@lilypad-agents/blobs'
 import type { Response } from 'express'
 import type { Bytes32 } from '@lilypad-agents/protocol'
-import type { BlobStore } from '../blobs/blob-store.ts'
 
 /** Streams a blob, whole or a range of it. Content of strangers is never shown by a browser under our name. */
-export function sendBlob(response: Response, blobs: BlobStore, digest: Bytes32): Promise<void> {
+export function sendBlob(response: Response, blobs: ContentStore, digest: Bytes32): Promise<void> {
   response.setHeader('content-type', 'application/octet-stream')
   response.setHeader('content-disposition', 'attachment')
   response.setHeader('content-security-policy', "default-src 'none'; sandbox")
@@ -15,7 +15,7 @@ export function sendBlob(response: Response, blobs: BlobStore, digest: Bytes32):
       lastModified: false,
       etag: false,
     } as const
-    response.sendFile(blobs.path(digest), options, (error?: Error) => {
+    response.sendFile(blobs.relativePathOf(digest), options, (error?: Error) => {
       // A reader who hangs up half-way is no failure of ours.
       if (!error || response.headersSent) resolve()
       else reject(error)

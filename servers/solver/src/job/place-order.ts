@@ -16,6 +16,7 @@ import type { ChainGrant } from '../chain/chain.ts'
 import { nowSeconds, type SolverContext } from '../context.ts'
 import type { Transaction } from '../db/open-database.ts'
 import { jobEvents, jobFiles, jobs, ledgers, reservations } from '../db/schema.ts'
+import { assertInputRoom } from '../files/relay-room.ts'
 import { assertGuardian } from '../guardian/assert-guardian.ts'
 import { readFunds } from '../guardian/read-funds.ts'
 import { assertWithinCaps, grantCaps } from '../grant/assert-within-grant.ts'
@@ -92,6 +93,7 @@ export function createOrderDesk(context: SolverContext) {
         .where(and(eq(jobs.laneId, lane), eq(jobs.nonce, order.nonce)))
       if (sameNonce) throw nonceUsed(order.nonce)
       if (grant && chainGrant) await assertCaps(transaction, request, chainGrant)
+      await assertInputRoom(transaction, context.rules.quotas, request)
       const now = nowSeconds(context)
       const solver = context.signer.address
       const reservation = nextReservation(ledger, { order, orderHash, solver, spendable, now })

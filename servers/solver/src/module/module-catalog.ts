@@ -21,6 +21,9 @@ export type CatalogModule = {
   readonly manifest: ModuleManifest
 }
 
+/** A program that published versions run. */
+export type CatalogProgram = { readonly sha256: Bytes32; readonly author: Address; readonly isWithdrawn: boolean }
+
 /** Published modules: all in memory, every change on disk first. */
 export type ModuleCatalog = {
   find(nameOrVersion: string): CatalogModule | undefined
@@ -28,6 +31,8 @@ export type ModuleCatalog = {
   get(nameOrVersion: string): CatalogModule
   /** Newest version of each module. */
   listNewest(): readonly CatalogModule[]
+  /** Programs of all versions, each once. `author` is the first that published it; withdrawn when all its versions are. */
+  listPrograms(): readonly CatalogProgram[]
   /** Size of a program that some published version runs. */
   findProgramBytes(sha256: Bytes32): number | undefined
   add(module: CatalogModule, now: number): Promise<void>
@@ -73,6 +78,21 @@ export async function openModuleCatalog(database: Database): Promise<ModuleCatal
       return module
     },
     listNewest: () => [...newest.values()].filter(({ deprecated }) => !deprecated),
+    listPrograms() {
+      const found = new Map<Bytes32, CatalogProgram>()
+      const oldestFirst = [...versions.values()].sort((a, b) => a.publishedAtBlock - b.publishedAtBlock)
+      for (const { manifest, author, deprecated } of oldestFirst) {
+        if (manifest.runtime.kind !== 'wasm') continue
+        const { sha256 } = manifest.runtime.program
+        const known = found.get(sha256)
+        found.set(sha256, {
+          sha256,
+          author: known?.author ?? author,
+          isWithdrawn: deprecated && (known?.isWithdrawn ?? true),
+        })
+      }
+      return [...found.values()]
+    },
     findProgramBytes: (sha256) => programs.get(sha256),
     async add(module, now) {
       await database

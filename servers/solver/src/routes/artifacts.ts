@@ -1,6 +1,7 @@
 import { Router } from 'express'
-import { LilypadError } from '@lilypad-agents/protocol'
+import { type Bytes32, LilypadError } from '@lilypad-agents/protocol'
 import type { SolverContext } from '../context.ts'
+import { pinPrograms } from '../files/keep-files.ts'
 import { digestParameter } from '../http/authorize.ts'
 import { sendBlob } from '../http/send-blob.ts'
 
@@ -8,6 +9,21 @@ import { sendBlob } from '../http/send-blob.ts'
 export function artifactRoutes(context: SolverContext): Router {
   const router = Router()
   const { artifacts, catalog } = context
+
+  /** Anybody can publish modules; nobody fills the disk with them. */
+  function assertAuthorRoom(sha256: Bytes32, bytes: number): void {
+    const programs = catalog.listPrograms()
+    const author = programs.find((program) => program.sha256 === sha256)?.author
+    const kept = programs
+      .filter((program) => program.author === author && !program.isWithdrawn)
+      .reduce((sum, program) => sum + (artifacts.sizeOf(program.sha256) ?? 0), 0)
+    if (kept + bytes <= context.rules.authorBytes) return
+    throw new LilypadError('STORAGE_FULL', 'The relay keeps no more programs of this author.', {
+      details: [`Expected: at most ${context.rules.authorBytes} bytes   Kept: ${kept}   Asked: ${bytes}`],
+      hint: 'withdraw versions that nobody needs, or serve the program from another solver',
+      retryable: false,
+    })
+  }
 
   router.put('/artifacts/:sha256', async (request, response) => {
     const sha256 = digestParameter(request, 'sha256')
@@ -17,14 +33,17 @@ export function artifactRoutes(context: SolverContext): Router {
         hint: 'publish the module first',
       })
     }
-    if (!(await artifacts.has(sha256))) await artifacts.put(sha256, request, { maxBytes: bytes, bytes })
-    else request.resume()
+    if (!(await artifacts.find(sha256))) {
+      assertAuthorRoom(sha256, bytes)
+      pinPrograms(context)
+      await artifacts.receive(sha256, request, { maxBytes: bytes, bytes })
+    } else request.resume()
     response.status(204).end()
   })
 
   router.get('/artifacts/:sha256', async (request, response) => {
     const sha256 = digestParameter(request, 'sha256')
-    if (!(await artifacts.has(sha256))) throw new LilypadError('NOT_FOUND', 'There is no program with this digest.')
+    if (!(await artifacts.find(sha256))) throw new LilypadError('NOT_FOUND', 'There is no program with this digest.')
     response.setHeader('cache-control', 'public, max-age=31536000, immutable')
     await sendBlob(response, artifacts, sha256)
   })

@@ -5,6 +5,7 @@ import type { SolverContext } from '../context.ts'
 import { jobFiles } from '../db/schema.ts'
 import { authorizeProvider, authorizeRequester, digestParameter } from '../http/authorize.ts'
 import { sendBlob } from '../http/send-blob.ts'
+import { OutputRoom } from '../files/relay-room.ts'
 import { Turns } from '../job/turns.ts'
 import type { JobRow } from '../job/job-row.ts'
 import { getOutputRoom, recordOutput } from '../job/provider-moves.ts'
@@ -29,7 +30,7 @@ export function jobFileRoutes(context: SolverContext): Router {
     const sha256 = digestParameter(request, 'sha256')
     const file = await findFile(job, direction, sha256)
     if (!file?.present) throw fileUnknown(direction)
-    if (await jobBlobs.has(sha256)) return sha256
+    if (await jobBlobs.find(sha256)) return sha256
     throw new LilypadError('OUTPUT_UNAVAILABLE', 'The relay no longer keeps this file.', {
       details: [`SHA-256: ${sha256}`],
       hint: 'files stay at the relay for a limited time; ask the other party for it',
@@ -38,6 +39,7 @@ export function jobFileRoutes(context: SolverContext): Router {
   }
 
   const uploads = new Turns()
+  const room = new OutputRoom(context)
 
   router.put('/jobs/:orderHash/inputs/:sha256', async (request, response) => {
     const job = await authorizeRequester(context, request)
@@ -45,8 +47,9 @@ export function jobFileRoutes(context: SolverContext): Router {
     const file = await findFile(job, 'input', sha256)
     if (!file) throw fileUnknown('input')
     // Only a sender who has the bytes makes the input present. Knowing a digest that somebody else sent is not enough.
-    if (!file.present || !(await jobBlobs.has(sha256))) {
-      await jobBlobs.put(sha256, request, { maxBytes: file.bytes, bytes: file.bytes })
+    if (!file.present || !(await jobBlobs.find(sha256))) {
+      jobBlobs.pin(job.orderHash, [sha256])
+      await jobBlobs.receive(sha256, request, { maxBytes: file.bytes, bytes: file.bytes })
       await recordInput(context, job.orderHash, sha256)
     } else request.resume()
     response.status(204).end()
@@ -62,9 +65,13 @@ export function jobFileRoutes(context: SolverContext): Router {
     // One at a time for a job: uploads side by side would each be given the whole room that is left.
     await uploads.inTurn(job.orderHash, async () => {
       const known = await findFile(job, 'output', sha256)
-      if (!known || !(await jobBlobs.has(sha256))) {
-        const bytes = await jobBlobs.put(sha256, request, { maxBytes: await getOutputRoom(context, job) })
-        await recordOutput(context, job.orderHash, { sha256, bytes })
+      if (!known || !(await jobBlobs.find(sha256))) {
+        const maxBytes = Math.min(await getOutputRoom(context, job), contentLength(request))
+        await room.within(job, maxBytes, async () => {
+          jobBlobs.pin(job.orderHash, [sha256])
+          const bytes = await jobBlobs.receive(sha256, request, { maxBytes })
+          await recordOutput(context, job.orderHash, { sha256, bytes })
+        })
       } else request.resume()
     })
     response.status(204).end()
@@ -74,6 +81,12 @@ export function jobFileRoutes(context: SolverContext): Router {
     await sendBlob(response, jobBlobs, await getPresent(await authorizeRequester(context, request), 'output', request))
   })
   return router
+}
+
+/** What the sender says it will send; without a bound when it does not say. */
+function contentLength(request: Request): number {
+  const text = request.headers['content-length']
+  return text === undefined ? Number.POSITIVE_INFINITY : Number(text)
 }
 
 function fileUnknown(direction: Direction): LilypadError {
