@@ -70,6 +70,11 @@ export const errorTexts = {
     charged: nothingSigned,
     fix: 'Use an allowed module, or let the owner add this one.',
   },
+  ADDRESS_NOT_ALLOWED: {
+    what: 'A URL that somebody else has given leads to this machine, a private network or the inside of a cloud, or is not https.',
+    charged: nothing,
+    fix: 'Use an https address on the public internet.',
+  },
   PATH_NOT_ALLOWED: {
     what: 'A file lies outside of the folder that may be read or written, or its name cannot be used on this machine.',
     charged: nothing,

@@ -1,3 +1,13 @@
+export { blobCid, type CidVersion, fileCid, folderCid, type FolderFile, pathCid } from './cid/folder-cid.ts'
+export { AddressNotAllowedError, FetchFailedError } from './fetch/fetch-errors.ts'
+export {
+  PublicFetcher,
+  type PublicFetchOptions,
+  type PublicRequest,
+  type PublicResponse,
+} from './fetch/fetch-public.ts'
+export { httpSource } from './fetch/http-source.ts'
+export { isPublicAddress } from './fetch/public-address.ts'
 export { BlobMismatchError, BlobTooLargeError, StorageFullError, TransferCutError } from './store/blob-errors.ts'
 export {
   type Blob,

@@ -2,12 +2,14 @@
 import { existsSync, realpathSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { pathCid } from '@lilypad-agents/blobs'
 import {
   Address,
   type InputPropertySchema,
   type JobState,
   isFinal,
   LilypadError,
+  maxLinkSeconds,
   ModuleListing,
   Quote,
   toLilypadError,
@@ -427,6 +429,16 @@ shared(jobs.command('show').description('show one job, with its newest state').a
       ])
     }),
   )
+shared(jobs.command('link').description('a URL with which anybody can read one output for a while'))
+  .argument('<job>', 'id of the job')
+  .argument('<path>', 'path of the output')
+  .option('--seconds <seconds>', 'how long it is good for', wholeNumber(1, maxLinkSeconds), 3600)
+  .action((id: string, path: string, options: Shared & { seconds: number }) =>
+    withClient(options, async (lilypad, { printer }) => {
+      const link = await lilypad.linkOutput(await findJobId(lilypad, id), { path, seconds: options.seconds })
+      printer.result(link, [`  ${link.url}`, `  good until ${new Date(link.validUntil * 1000).toISOString()}`])
+    }),
+  )
 shared(jobs.command('resume').description('finish what a crash, a timeout or Ctrl-C left open'))
   .option('--output <folder>', 'where outputs and receipts go', 'lilypad-jobs')
   .action((options: Shared & { output: string }) =>
@@ -475,6 +487,16 @@ shared(
         await lilypad.close()
       }
     }
+  })
+
+shared(
+  program.command('cid').description('the IPFS name of a file or folder, as `ipfs add` gives it; nothing is published'),
+)
+  .argument('<path>', 'a file, or a folder such as the outputs of a job')
+  .option('--v0', 'the older kind of name, Qm…, as plain `ipfs add` and the original Lilypad give it')
+  .action(async (path: string, options: Shared & { v0?: boolean }) => {
+    const cid = await pathCid(path, options.v0 ? 'v0' : 'v1')
+    open(options).printer.result({ cid }, [`  ${cid}`])
   })
 
 const wallet = program.command('wallet').description('balances, limits, deposits and withdrawals')

@@ -37,6 +37,7 @@ export const errorTable = {
   OVER_TOTAL_LIMIT: { http: 403, openai: 'permission_error', mcp: 'shown', log: 'info', retryable: false },
   MODULE_NOT_ALLOWED: { http: 403, openai: 'permission_error', mcp: 'shown', log: 'info', retryable: false },
   PATH_NOT_ALLOWED: { http: 403, openai: 'permission_error', mcp: 'shown', log: 'warn', retryable: false },
+  ADDRESS_NOT_ALLOWED: { http: 403, openai: 'permission_error', mcp: 'shown', log: 'warn', retryable: false },
   NOT_FOUND: caller(404),
   MODULE_UNKNOWN: caller(404),
   QUOTE_UNKNOWN: caller(404),
