@@ -52,6 +52,7 @@ export { findRefusedLanes, type RefusedLane, SettlementRefusedError } from './se
 export { verdictType, Verdict, verdictOutcomes } from './verdict/verdict.ts'
 export { Access, accessType, connectionSubject } from './access/access.ts'
 export { createAuthorization, findAuthorized, maxAccessSeconds } from './access/authorization.ts'
+export { createLinkAccess, findLinkSigner, type LinkedOutput, maxLinkSeconds } from './access/output-link.ts'
 export { FileInputSchema, InputName, InputPropertySchema, InputSchema } from './module/input-schema.ts'
 export { inputUnits } from './module/input-units.ts'
 export { InputFile, inputsDigest, InputsInvalidError, JobInputs, listInputFiles, parseInputs } from './module/inputs.ts'

@@ -23,11 +23,11 @@ export function createApp(context: SolverContext, options: { readonly closing: A
     // Any page may read, verify and order: nothing here is granted by cookies or by where a page comes from. Every
     // write and every private read carries a signature that no page can make without the key.
     response.setHeader('access-control-allow-origin', '*')
-    response.setHeader('access-control-expose-headers', 'content-length, content-range, retry-after')
+    response.setHeader('access-control-expose-headers', 'content-length, content-range, etag, retry-after')
     response.setHeader('x-content-type-options', 'nosniff')
     if (request.method !== 'OPTIONS') return next()
     response.setHeader('access-control-allow-methods', 'GET, POST, PUT')
-    response.setHeader('access-control-allow-headers', 'authorization, content-type, range, last-event-id')
+    response.setHeader('access-control-allow-headers', 'authorization, content-type, range, if-range, last-event-id')
     response.setHeader('access-control-max-age', '86400')
     response.status(204).end()
   })

@@ -3,6 +3,7 @@ import {
   appendRecord,
   askType,
   type Bytes32,
+  createLinkAccess,
   type InputFile,
   inputsDigest,
   isFinal,
@@ -16,6 +17,7 @@ import {
   laneId,
   LilypadError,
   listInputFiles,
+  maxLinkSeconds,
   type ModuleList,
   type ModuleListing,
   moduleManifestDigest,
@@ -683,6 +685,27 @@ export function createLilypad(options: LilypadOptions) {
     waitForSettlement,
     async fetchOutputs(orderHash: Bytes32): Promise<readonly Output[]> {
       return fetchOutputs(await getStoredJob(orderHash))
+    },
+    /**
+     * A URL with which anybody can read one output at the relay until a time, without an account: resumable, by any HTTP client.
+     * @throws LilypadError OUTPUT_UNKNOWN when the job has no such output
+     */
+    async linkOutput(
+      orderHash: Bytes32,
+      link: { readonly path: string /** @default 3600 */; readonly seconds?: number },
+    ): Promise<{ readonly url: string; readonly sha256: Bytes32; readonly validUntil: number }> {
+      const { delivery } = await getStoredJob(orderHash)
+      const output = delivery?.manifest.predicate.outputs.find(({ path }) => path === link.path)
+      if (!output)
+        throw new LilypadError('OUTPUT_UNKNOWN', 'The job has no output of this path.', {
+          details: [`Path: ${JSON.stringify(link.path.slice(0, 200))}`],
+          hint: 'the delivery names the outputs',
+        })
+      const { sha256: digest } = output
+      const validUntil = nowSeconds() + Math.min(link.seconds ?? 3600, maxLinkSeconds)
+      const { accessSigner } = requireWallet()
+      const access = createLinkAccess(domain, { orderHash, sha256: digest }, accessSigner, validUntil)
+      return { url: `${solver.url}/jobs/${orderHash}/outputs/${digest}?access=${access}`, sha256: digest, validUntil }
     },
     async exportBundle(orderHash: Bytes32): Promise<JobBundle> {
       return toBundle(await getStoredJob(orderHash))

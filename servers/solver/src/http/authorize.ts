@@ -1,5 +1,12 @@
 import type { Request } from 'express'
-import { type Address, Bytes32, findAuthorized, LilypadError, parseWire } from '@lilypad-agents/protocol'
+import {
+  type Address,
+  Bytes32,
+  findAuthorized,
+  findLinkSigner,
+  LilypadError,
+  parseWire,
+} from '@lilypad-agents/protocol'
 import type { SolverContext } from '../context.ts'
 import { findJob, type JobRow, JobUnknownError } from '../job/job-row.ts'
 
@@ -37,4 +44,15 @@ export function authorizeRequester(context: SolverContext, request: Request): Pr
 /** The job in the path, if its provider calls. */
 export function authorizeProvider(context: SolverContext, request: Request): Promise<JobRow> {
   return authorize(context, request, (job, caller) => caller === job.provider)
+}
+
+/** The job in the path, if the requester has signed the link that is called: whoever has it may read that one output. */
+export async function authorizeLink(context: SolverContext, request: Request, access: string): Promise<JobRow> {
+  const output = { orderHash: digestParameter(request, 'orderHash'), sha256: digestParameter(request, 'sha256') }
+  const signer = findLinkSigner(context.domain, output, access, context.clock())
+  const job = signer && (await findJob(context.database, output.orderHash))
+  if (job && (signer === job.key || signer === job.payer)) return job
+  throw new LilypadError('UNAUTHORIZED', 'The link is not valid, or no longer.', {
+    hint: 'ask the requester of the job for a new link',
+  })
 }

@@ -7,6 +7,8 @@ export function sendBlob(response: Response, blobs: ContentStore, digest: Bytes3
   response.setHeader('content-type', 'application/octet-stream')
   response.setHeader('content-disposition', 'attachment')
   response.setHeader('content-security-policy', "default-src 'none'; sandbox")
+  // The digest names the bytes for ever, so a transfer that was cut can go on with `If-Range`.
+  response.setHeader('etag', `"${digest.slice(2)}"`)
   return new Promise((resolve, reject) => {
     const options = {
       root: blobs.directory,
@@ -15,7 +17,9 @@ export function sendBlob(response: Response, blobs: ContentStore, digest: Bytes3
       lastModified: false,
       etag: false,
     } as const
-    response.sendFile(blobs.relativePathOf(digest), options, (error?: Error) => {
+    response.sendFile(blobs.relativePathOf(digest), options, (error?: Error & { readonly status?: number }) => {
+      // The range that would fit is in the headers already.
+      if (error?.status === 416) response.status(416).end()
       // A reader who hangs up half-way is no failure of ours.
       if (!error || response.headersSent) resolve()
       else reject(error)

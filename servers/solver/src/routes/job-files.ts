@@ -3,7 +3,7 @@ import { type Request, Router } from 'express'
 import { type Bytes32, LilypadError } from '@lilypad-agents/protocol'
 import type { SolverContext } from '../context.ts'
 import { jobFiles } from '../db/schema.ts'
-import { authorizeProvider, authorizeRequester, digestParameter } from '../http/authorize.ts'
+import { authorizeLink, authorizeProvider, authorizeRequester, digestParameter } from '../http/authorize.ts'
 import { sendBlob } from '../http/send-blob.ts'
 import { OutputRoom } from '../files/relay-room.ts'
 import { Turns } from '../job/turns.ts'
@@ -13,7 +13,10 @@ import { recordInput } from '../job/requester-moves.ts'
 
 type Direction = 'input' | 'output'
 
-/** `PUT` and `GET /jobs/{orderHash}/inputs/{sha256}` and `…/outputs/{sha256}`: requester to provider, and back. */
+/**
+ * `PUT` and `GET /jobs/{orderHash}/inputs/{sha256}` and `…/outputs/{sha256}`: requester to provider, and back. `GET` and
+ * `HEAD` take ranges, and conditions on the digest as entity tag. An output may also be read by a link, `?access=`.
+ */
 export function jobFileRoutes(context: SolverContext): Router {
   const router = Router()
   const { jobBlobs } = context
@@ -78,7 +81,12 @@ export function jobFileRoutes(context: SolverContext): Router {
   })
 
   router.get('/jobs/:orderHash/outputs/:sha256', async (request, response) => {
-    await sendBlob(response, jobBlobs, await getPresent(await authorizeRequester(context, request), 'output', request))
+    const { access } = request.query
+    const job =
+      typeof access === 'string'
+        ? await authorizeLink(context, request, access)
+        : await authorizeRequester(context, request)
+    await sendBlob(response, jobBlobs, await getPresent(job, 'output', request))
   })
   return router
 }
