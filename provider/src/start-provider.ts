@@ -306,6 +306,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
         send({ type: 'accepted', orderHash })
         if (runner.hasStarted(orderHash)) send({ type: 'started', orderHash })
       }
+      deliverer.tellStarted()
       streams.resume()
       deliverer.resume()
       void refreshModules().catch(() => {})

@@ -65,11 +65,21 @@ export class Deliverer {
       if (!this.#uploads.has(orderHash)) this.announceAgain(orderHash)
   }
 
-  /** Tells a solver that may have missed all of it that the job was taken, begun and delivered. */
-  announceAgain(orderHash: Bytes32): void {
-    const { send, log } = this.#options
+  /** Tells a solver that may have missed it that finished jobs were taken and begun: before that it takes no chunk of their streams. */
+  tellStarted(): void {
+    for (const orderHash of this.#options.journal.listJobs('finished')) this.#tellStarted(orderHash)
+  }
+
+  #tellStarted(orderHash: Bytes32): void {
+    const { send } = this.#options
     send({ type: 'accepted', orderHash })
     send({ type: 'started', orderHash })
+  }
+
+  /** Tells a solver that may have missed all of it that the job was taken, begun and delivered. */
+  announceAgain(orderHash: Bytes32): void {
+    const { log } = this.#options
+    this.#tellStarted(orderHash)
     this.#announce(orderHash).catch((error: unknown) =>
       log.error({ event: 'delivery.broken', orderHash, ...failureFacts(error) }, 'delivery not announced'),
     )

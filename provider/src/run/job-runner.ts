@@ -240,7 +240,7 @@ export class JobRunner {
       execution = await this.#execute(job, module, sources, gpus, folder, { stream, takeFile }, outputDirectory, signal)
       await Promise.all(uploads)
     } finally {
-      summary = stream.close()
+      summary = await stream.close()
     }
     // Stopped from outside: nobody wants it, or the provider is closing and will begin again.
     if (execution.outcome.kind === 'cancelled' && signal.aborted) return undefined

@@ -20,7 +20,7 @@ export type RunStream = {
   /** Announces a file that is at the relay. */
   addFile(file: StreamFile): void
   /** Ends it. What is not sent yet goes on being sent. */
-  close(): StreamSummary
+  close(): Promise<StreamSummary>
 }
 
 export type StreamDeskOptions = {
@@ -62,9 +62,9 @@ export class StreamDesk {
         return opened.room()
       },
       addFile: (file) => recorder.addFile(file),
-      close() {
-        const whole = recorder.close()
-        const summary = isRefused ? recorder.close(opened.stored) : whole
+      async close() {
+        const whole = await recorder.close()
+        const summary = isRefused ? recorder.summariseStored(opened.stored) : whole
         opened.complete(summary.chunks)
         return summary
       },

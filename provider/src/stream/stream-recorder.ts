@@ -1,4 +1,5 @@
-import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
+import { close, fsync, openSync, writeSync } from 'node:fs'
+import { promisify } from 'node:util'
 import {
   type Bytes32,
   maxStreamChunkBytes,
@@ -79,20 +80,20 @@ export class StreamRecorder {
     this.#isTruncated = true
   }
 
-  /**
-   * Ends the stream and brings it on disk, so that a receipt may name it.
-   * @param stored chunks that a relay took before it took no more; without it all count
-   */
-  close(stored?: number): StreamSummary {
+  /** Ends the stream and brings it on disk, so that a receipt may name it. */
+  async close(): Promise<StreamSummary> {
     if (!this.#isClosed) {
       this.#flush()
       clearTimeout(this.#timer)
       this.#isClosed = true
-      fsyncSync(this.#file)
-      closeSync(this.#file)
+      if (this.#chain.position.chunks > 0) await promisify(fsync)(this.#file)
+      await promisify(close)(this.#file)
     }
-    const { position } = this.#chain
-    if (stored === undefined || stored >= position.chunks) return { ...position, truncated: this.#isTruncated }
+    return { ...this.#chain.position, truncated: this.#isTruncated }
+  }
+
+  /** The stream as far as a relay took it, which takes no more of it. */
+  summariseStored(stored: number): StreamSummary {
     const chain = StreamChain.start(this.#options.orderHash, this.#options.attempt)
     for (const { chunk } of readStreamLines(this.#options.path)) {
       if (chain.position.chunks >= stored) break

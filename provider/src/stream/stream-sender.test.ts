@@ -45,7 +45,7 @@ describe('what a run says becomes chunks', () => {
     return { recorder, chunks }
   }
 
-  test('the first bytes at once, more of the same moment together, a reply piece by piece', () => {
+  test('the first bytes at once, more of the same moment together, a reply piece by piece', async () => {
     vi.useFakeTimers()
     const { recorder, chunks } = record()
     recorder.write('stdout', Buffer.from('a'))
@@ -60,7 +60,7 @@ describe('what a run says becomes chunks', () => {
     expect(chunks).toHaveLength(6)
     recorder.write('stdout', Buffer.alloc(100_000))
     recorder.write('stdout', Buffer.from('end'))
-    const summary = recorder.close()
+    const summary = await recorder.close()
     const reader = StreamChain.start(orderHash, 1)
     for (const chunk of chunks) reader.take(chunk)
     expect(summary).toEqual({ ...reader.position, truncated: false })
@@ -69,27 +69,27 @@ describe('what a run says becomes chunks', () => {
     )
   })
 
-  test('over the limits is left out, and the summary says so', () => {
+  test('over the limits is left out, and the summary says so', async () => {
     const bytes = record({ bytes: 5 })
     bytes.recorder.write('response', Buffer.from('four'))
     bytes.recorder.write('response', Buffer.from('five'))
     bytes.recorder.write('stdout', Buffer.from('six'))
     expect(text(bytes.chunks, 'response')).toBe('fourf')
-    expect(bytes.recorder.close()).toMatchObject({ chunks: 2, bytes: 5, truncated: true })
+    expect(await bytes.recorder.close()).toMatchObject({ chunks: 2, bytes: 5, truncated: true })
     const chunks = record({ chunks: 1 })
     chunks.recorder.write('response', Buffer.from('a'))
     chunks.recorder.write('response', Buffer.from('b'))
-    expect(chunks.recorder.close()).toMatchObject({ chunks: 1, bytes: 1, truncated: true })
+    expect(await chunks.recorder.close()).toMatchObject({ chunks: 1, bytes: 1, truncated: true })
   })
 
-  test('ends where the relay stopped taking it', () => {
+  test('ends where the relay stopped taking it', async () => {
     const { recorder, chunks } = record()
     for (const token of 'abcdef') recorder.write('response', Buffer.from(token))
     recorder.cut()
     recorder.write('response', Buffer.from('g'))
-    recorder.close()
+    expect(await recorder.close()).toMatchObject({ chunks: 6, truncated: true })
     expect(chunks).toHaveLength(6)
-    expect(recorder.close(4)).toMatchObject({ chunks: 4, bytes: 4, head: chunks[3]?.head, truncated: true })
+    expect(recorder.summariseStored(4)).toMatchObject({ chunks: 4, bytes: 4, head: chunks[3]?.head, truncated: true })
   })
 })
 
@@ -144,7 +144,7 @@ describe('chunks reach the relay', () => {
     return { recorder, line, state, refusals, openSender }
   }
 
-  test('at most a window ahead of the answers, whatever is written meanwhile', () => {
+  test('at most a window ahead of the answers, whatever is written meanwhile', async () => {
     const { recorder, line, openSender } = setUp()
     const sender = openSender()
     const relay = createRelay()
@@ -152,13 +152,13 @@ describe('chunks reach the relay', () => {
     const sent = line.reduce((sum, chunk) => sum + JSON.stringify(chunk).length, 0)
     expect(sent).toBeGreaterThan(streamWindowBytes / 2)
     expect(sent).toBeLessThan(streamWindowBytes + 10_000)
-    sender.complete(recorder.close().chunks)
+    sender.complete((await recorder.close()).chunks)
     for (let chunk = line.shift(); chunk; chunk = line.shift()) sender.receive(relay.take(chunk))
     expect(relay.stored).toHaveLength(400)
     sender.close()
   })
 
-  test('each once and in order, through any lost connection, a relay that forgets, and a provider that starts again', () => {
+  test('each once and in order, through any lost connection, a relay that forgets, and a provider that starts again', async () => {
     const step = fc.oneof(
       fc.record({ do: fc.constant('write' as const), bytes: fc.integer({ min: 1, max: 40_000 }) }),
       fc.record({ do: fc.constant('answer' as const), count: fc.integer({ min: 1, max: 20 }) }),
@@ -166,8 +166,8 @@ describe('chunks reach the relay', () => {
       fc.record({ do: fc.constant('forget' as const), keep: fc.nat(30) }),
       fc.record({ do: fc.constant('restart' as const) }),
     )
-    fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
         const { recorder, line, state, refusals, openSender } = setUp()
         const relay = createRelay()
         let sender = openSender()
@@ -198,11 +198,11 @@ describe('chunks reach the relay', () => {
             sender.close()
             sender = openSender()
             line.length = 0
-            sender.complete(recorder.close().chunks)
+            sender.complete((await recorder.close()).chunks)
             break
           }
         }
-        const summary = recorder.close()
+        const summary = await recorder.close()
         sender.complete(summary.chunks)
         for (let rounds = 0; line.length > 0 && rounds < 10_000; rounds++) answer(1)
         expect(refusals).toEqual([])
@@ -234,11 +234,11 @@ describe('chunks reach the relay', () => {
     await vi.advanceTimersByTimeAsync(2 * longestHoldMilliseconds)
     await held
     expect(sender.room()).toBeUndefined()
-    recorder.close()
+    await recorder.close()
     sender.close()
   })
 
-  test('is given up when the relay takes no more, or finds the same place broken again and again', () => {
+  test('is given up when the relay takes no more, or finds the same place broken again and again', async () => {
     const { recorder, line, refusals, openSender } = setUp()
     const sender = openSender()
     recorder.write('response', Buffer.from('a'))
@@ -254,6 +254,6 @@ describe('chunks reach the relay', () => {
     again.receive({ stored: 0, refused: 'STORAGE_FULL' })
     expect(refusals).toEqual(['STREAM_BROKEN', 'STORAGE_FULL'])
     again.close()
-    recorder.close()
+    await recorder.close()
   })
 })

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -10,6 +10,8 @@ import {
   frameTypes,
   maxFrameBytes,
 } from '../../src/executors/wasm/frames.ts'
+import { EarlyFiles } from '../../src/executors/wasm/early-files.ts'
+import { outputLineReader } from '../../src/executors/wasm/output-lines.ts'
 import { OutputReceiver } from '../../src/executors/wasm/output-receiver.ts'
 import { progressReader } from '../../src/executors/progress-reader.ts'
 
@@ -85,6 +87,60 @@ test('a runner that was taken over can place nothing outside the folder', async 
   } finally {
     await rm(root, { recursive: true, force: true })
   }
+})
+
+test('a runner that was taken over can announce early files only within the limits, and leaves none behind', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'lilypad-early-'))
+  const path = fc.oneof(fc.constantFrom('../x', 'a', 'a/b', '.', '', 'a//b'), fc.string({ maxLength: 20 }))
+  const header = fc
+    .record({ path, bytes: fc.integer({ min: 0, max: 40 }) })
+    .map((value) => Buffer.from(JSON.stringify(value)))
+  const step = fc.oneof(
+    header.map((payload) => ({ isHeader: true, payload })),
+    fc.uint8Array({ maxLength: 40 }).map((payload) => ({ isHeader: false, payload })),
+  )
+  let run = 0
+  try {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
+        const folder = join(root, `${++run}`)
+        await mkdir(folder)
+        const taken: { path: string; bytes: number; content: string }[] = []
+        const early = new EarlyFiles(join(folder, 'early'), { outputBytes: 100, outputFiles: 3 }, async (file) => {
+          taken.push({ ...file, content: await readFile(file.source, 'latin1') })
+        })
+        for (const { isHeader, payload } of steps) {
+          const problem = isHeader ? await early.begin(payload) : await early.append(payload)
+          if (problem !== undefined) break
+        }
+        await early.close()
+        expect(await readdir(folder)).toEqual([])
+        expect(taken.every(({ bytes, content }) => content.length === bytes)).toBe(true)
+        expect(taken.length).toBeLessThanOrEqual(3)
+        expect(taken.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThanOrEqual(100)
+      }),
+      { numRuns: 200 },
+    )
+  } finally {
+    await rm(root, { recursive: true, force: true })
+  }
+})
+
+test('lines that announce a file are found however they are cut; others and over-long ones are passed over', () => {
+  const text = `lilypad-output a/b.txt\nlilypad-outputs x\n lilypad-output y\nlilypad-output ${'x'.repeat(2000)}\nlilypad-output grüße\r\nlilypad-output`
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1 }), (cuts) => {
+      const read = outputLineReader()
+      const bytes = Buffer.from(text)
+      const found: string[] = []
+      for (let offset = 0, turn = 0; offset < bytes.length; turn++) {
+        const length = cuts[turn % cuts.length] ?? 1
+        found.push(...read(bytes.subarray(offset, offset + length)))
+        offset += length
+      }
+      expect(found).toEqual(['a/b.txt', 'grüße'])
+    }),
+  )
 })
 
 test('progress text is cut and cleaned, and over-long lines are passed over', () => {

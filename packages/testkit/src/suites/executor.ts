@@ -31,7 +31,7 @@ type Execution = {
 }
 type RunOptions = {
   readonly signal?: AbortSignal
-  readonly onLog?: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => void
+  readonly onLog?: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => void | Promise<void>
   readonly onProgress?: (progress: { readonly fraction: number; readonly text: string }) => void
 }
 type ExecutorUnderTest = {
@@ -239,6 +239,38 @@ export function describeExecutor(options: DescribeExecutorOptions): void {
       expect(execution.outcome).toEqual({ kind: 'cancelled' })
       const { execution: early } = await run('hang', {}, { signal: AbortSignal.abort() })
       expect(early.outcome).toEqual({ kind: 'cancelled' })
+    })
+
+    withProgram('flood')('reads on when it is told to, and what it read is what was written', async () => {
+      const streamed: Uint8Array[] = []
+      let callsWhileHeld = 0
+      let isHeld = true
+      let hold: Promise<void> | undefined
+      const { execution } = await run(
+        'flood',
+        { limits: { ...suiteLimits, logBytes: 2 ** 21 } },
+        {
+          onLog: (_stream, bytes) => {
+            streamed.push(bytes.slice())
+            if (isHeld) callsWhileHeld += 1
+            hold ??= new Promise((resolve) => {
+              setTimeout(() => {
+                isHeld = false
+                resolve()
+              }, 300)
+            })
+            return hold
+          },
+        },
+      )
+      // What was on its way already still comes; a program that is not held up writes dozens of pieces in that time.
+      expect(callsWhileHeld).toBeLessThanOrEqual(16)
+      const kept = Buffer.concat(streamed)
+      const { stdout } = execution.logs
+      expect([kept.length, `0x${createHash('sha256').update(kept).digest('hex')}`]).toEqual([
+        stdout.bytes,
+        stdout.sha256,
+      ])
     })
 
     withProgram('flood')('stops a program that floods its log and keeps the allowed part', async () => {

@@ -26,6 +26,8 @@ export class EarlyFiles {
   }
 
   async begin(payload: Uint8Array): Promise<Outcome | undefined> {
+    if (this.#current !== undefined)
+      return { kind: 'refused-output', reason: 'the runner sent less than it announced', path: '' }
     this.#count += 1
     if (this.#count > this.#limits.outputFiles) return { kind: 'output-limit' }
     const folder = join(this.#directory, String(this.#count))
