@@ -28,6 +28,7 @@ const printer: Printer = {
   step: () => {},
   progress: () => {},
   note: () => {},
+  echo: () => {},
 }
 
 beforeAll(async () => {

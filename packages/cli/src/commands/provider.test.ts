@@ -21,6 +21,7 @@ const printer: Printer = {
   step: () => {},
   progress: () => {},
   note: () => {},
+  echo: () => {},
 }
 beforeEach(() => {
   state = openStateDirectory(mkdtempSync(join(tmpdir(), 'lilypad-provider-')))
