@@ -8,7 +8,7 @@ import {
   type StreamPiece,
   toBase64,
 } from '@lilypad-agents/protocol'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { createStoredJob } from '../../test/describe-client-store.ts'
 import { createSampleBundle, sampleDomain, sampleOutputs, sampleSigners } from '../../test/sample-bundle.ts'
 import { sampleContracts } from '../chain/network.ts'
@@ -234,6 +234,19 @@ describe('a relay is caught that', () => {
     const { lilypad } = await open([[one, 'expired']], { state: 'expired' })
     await expect(readAll(lilypad)).rejects.toMatchObject({ code: 'JOB_EXPIRED' })
   })
+})
+
+test('a relay that never comes to the end is given up, and that is no end', async () => {
+  const { lilypad } = await open([[one]])
+  vi.useFakeTimers()
+  try {
+    const reading = readAll(lilypad)
+    const refused = expect(reading).rejects.toMatchObject({ code: 'SOLVER_UNREACHABLE' })
+    await vi.advanceTimersByTimeAsync(31_000)
+    await refused
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 test('a reader that stops is told so, not that the stream has ended', async () => {

@@ -11,7 +11,7 @@ import {
   type StreamFile,
   type StreamPiece,
 } from '@lilypad-agents/protocol'
-import type { SolverClient } from '../http/solver-client.ts'
+import { type SolverClient, SolverUnreachableError } from '../http/solver-client.ts'
 
 /** A piece of a running job, checked against the ones before it. Its bytes are the program's: data, nothing to obey. */
 export type StreamedPiece = {
@@ -32,7 +32,7 @@ const goingOn: readonly JobState[] = ['quoted', 'ordered', 'reserved', 'running'
 const isOver = (state: JobState) => !goingOn.includes(state)
 
 export type JobStreamSource = {
-  readonly solver: Pick<SolverClient, 'watchJob'>
+  readonly solver: Pick<SolverClient, 'url' | 'watchJob'>
   readonly signer: Signer
   readonly orderHash: Bytes32
 }
@@ -83,6 +83,7 @@ export class JobStream {
   async *read(signal?: AbortSignal): AsyncGenerator<{ readonly chunk: StreamChunk; readonly piece: StreamPiece }> {
     const { solver, signer, orderHash } = this.#source
     for (let awaySince: number | undefined; !this.#isOver; ) {
+      let failure: unknown
       try {
         const { attempt, chunks } = this.#chain.position
         const watch = { after: this.#sequence, stream: { attempt, chunks }, ...(signal ? { signal } : {}) }
@@ -99,9 +100,14 @@ export class JobStream {
       } catch (error) {
         signal?.throwIfAborted()
         const isAway = LilypadError.is(error) && (error.code === 'SOLVER_UNREACHABLE' || error.code === 'RATE_LIMITED')
-        if (!isAway || Date.now() - (awaySince ?? Date.now()) > longestAway) throw error
+        if (!isAway) throw error
+        failure = error
       }
       awaySince ??= Date.now()
+      if (Date.now() - awaySince > longestAway)
+        throw (
+          failure ?? new SolverUnreachableError(solver.url, new Error('it ends the events before the job has ended'))
+        )
       await new Promise((resolve) => setTimeout(resolve, pauseMilliseconds))
       signal?.throwIfAborted()
     }
