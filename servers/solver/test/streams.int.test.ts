@@ -1,4 +1,4 @@
-import { readdir, readFile, truncate, utimes } from 'node:fs/promises'
+import { readdir, readFile, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Bytes32, StreamChain, type StreamChunk, type StreamPiece } from '@lilypad-agents/protocol'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -166,6 +166,16 @@ describe('the files of streams', () => {
     expect(await reader.next()).toEqual([])
     await second.close()
     expect(await readFile(file(directory))).toEqual(whole)
+
+    const damaged = Buffer.from(whole)
+    damaged[whole.indexOf('\n') + 20] = 0
+    await writeFile(file(directory), damaged)
+    const third = await openStreamStore({ directory, quotaBytes: 10_000 })
+    expect(await third.find(orderHash)).toMatchObject({ attempt: 1, chunks: 1 })
+    for (const chunk of chunks) await third.append(orderHash, chunk, limits)
+    await third.close()
+    expect(await readFile(file(directory))).toEqual(whole)
+    expect(await third.find(orderHash)).toBeUndefined()
   })
 
   test('have a quota, and go when they are old', async () => {
@@ -178,13 +188,17 @@ describe('the files of streams', () => {
       code: 'STORAGE_FULL',
     })
     await store.close()
+    const later = await openStreamStore({ directory, quotaBytes: 500 })
     const day = 86_400_000
     await utimes(file(directory), new Date(Date.now() - day), new Date(Date.now() - day))
-    expect(await store.sweep(new Date(Date.now() - 2 * day))).toBe(0)
-    expect(await store.sweep(new Date())).toBe(1)
+    expect(await later.sweep(new Date(Date.now() - 2 * day))).toBe(0)
+    expect(await later.sweep(new Date())).toBe(1)
     expect(await readdir(directory)).toEqual([])
     const again = StreamChain.start(orderHash, 1)
-    await store.append(orderHash, again.append(out('d'.repeat(150))), limits)
-    await store.close()
+    await later.append(orderHash, again.append(out('d'.repeat(150))), limits)
+    await later.close()
+    await expect(later.append(orderHash, again.append(out('e')), limits)).rejects.toMatchObject({
+      code: 'SOLVER_UNREACHABLE',
+    })
   })
 })

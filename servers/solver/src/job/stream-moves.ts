@@ -30,8 +30,13 @@ export function createStreamDesk(context: SolverContext): StreamDesk {
   async function getPermit(provider: Address, orderHash: Bytes32): Promise<Permit> {
     const known = permits.get(orderHash)
     if (known?.provider === provider && known.until > Date.now()) return known
+    const job = await findJob(context.database, orderHash).catch((error: unknown) => {
+      // A database that is away for a moment ends no stream that was allowed before.
+      if (known?.provider === provider) return undefined
+      throw error
+    })
+    if (job === undefined && known?.provider === provider) return known
     permits.delete(orderHash)
-    const job = await findJob(context.database, orderHash)
     if (job?.provider !== provider) throw new JobUnknownError()
     if (job.state !== 'running') throw new StateConflictError(orderHash, job.state, 'given more of its stream')
     for (const [hash, { until }] of permits) if (until <= Date.now()) permits.delete(hash)
@@ -57,6 +62,8 @@ export function createStreamDesk(context: SolverContext): StreamDesk {
         return answer(await context.streams.append(orderHash, chunk, limits))
       } catch (error) {
         const { code } = toLilypadError(error)
+        // No answer: the provider sends the chunk again when the relay is back.
+        if (code === 'SOLVER_UNREACHABLE') throw error
         if (!LilypadError.is(error)) context.log.error({ failure: failureFacts(error), orderHash }, 'stream.not-stored')
         return { ...answer(code === 'JOB_UNKNOWN' ? undefined : await context.streams.find(orderHash)), refused: code }
       }

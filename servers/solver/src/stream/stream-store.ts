@@ -62,6 +62,7 @@ export async function openStreamStore(options: {
   const turns = new Turns()
   const signals = createJobSignals()
   let usedBytes = 0
+  let isClosed = false
   for (const name of await readdir(directory)) usedBytes += await sizeOf(join(directory, name))
 
   // The hash becomes a path, so it is parsed here too, whatever the caller did.
@@ -87,6 +88,7 @@ export async function openStreamStore(options: {
       known.usedAt = Date.now()
       return known
     }
+    if (isClosed) return undefined
     const folder = folderOf(orderHash)
     const attempts = (await readdir(folder).catch(() => [])).map(Number).filter(Number.isSafeInteger)
     if (attempts.length === 0) return undefined
@@ -99,13 +101,19 @@ export async function openStreamStore(options: {
       last: undefined,
       usedAt: Date.now(),
     }
-    for (;;) {
-      const { lines, end } = await readLines(handle, stream.size)
-      if (lines.length === 0) break
-      for (const line of lines) stream.chain.take(StreamChunk.parse(JSON.parse(line)))
-      stream.size = end
+    try {
+      for (;;) {
+        const { lines } = await readLines(handle, stream.size)
+        if (lines.length === 0) break
+        for (const line of lines) {
+          stream.chain.take(StreamChunk.parse(JSON.parse(line)))
+          stream.size += Buffer.byteLength(line) + 1
+        }
+      }
+    } catch {
+      // The disk gave back other bytes than were written: what is left of the stream ends before them.
     }
-    // A killed process leaves half a line; the provider sends that chunk again.
+    // A killed process leaves half a line as well. The provider sends again what is not here.
     await handle.truncate(stream.size)
     streams.set(orderHash, stream)
     return stream
@@ -131,6 +139,7 @@ export async function openStreamStore(options: {
     signals,
     append: (orderHash, chunk, limits) =>
       turns.inTurn(orderHash, async () => {
+        if (isClosed) throw new LilypadError('SOLVER_UNREACHABLE', 'The relay is stopping.')
         let stream = await load(orderHash)
         const current = stream?.chain.position
         const isNewRun = current === undefined || chunk.attempt > current.attempt
@@ -206,6 +215,7 @@ export async function openStreamStore(options: {
       return removed
     },
     async close() {
+      isClosed = true
       clearInterval(idling)
       for (const orderHash of [...streams.keys()])
         await turns.inTurn(orderHash, async () => {
