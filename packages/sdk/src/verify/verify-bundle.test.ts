@@ -1,4 +1,4 @@
-import { JobBundle, sha256 } from '@lilypad-agents/protocol'
+import { JobBundle, ModuleManifest, sha256 } from '@lilypad-agents/protocol'
 import { installNativeCrypto } from '@lilypad-agents/protocol/node'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -268,5 +268,104 @@ describe('a change of any field', () => {
       }),
       { numRuns: 300 },
     )
+  })
+})
+
+describe('a reply of a model server', () => {
+  const usage = { kind: 'server-usage' } as const
+  const image = `sha256:${'1'.repeat(64)}`
+  const module = ModuleManifest.parse({
+    ...z.encode(ModuleManifest, sampleModule),
+    runtime: {
+      kind: 'container',
+      image: { digest: image, reference: 'chat:1' },
+      args: [],
+      stdin: 'none',
+      env: {},
+      server: {
+        protocol: 'openai-chat',
+        path: '/v1/chat/completions',
+        readyPath: '/health',
+        input: 'request',
+        concurrency: 1,
+        startSeconds: 10,
+        idleSeconds: 10,
+        maxInputUnits: 4096,
+        maxOutputUnits: 100,
+      },
+    },
+    inputs: {
+      type: 'object',
+      properties: { request: { type: 'string', maxLength: 1000 } },
+      required: ['request'],
+      additionalProperties: false,
+    },
+    outputs: {
+      files: [{ path: 'response.json', mediaType: 'application/json', title: 'Reply' }],
+      result: { path: 'response.json' },
+    },
+    units: { input: 'token', output: 'token', inputFrom: usage, outputFrom: usage },
+  })
+
+  /** Checks that fail for a reply with this use, billed with these units. */
+  async function failedFor(
+    reply: unknown,
+    billed: { readonly inputUnits: number; readonly outputUnits: number },
+    canRead = true,
+  ) {
+    const bytes = new TextEncoder().encode(typeof reply === 'string' ? reply : JSON.stringify(reply))
+    const file = { path: 'response.json', bytes: bytes.length, sha256: sha256(bytes) }
+    const ask = { pricePerSecond: 0n, pricePerOutputUnit: 2n }
+    const price = 1000n + BigInt(billed.inputUnits) + 2n * BigInt(billed.outputUnits)
+    const receipt = { ...billed, meteredSeconds: 2, price }
+    const bundle = createSampleBundle({
+      module,
+      inputs: { request: '{"max_tokens":9}' },
+      outputs: [file],
+      ask,
+      receipt,
+      predicate: {
+        program: { image },
+        usage: { runMilliseconds: 1500, meteredSeconds: 2, ...billed, outputBytes: bytes.length },
+      },
+      voucher: { jobs: 9, cumulativeAmount: 90_000n, recordsHash: sha256('later') },
+    })
+    const { bytes: length, sha256: digest } = file
+    const found = { bytes: length, sha256: digest, ...(canRead ? { read: () => bytes } : {}) }
+    return failedChecks(bundle, () => found)
+  }
+  const reply = { usage: { prompt_tokens: 5, completion_tokens: 7 } }
+
+  test('holds when the receipt bills its use', async () => {
+    expect(await failedFor(reply, { inputUnits: 5, outputUnits: 7 })).toEqual([])
+  })
+
+  test.each<[string, unknown, { inputUnits: number; outputUnits: number }, readonly string[]]>([
+    ['more input', reply, { inputUnits: 6, outputUnits: 7 }, ['price.units']],
+    ['more output', reply, { inputUnits: 5, outputUnits: 8 }, ['price.output-units']],
+    ['less output', reply, { inputUnits: 5, outputUnits: 6 }, ['price.output-units']],
+    [
+      'more than was asked for, though the reply says so',
+      { usage: { prompt_tokens: 5, completion_tokens: 10 } },
+      { inputUnits: 5, outputUnits: 10 },
+      ['price.output-units'],
+    ],
+    [
+      'a longer prompt than the request can be',
+      { usage: { prompt_tokens: 1041, completion_tokens: 1 } },
+      { inputUnits: 1041, outputUnits: 1 },
+      ['price.units', 'price.maximum'],
+    ],
+    ['what no reply says', {}, { inputUnits: 5, outputUnits: 7 }, ['price.units', 'price.output-units']],
+    ['a reply that is no JSON', 'frog', { inputUnits: 5, outputUnits: 7 }, ['price.units', 'price.output-units']],
+  ])('fails when the receipt bills %s', async (_name, said, billed, expected) => {
+    expect((await failedFor(said, billed)).filter((name) => name.startsWith('price.'))).toEqual(expected)
+  })
+
+  test('fails when nobody shows it', async () => {
+    expect(await failedFor(reply, { inputUnits: 5, outputUnits: 7 }, false)).toEqual([
+      'price.units',
+      'price.output-units',
+    ])
   })
 })
