@@ -21,6 +21,7 @@ describe.skipIf(prepared === undefined)(`real models, ${hasDocker ? 'in containe
   let folder: string
   let executor: ServerExecutor
   let count = 0
+  const images = new Map<string, string>()
   const trusted: Record<`0x${string}`, string> = {}
 
   /** The manifest of an example as it runs here. */
@@ -29,12 +30,13 @@ describe.skipIf(prepared === undefined)(`real models, ${hasDocker ? 'in containe
     const home = join(prepared ?? '', name)
     const binaries = join(home, 'node_modules/@node-llama-cpp/linux-x64/bins/linux-x64')
     const libraries = (await readdir(binaries)).filter((file) => /\.(so|node)/.test(file))
-    const image = hasDocker
-      ? await buildNodeImage(join(home, 'server.mjs'), `lilypad-test/${name}`, {
-          folder: home,
-          libraries: libraries.map((file) => join(binaries, file)),
-        })
-      : `sha256:${'0'.repeat(64)}`
+    const build = () =>
+      buildNodeImage(join(home, 'server.mjs'), `lilypad-test/${name}`, {
+        folder: home,
+        libraries: libraries.map((file) => join(binaries, file)),
+      })
+    const image = hasDocker ? (images.get(name) ?? (await build())) : `sha256:${'0'.repeat(64)}`
+    images.set(name, image)
     source.runtime.image.digest = image
     source.runtime.env.MODEL_PATH = join(hasDocker ? '/app' : home, weights)
     if (weights !== 'model.gguf') source.name = 'tiny'
@@ -55,7 +57,7 @@ describe.skipIf(prepared === undefined)(`real models, ${hasDocker ? 'in containe
     embeddings = await prepareModule('embeddings')
     const nodeId = `models-${process.pid}`
     executor = new ServerExecutor({ stateDirectory: join(folder, 's'), nodeId, trusted, hasContainers: hasDocker })
-  }, 300_000)
+  }, 500_000)
   afterAll(async () => {
     await executor?.close()
     if (folder) await rm(folder, { recursive: true, force: true })

@@ -48,6 +48,7 @@ export class VramLedger {
   readonly #peaks = new MeasuredPeaks()
   readonly #waiting: Waiting[] = []
   #grants = 0
+  #onWaiting = () => {}
 
   constructor(gpus: readonly Gpu[]) {
     // Two entries of one card would be two accounts of the same memory.
@@ -100,7 +101,19 @@ export class VramLedger {
       signal.addEventListener('abort', leave, { once: true })
       this.#waiting.push(waiting)
       this.#serve()
+      if (this.#waiting.includes(waiting)) this.#onWaiting()
     })
+  }
+
+  /** Calls back when somebody begins to wait for GPUs: idle model servers should then make room. */
+  onWaiting(call: () => void): void {
+    this.#onWaiting = call
+  }
+
+  /** Idle model servers that have to leave for the one who waits longest. */
+  planForWaiting(now: number): readonly number[] {
+    const [first] = this.#waiting
+    return first === undefined ? [] : (this.planEviction(first.request, now) ?? [])
   }
 
   /** Frees what was granted, and remembers what was measured of it. Harmless for what was released already. */

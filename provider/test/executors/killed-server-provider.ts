@@ -1,14 +1,19 @@
 // Stands for a provider that is killed while a model server runs: `node killed-server-provider.ts <state> <node id> <image> <folder>`.
+// Without an image, the server is a trusted process.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { chatRequest, serverManifest } from '../../fixtures/server-manifest.ts'
+import { chatRequest, serverManifest, serverProgram } from '../../fixtures/server-manifest.ts'
 import { ServerExecutor } from '../../src/executors/server/server-executor.ts'
 
 const [stateDirectory = '', nodeId = '', image = '', folder = ''] = process.argv.slice(2)
-const { manifest, moduleVersion } = serverManifest({ image })
+const { manifest, moduleVersion } = serverManifest(image === '' ? {} : { image })
 const outputDirectory = join(folder, 'killed-out')
 mkdirSync(outputDirectory)
-const executor = new ServerExecutor({ stateDirectory, nodeId })
+const executor = new ServerExecutor({
+  stateDirectory,
+  nodeId,
+  ...(image === '' ? { hasContainers: false, trusted: { [moduleVersion]: serverProgram } } : {}),
+})
 await executor.run({
   id: '0x00',
   runtime: manifest.runtime,

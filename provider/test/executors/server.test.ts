@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { access, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -5,6 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { chatRequest, serverManifest, serverProgram } from '../../fixtures/server-manifest.ts'
 import type { ExecutorTask, RunOptions, ServerJob } from '../../src/executors/executor.ts'
+import type { Gpu } from '../../src/gpu/gpu.ts'
+import { VramLedger } from '../../src/gpu/vram-ledger.ts'
 import { ServerExecutor, type ServerExecutorOptions } from '../../src/executors/server/server-executor.ts'
 
 let folder: string
@@ -360,6 +363,52 @@ describe('an end from outside', () => {
     expect(await readdir(join(folder, `s${open.length}`, 'servers')).catch(() => [])).toEqual([])
     await expect(ask(executor, parrot, 'x')).rejects.toMatchObject({ code: 'EXECUTOR_UNAVAILABLE' })
   })
+})
+
+test('a trusted process of a killed provider is ended by the next, and not by one beside it', async () => {
+  const stateDirectory = join(folder, 'k')
+  const script = new URL('killed-server-provider.ts', import.meta.url).pathname
+  const child = spawn(process.execPath, ['--conditions=source', script, stateDirectory, 'killed', '', folder], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await new Promise((resolve) => child.stdout.once('data', resolve))
+  const [record = ''] = await readdir(join(stateDirectory, 'server-processes'))
+  const pid = Number(record.split('-')[0])
+  const beside = start([parrot], { stateDirectory })
+  await beside.sweep()
+  expect(process.kill(pid, 0)).toBe(true)
+  child.kill('SIGKILL')
+  await new Promise((resolve) => child.once('exit', resolve))
+  await beside.sweep()
+  // Whoever inherits the dead may be slow to bury them.
+  const state = () =>
+    readFile(`/proc/${pid}/stat`, 'utf8').then(
+      (stat) => stat.split(') ')[1]?.[0],
+      () => 'Z',
+    )
+  await expect.poll(state).toBe('Z')
+  expect(await readdir(join(stateDirectory, 'servers'))).toEqual([])
+})
+
+test('a server holds its GPUs while it runs, and leaves when a job waits for them', async () => {
+  const gpu: Gpu = { vendor: 'nvidia', uuid: 'GPU-1', name: 'H200', memoryBytes: 140 * 1024 ** 3, driver: '1' }
+  const vram = new VramLedger([gpu])
+  const module = serverManifest({ name: 'gpu', limits: { gpu: { count: 1, memoryBytes: 1024 ** 3 } } })
+  const executor = start([module])
+  executor.useGpus(vram)
+  expect((await ask(executor, module, '!environment')).text).toContain('CUDA_VISIBLE_DEVICES')
+  expect(vram.listRooms({ isExclusive: true })[0]).toMatchObject({
+    freeBytes: 0,
+    residentModels: [module.moduleVersion],
+  })
+  const need = { count: 1, memoryBytes: 1024 ** 3 }
+  const waiting = vram.acquire({ program: 'job', need, isExclusive: true }, new AbortController().signal)
+  const grant = await waiting
+  expect(executor.list().servers).toEqual([])
+  const asked = ask(executor, module, 'after the job')
+  await sleep(50)
+  vram.release(grant?.id ?? 0)
+  expect((await asked).text).toBe('after the job')
 })
 
 test('a trusted process sees nothing of the environment of the provider', async () => {

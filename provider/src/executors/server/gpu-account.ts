@@ -14,6 +14,7 @@ export function gpuAccount(ledger: () => VramLedger | undefined): GpuAccount {
       const evict = vram.planEviction(request, now)
       return evict === undefined ? undefined : { evict }
     },
+    listWanted: () => ledger()?.planForWaiting(Date.now()) ?? [],
     release: (id) => ledger()?.release(id),
     beginRequest: (id) => ledger()?.beginRequest(id, Date.now()),
     endRequest: (id) => ledger()?.endRequest(id, Date.now()),

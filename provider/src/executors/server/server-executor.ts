@@ -90,6 +90,7 @@ export class ServerExecutor implements Executor {
   /** Lets servers have GPUs out of this account. */
   useGpus(vram: VramLedger): void {
     this.#vram = vram
+    vram.onWaiting(() => this.#pool.yieldGpus())
   }
 
   /** Takes containers away, because nothing shows that they keep strangers in. Trusted modules still run. */

@@ -11,6 +11,8 @@ export type GpuAccount = {
   /** Undefined while there is no room. `evict` names grants whose servers have to go first. */
   reserve(spec: ServerSpec, reloadSeconds: number): VramGrant | { readonly evict: readonly number[] } | undefined
   release(id: number): void
+  /** Grants of idle servers that jobs are waiting for. */
+  listWanted(): readonly number[]
   beginRequest(id: number): void
   endRequest(id: number): void
 }
@@ -139,6 +141,12 @@ export class ServerPool {
     )
   }
 
+  /** Stops idle servers whose GPUs somebody waits for. */
+  yieldGpus(): void {
+    const wanted = this.#options.gpus?.listWanted() ?? []
+    for (const replica of this.#all()) if (replica.grant && wanted.includes(replica.grant.id)) this.#stop(replica)
+  }
+
   /** Jobs that wait for a server. */
   get waiting(): number {
     return [...this.#groups.values()].reduce((sum, { waiting }) => sum + waiting.length, 0)
@@ -205,6 +213,7 @@ export class ServerPool {
         if (isSuspect) void this.#examine(replica)
         else group.failures = 0
         this.#rest(replica)
+        this.yieldGpus()
         // Room may have come for others, too, now that this one can be stopped.
         this.#pumpAll()
       },
