@@ -56,7 +56,10 @@ function leaveOutContracts(input) {
 
 async function compile(text) {
   const wanted = JSON.parse(text)
-  const input = wanted.settings?.viaIR === false ? leaveOutContracts(wanted) : wanted
+  // In the copy of `shallow-contracts.mjs` everything is compiled the quick way, and once.
+  // biome-ignore lint/suspicious/noUndeclaredEnvVars: forge sets it, no task of turbo.
+  const isTests = wanted.settings?.viaIR === false && process.env.FOUNDRY_PROFILE !== 'shallow'
+  const input = isTests ? leaveOutContracts(wanted) : wanted
   const selection = Object.keys(input.settings?.outputSelection ?? {})
   const threads = selection.includes('*')
     ? 1

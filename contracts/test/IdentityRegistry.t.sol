@@ -59,6 +59,10 @@ contract IdentityRegistryTest is Test {
         wallet = vm.createWallet("wallet");
     }
 
+    function test_NamesTheVersionOfItsInterface() public view {
+        assertEq(registry.getVersion(), "2.0.0");
+    }
+
     function test_RegisterCountsFromZero() public {
         vm.startPrank(owner);
         vm.expectEmit(address(registry));

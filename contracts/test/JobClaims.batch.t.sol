@@ -10,6 +10,7 @@ import {ClaimsFixture} from "./fixtures/ClaimsFixture.sol";
 // ├── nonces in order move the lane's counter, without a mark
 // ├── a gap, or a lane with marks: every nonce is marked, also across words of the bitmap
 // ├── the vault refuses the run: what it takes one by one is locked, the rest skipped with its reason, and its stake free
+// ├── the vault gives no reason: skipped, and can be locked later
 // ├── the same order or settlement twice: once
 // ├── other lanes, modules, tags, tokens' parties between them: runs of their own, the same result
 // ├── any batch does what its items do one by one, up to the rounding of shares
@@ -72,8 +73,8 @@ contract JobClaimsBatchTest is ClaimsFixture {
 
     function test_StakeOfRefusedOrdersServesTheNext() public {
         address poor = makeAddr("poor");
-        // Enough for one order of this price.
-        stake(poor, EXPOSURE + uint256(MAX_PRICE));
+        // Enough for one order of this price of a newcomer, and for what the small one binds: not for its repetitions.
+        stake(poor, EXPOSURE + uint256(MAX_PRICE) * 95 / 100 + 3);
         uint64[4] memory nonces = [uint64(0), 0, 0, 1];
         JobOrder[] memory orders = _ordersOf(nonces);
         for (uint256 i = 0; i < 4; i++) {
@@ -102,6 +103,21 @@ contract JobClaimsBatchTest is ClaimsFixture {
         assertEq(vault.getEarnings(provider, address(token)).jobs, 3);
         assertEq(vault.getHeld(address(token)), MAX_PRICE);
         assertEq(exposureOf(provider), EXPOSURE);
+    }
+
+    // As when the vault runs out of gas.
+    function test_ARefusalWithoutAReasonIsSkipped() public {
+        uint64[4] memory nonces = [uint64(0), 1, 2, 3];
+        JobOrder[] memory orders = _ordersOf(nonces);
+        vm.mockCallRevert(address(vault), abi.encodeWithSelector(IJobVault.hold.selector), "");
+        for (uint256 i = 0; i < 4; i++) {
+            vm.expectEmit(address(claims));
+            emit IJobClaims.LockSkipped(vault.hashOrder(orders[i]), provider, 0);
+        }
+        assertEq(_lock(orders), 0);
+        assertEq(exposureOf(provider), 0);
+        vm.clearMockedCalls();
+        assertEq(_lock(orders), 4);
     }
 
     function test_RoomOfAGrantComesBackToTheGrantItCameFrom() public {

@@ -6,6 +6,7 @@ import {IJobVault} from "../src/interfaces/IJobVault.sol";
 import {JobOrder} from "../src/types/SignedObjects.sol";
 import {ClaimsFixture} from "./fixtures/ClaimsFixture.sol";
 import {Vm} from "forge-std/Test.sol";
+import {SafeCastLib} from "solady/utils/SafeCastLib.sol";
 
 // lockBatch
 // ├── an order of another provider, known here, unsigned, too late, too long, without a price, badly reserved, that the stake or the
@@ -18,8 +19,10 @@ import {Vm} from "forge-std/Test.sol";
 // └── else pays, gives the rest back, frees the stake
 // expireLock
 // ├── until the deadline: reverts
+// ├── into an account without room: reverts, and again when there is room
 // └── else refunds, fines the provider, counts the no-show
 // claim of a lock
+// ├── by another provider: reverts
 // ├── until the lock's deadline, without the signature; pays the receipt's price and returns the rest
 // ├── cannot be withdrawn
 // └── a failed run without a price closes the lock without a fine
@@ -72,6 +75,45 @@ contract JobClaimsLockTest is ClaimsFixture {
         settlements[0] = createSettlement(order, uint96(asked), key);
         assertEq(claims.settleLocked(settlements), 1);
         vm.stopPrank();
+    }
+
+    function testFuzz_RevertWhen_AnotherProviderClaimsALock(address stranger) public {
+        vm.assume(stranger != provider);
+        JobOrder memory order = createOrder(0);
+        lockOne(createLock(order));
+        IJobClaims.ClaimRequest memory request = createClaim(order, PRICE);
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IJobClaims.ClaimRefused.selector, vault.hashOrder(order), IJobClaims.LockProviderInvalid.selector
+            )
+        );
+        claimAs(stranger, request);
+        assertStatus(order, IJobClaims.ClaimStatus.Locked);
+    }
+
+    // Nobody has as much of a token in the world; a token that mints at will must not take the lock along.
+    function test_ALockOfAFullAccountWaitsForRoom() public {
+        JobOrder memory order = createOrder(0);
+        lockOne(createLock(order));
+        uint256 room = type(uint96).max - balanceOf(payer.addr);
+        fund(payer.addr, room);
+        vm.warp(uint256(order.deliverBy) + 6 hours + 1);
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IJobClaims.ClaimRefused.selector, vault.hashOrder(order), SafeCastLib.Overflow.selector
+            )
+        );
+        claims.expireLock(order);
+        assertStatus(order, IJobClaims.ClaimStatus.Locked);
+        assertEq(exposureOf(provider), EXPOSURE);
+        vm.startPrank(payer.addr);
+        vault.requestWithdraw(address(token), MAX_PRICE);
+        skip(7 days);
+        vault.finalizeWithdraw(address(token), payer.addr);
+        vm.stopPrank();
+        claims.expireLock(order);
+        assertStatus(order, IJobClaims.ClaimStatus.Refunded);
+        assertEq(balanceOf(payer.addr), type(uint96).max);
     }
 
     function test_AnAcknowledgementOfNothingGivesEverythingBack() public {

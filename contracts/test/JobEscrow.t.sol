@@ -23,7 +23,8 @@ contract MintableLily is LilyToken(address(0xdead)) {
 // └── follows from the order alone
 // open
 // ├── when the order names a payer or key, the value is not its maximum, another signed, or it is used: reverts
-// ├── when it is too late to start, or the order is held already: reverts, and the stranger keeps the money
+// ├── when it is too late to start, the order lives too long, less arrives than was signed, or the order is held already: reverts, and
+// │   the stranger keeps the money
 // ├── fresh: anyone submits it; the money is held for the job
 // └── submitted before: only the solver opens, so a cancelled payment of a stranger takes nobody's money
 // refund
@@ -33,7 +34,7 @@ contract MintableLily is LilyToken(address(0xdead)) {
 // └── by anyone: after `deliverBy`, with a commitment old enough
 // the job
 // ├── paid by the payer's acknowledgement, the rest goes straight back
-// ├── paid by a claim, which binds the provider's stake
+// ├── paid by a claim, which binds the provider's stake; without enough stake: reverts
 // ├── expired: everything goes straight back, nobody is fined
 // └── when the token refuses the payer, or burns the gas: it stays the payer's credit
 contract JobEscrowTest is ClaimsFixture {
@@ -189,6 +190,51 @@ contract JobEscrowTest is ClaimsFixture {
         jobEscrow.open(order, payment);
     }
 
+    function test_RevertWhen_TheOrderLivesTooLong() public {
+        order.deliverBy = uint64(START + 6 hours);
+        orderHash = vault.hashOrder(order);
+        escrowed = jobEscrow.escrowAddress(order);
+        IJobEscrow.Authorization memory payment = _authorize(stranger, MAX_PRICE, "1");
+        vm.warp(START - 1);
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IJobClaims.ClaimLifeTooLong.selector, orderHash, START - 1 + 6 hours, START + 6 hours
+            )
+        );
+        jobEscrow.open(order, payment);
+        assertEq(token.balanceOf(stranger.addr), 10 * MAX_PRICE);
+        vm.warp(START);
+        jobEscrow.open(order, payment);
+    }
+
+    function test_RevertWhen_LessArrivesThanWasSigned() public {
+        IJobEscrow.Authorization memory payment = _authorize(stranger, MAX_PRICE, "1");
+        // A token that takes the payment and moves nothing.
+        vm.mockCall(
+            address(token),
+            abi.encodeWithSignature(
+                "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)",
+                payment.from,
+                escrowed,
+                payment.value,
+                payment.validAfter,
+                payment.validBefore,
+                payment.nonce,
+                payment.v,
+                payment.r,
+                payment.s
+            ),
+            ""
+        );
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobEscrow.EscrowAmountInvalid.selector, orderHash, uint256(MAX_PRICE), 0)
+        );
+        jobEscrow.open(order, payment);
+        assertFalse(jobEscrow.isUsed(address(token), stranger.addr, "1"));
+        vm.clearMockedCalls();
+        jobEscrow.open(order, payment);
+    }
+
     function test_ASecondPaymentIsNotTakenWhenFreshAndGivenBackWhenSubmitted() public {
         jobEscrow.open(order, _authorize(stranger, MAX_PRICE, "1"));
         IJobEscrow.Authorization memory second = _authorize(stranger, MAX_PRICE, "2");
@@ -287,6 +333,23 @@ contract JobEscrowTest is ClaimsFixture {
         assertEq(vault.getCredit(provider, address(token)), uint256(PRICE) * 9300 / 10_000);
         // Who paid stays known, for an audit.
         assertEq(claims.getClaim(orderHash).payer, stranger.addr);
+    }
+
+    function test_RevertWhen_AProviderWithoutStakeClaims() public {
+        order.provider = makeAddr("poor");
+        orderHash = vault.hashOrder(order);
+        escrowed = jobEscrow.escrowAddress(order);
+        jobEscrow.open(order, _authorize(stranger, MAX_PRICE, "1"));
+        // rho x price, and the price again for a newcomer of reputation 1/20.
+        stake(order.provider, uint256(PRICE) * 345 / 100 - 1);
+        IJobClaims.ClaimRequest memory request = _claimOf(PRICE);
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobClaims.ClaimRefused.selector, orderHash, IJobClaims.LockStakeTooLow.selector)
+        );
+        claimAs(order.provider, request);
+        stake(order.provider, 1);
+        claimAs(order.provider, request);
+        assertEq(exposureOf(order.provider), uint256(PRICE) * 5 / 2);
     }
 
     function test_RevertWhen_AnUnpaidOrderWithoutAKeyIsClaimed() public {

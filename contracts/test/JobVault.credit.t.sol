@@ -8,6 +8,7 @@ import {IParameters} from "../src/interfaces/IParameters.sol";
 import {IStakeVault} from "../src/interfaces/IStakeVault.sol";
 import {ParameterNames} from "../src/libraries/ParameterNames.sol";
 import {ActorClass} from "../src/types/ActorClass.sol";
+import {ModuleKind} from "../src/types/ModuleKind.sol";
 import {IMintable, ReenteringToken} from "./fixtures/MockTokens.sol";
 import {VaultFixture} from "./fixtures/VaultFixture.sol";
 import {ReentrancyGuardTransient} from "solady/utils/ReentrancyGuardTransient.sol";
@@ -15,6 +16,8 @@ import {ReentrancyGuardTransient} from "solady/utils/ReentrancyGuardTransient.so
 // collectFees
 // ├── when a lane has nothing to collect: passes over it
 // └── else credits solver and treasury, once, with the growth since the last time, whoever calls
+// collectModule
+// └── passes over an ancestor whose part rounds to nothing
 // withdrawCredit, withdrawCreditTo, pushCredit
 // ├── when there is no credit, or no receiver: reverts
 // ├── when the token calls back: the second call reverts
@@ -118,6 +121,55 @@ contract JobVaultCreditTest is VaultFixture {
             vault.getCredit(provider, address(token)) + vault.collectModule(moduleVersion, address(token))
                 + solverAmount + protocolAmount + balanceOf(payer.addr),
             1e6
+        );
+    }
+
+    function test_AnAncestorWhosePartRoundsToNothingIsPassedOver() public {
+        address heir = makeAddr("heir");
+        bytes32 child = _publishChild(heir, moduleVersion, 1000, 100);
+        bytes32[] memory versions = new bytes32[](1);
+        versions[0] = child;
+        IJobVault.LaneKey memory name = laneKey(payer.addr, 0);
+        IJobVault.LaneState memory state;
+        // A tenth of 100 units, and of that a hundredth for the parent.
+        Lane memory lane = continueLane(payer, name, state, 0, createJobs(1, 100, 0), versions);
+        settleLane(lane);
+        vm.recordLogs();
+        assertEq(vault.collectModule(child, address(token)), 10);
+        assertEq(vm.getRecordedLogs().length, 1);
+        assertEq(vault.getCredit(heir, address(token)), 10);
+        assertEq(vault.getCredit(author, address(token)), 0);
+        // What rounds to nothing is not kept for later.
+        name.lane = 1;
+        settleLane(continueLane(payer, name, state, 0, createJobs(1, 10_000, 0), versions));
+        assertEq(vault.collectModule(child, address(token)), 1000);
+        assertEq(vault.getCredit(author, address(token)), 10);
+        assertEq(vault.getCredit(heir, address(token)), 1000);
+    }
+
+    function _publishChild(address owner, bytes32 parentVersion, uint16 feeBips, uint16 royaltyBips)
+        private
+        returns (bytes32)
+    {
+        vm.prank(owner);
+        return registry.publishVersion(
+            IModuleRegistry.PublishOptions({
+                name: "child",
+                kind: ModuleKind.Module,
+                manifestDigest: keccak256("child"),
+                contentDigest: 0,
+                uri: "",
+                priceToken: address(token),
+                pricePerJob: 0,
+                pricePerSecond: 0,
+                pricePerInputUnit: 0,
+                pricePerOutputUnit: 0,
+                feeBips: feeBips,
+                parentVersion: parentVersion,
+                parentRoyaltyBips: royaltyBips,
+                comparator: keccak256("exact"),
+                comparatorParams: 0
+            })
         );
     }
 

@@ -16,12 +16,14 @@ import {Vm} from "forge-std/Test.sol";
 // ├── when the amount does not add up: reverts
 // ├── when a module index is not listed: reverts
 // ├── when a nonce has been paid: reverts (in order, out of order, twice in one settlement)
-// ├── when the balance is too low: reverts
+// ├── when the balance is too low, or a sum has no room for the amount: reverts
 // └── else
 //     ├── debits the prices, credits the provider, leaves the shares in the lane and the module account
 //     ├── emits LaneOpened the first time, one JobSettled per record, then LaneSettled
 //     ├── pays a lane in any number of steps the same
 //     └── pays unknown modules without an author
+// settleLaneIsolated
+// └── when the caller is not the vault itself: reverts
 contract JobVaultSettleOneTest is VaultFixture {
     uint128 private constant BALANCE = 1_000_000e18;
 
@@ -452,6 +454,38 @@ contract JobVaultSettleOneTest is VaultFixture {
             )
         );
         settleLane(lane);
+    }
+
+    function testFuzz_RevertWhen_AFrameIsCalledFromOutside(address caller) public {
+        vm.assume(caller != address(vault));
+        vm.prank(caller);
+        vm.expectRevert(abi.encodeWithSelector(IJobVault.VaultCallerInvalid.selector, address(vault), caller));
+        vault.settleLaneIsolated();
+    }
+
+    // A token that mints at will must not make a sum wrap around.
+    function testFuzz_RevertWhen_ASumHasNoRoom(bool isOfModule) public {
+        bytes32[] memory versions = new bytes32[](1);
+        versions[0] = isOfModule ? publish("fee", 1) : publish("free", 0);
+        IJobVault.LaneKey memory name = laneKey(payer.addr, 0);
+        IJobVault.LaneState memory state;
+        // All but one unit of what a module's sum can hold. The provider's credit loses its shares of 2 %, so it takes more to fill.
+        uint128 most = type(uint96).max - uint128(BALANCE);
+        fund(payer.addr, most);
+        Lane memory lane = continueLane(payer, name, state, 0, createJobs(1, most, 0), versions);
+        settleLane(lane);
+        uint128 rest = isOfModule ? uint128(BALANCE) + 1 : uint128(most) / 10;
+        fund(payer.addr, rest);
+        name.lane = 1;
+        lane = continueLane(payer, name, state, 0, createJobs(1, rest, 0), versions);
+        vm.expectRevert(abi.encodeWithSelector(IJobVault.LaneAmountTooHigh.selector, laneIdOf(name)));
+        settleLane(lane);
+        // What a receiver takes out makes room.
+        if (isOfModule) return;
+        vm.prank(provider);
+        vault.withdrawCredit(address(token));
+        settleLane(lane);
+        assertEq(vault.getCredit(provider, address(token)), uint256(rest) - uint256(rest) * 200 / 10_000);
     }
 
     function test_GrantOfAnotherTokenDoesNotCount() public {

@@ -16,7 +16,7 @@ import {MediationFixture} from "./fixtures/MediationFixture.sol";
 // replaceMediator
 // ├── when nobody is overdue, to the second: reverts
 // ├── when a draw with a known seed is pending: reverts
-// ├── takes the seat, the record and a part of the stake
+// ├── takes the seat, the record and a part of the stake, if there is any
 // └── three times at most; then the round is over
 // endRound
 // ├── when it can still be finished: reverts
@@ -202,6 +202,23 @@ contract JuryVerdictTest is MediationFixture {
         assertEq(stakeVault.getCredit(treasury, address(lily)), MEDIATOR_STAKE / 100);
         assertEq(jury.getRound(caseId).vacantSeats, 1);
         assertNotEq(judge(caseId, MATCH), silent);
+    }
+
+    function test_SilenceOfOneWithoutStakeCostsItsSeat() public {
+        draw(caseId);
+        address silent = sitting(caseId)[0];
+        address[] memory recipients = new address[](1);
+        uint256[] memory amounts = new uint256[](1);
+        (recipients[0], amounts[0]) = (treasury, MEDIATOR_STAKE);
+        vm.prank(address(jury));
+        stakeVault.slash(StakeRole.Mediator, silent, address(lily), MEDIATOR_STAKE, recipients, amounts);
+        pass(VERDICT_WINDOW + 1);
+        vm.expectEmit(address(jury));
+        emit IJury.MediatorReplaced(caseId, silent, 1, 0);
+        jury.replaceMediator(caseId);
+        assertEq(jury.getRecord(silent).absences, 1);
+        assertEq(stakeVault.getOpenCases(StakeRole.Mediator, silent), 0);
+        assertEq(stakeVault.getCredit(treasury, address(lily)), MEDIATOR_STAKE);
     }
 
     function test_ARoundReplacesAtMostThree() public {

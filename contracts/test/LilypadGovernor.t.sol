@@ -106,7 +106,7 @@ abstract contract GovernorFixture is Test {
 // roles of the timelock       -> governor proposes and cancels, everyone executes, nobody administers
 // propose
 // ├── too few votes, or not delegated -> reverts
-// └── otherwise -> pending, active, then
+// └── otherwise -> pending; then cancelled by its proposer, or active, then
 //     ├── below quorum; more against than for -> defeated, cannot be queued
 //     └── succeeded -> queued by anyone -> too early reverts -> executed by anyone, once
 // effects: a parameter moves after its own delay; a grant leaves the treasury; a setting of the governor moves
@@ -121,6 +121,9 @@ contract LilypadGovernorTest is GovernorFixture {
         assertEq(governor.timelock(), address(timelock));
         uint256 longest = (VOTING_DELAY + VOTING_PERIOD) * BLOCK_SECONDS + TIMELOCK_DELAY;
         assertLt(longest, parameters.get(ParameterNames.GOVERNANCE_WINDOW));
+    }
+
+    function test_CodeFitsTheLimit() public view {
         assertLt(address(governor).code.length, 24_576);
     }
 
@@ -217,6 +220,25 @@ contract LilypadGovernorTest is GovernorFixture {
         assertEq(uint8(governor.state(proposalId)), uint8(IGovernor.ProposalState.Defeated));
         vm.expectRevert();
         governor.queue(targets, new uint256[](1), calldatas, keccak256("proposal"));
+    }
+
+    function test_AProposerCancelsBeforeTheVoteAndNobodyLater(address caller) public {
+        (address[] memory targets, bytes[] memory calldatas) =
+            oneCall(address(lily), abi.encodeCall(lily.transfer, (stranger, 1)));
+        uint256 proposalId = propose(targets, calldatas);
+        assertTrue(governor.proposalNeedsQueuing(proposalId));
+        if (caller != proposer) {
+            vm.expectRevert(abi.encodeWithSelector(IGovernor.GovernorUnableToCancel.selector, proposalId, caller));
+            vm.prank(caller);
+            governor.cancel(targets, new uint256[](1), calldatas, keccak256("proposal"));
+        }
+        vm.prank(proposer);
+        governor.cancel(targets, new uint256[](1), calldatas, keccak256("proposal"));
+        assertEq(uint8(governor.state(proposalId)), uint8(IGovernor.ProposalState.Canceled));
+        passBlocks(VOTING_DELAY + 1);
+        vm.prank(whale);
+        vm.expectRevert();
+        governor.castVote(proposalId, 1);
     }
 
     function test_TokensBoughtAfterTheSnapshotDoNotVote() public {

@@ -29,7 +29,7 @@ import {MediationFixture} from "./fixtures/MediationFixture.sol";
 // ├── a panel that says the opposite: bond back, the mediator loses stake and record
 // ├── a suspected mismatch: the panel without a bond; slashed only when two more say so
 // ├── a wrong suspicion: nobody's stake but its mediator's, which pays the panel a part
-// ├── a panel without a majority: inconclusive, the bond pays the fee
+// ├── a panel without a majority: inconclusive, the bond pays the fee; without a verdict: the bond comes back
 // ├── governance decides in last instance; its silence lets the panel's outcome stand
 // └── when the caller is not governance: reverts
 // withdrawCredit, withdrawCreditTo, pushCredit
@@ -449,6 +449,38 @@ contract MediationCloseTest is MediationFixture {
         _assertReleased(caseId);
     }
 
+    // Neither round has a verdict: nobody can be paid, so everybody gets back what they put down.
+    function test_APanelThatNobodyJudgesGivesTheBondBack() public {
+        bytes32 caseId = dispute(orderOf(0));
+        _letTimeOut(caseId);
+        appealBy(caseId, payer.addr);
+        _letTimeOut(caseId);
+        close(caseId);
+        assertEq(uint8(mediation.getCase(caseId).outcome), uint8(INCONCLUSIVE));
+        assertEq(creditOf(payer.addr), APPEAL_BOND);
+        assertEq(creditOf(disputer), BOND);
+        assertEq(creditOf(treasury), 0);
+        _assertEveryUnitIsCredited();
+        _assertReleased(caseId);
+    }
+
+    function test_WhatGovernanceRulesAloneCostsNoAppellantItsBond() public {
+        bytes32 caseId = dispute(orderOf(0));
+        _letTimeOut(caseId);
+        appealBy(caseId, payer.addr);
+        _letTimeOut(caseId);
+        appealBy(caseId, disputer);
+        vm.prank(governance);
+        mediation.rule(caseId, MATCH);
+        mediation.closeCase(caseId);
+        assertEq(creditOf(payer.addr), APPEAL_BOND);
+        assertEq(creditOf(disputer), APPEAL_BOND);
+        assertEq(creditOf(provider.addr), BOND);
+        assertEq(creditOf(treasury), 0);
+        _assertEveryUnitIsCredited();
+        _assertReleased(caseId);
+    }
+
     function test_AfterASuspicionTheNextInstanceIsGovernance() public {
         bytes32 caseId = dispute(orderOf(0));
         address first = condemn(caseId);
@@ -581,6 +613,12 @@ contract MediationCloseTest is MediationFixture {
         mediation.fundAudits(address(token), funded);
         allow(disputer, FEE);
         return audit(sampledOrder(0));
+    }
+
+    /// @dev Nobody draws.
+    function _letTimeOut(bytes32 caseId) private {
+        vm.warp(jury.getRound(caseId).endsAt);
+        jury.endRound(caseId);
     }
 
     function _mediatorStake(address mediator) private view returns (uint256) {
