@@ -6,7 +6,11 @@ import {IMediation} from "../../src/interfaces/IMediation.sol";
 import {MediationHandler} from "./MediationHandler.sol";
 import {Test} from "forge-std/Test.sol";
 
-// The invariants in words: README.md beside this file.
+// The invariants in words: README.md beside this file. It takes a whole case with a panel to slash a provider.
+/// forge-config: default.invariant.runs = 16
+/// forge-config: default.invariant.depth = 160
+/// forge-config: deep.invariant.runs = 600
+/// forge-config: deep.invariant.depth = 100
 contract MediationInvariantTest is Test {
     MediationHandler private handler;
 

@@ -143,6 +143,7 @@ contract RewardsHandler is RewardsFixture {
     }
 
     function _claim(ActorClass actorClass, address account, uint256 epoch) private {
+        require(!wasPaid[actorClass][epoch][account], "a share is paid once");
         uint256 before = lily.balanceOf(account);
         IRewards.Pool memory pool = rewards.getPool(actorClass, epoch);
         if (sums[actorClass][epoch] == 0) {
@@ -155,7 +156,6 @@ contract RewardsHandler is RewardsFixture {
         assertApproxEqAbs(amount, share, ACTORS, "the share is the part of the values, whoever comes first");
         shares[actorClass][epoch] += amount;
         require(lily.balanceOf(account) - before == amount, "the share arrives");
-        require(!wasPaid[actorClass][epoch][account], "a share is paid once");
         wasPaid[actorClass][epoch][account] = true;
         paid += amount;
     }

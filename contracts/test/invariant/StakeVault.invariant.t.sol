@@ -6,7 +6,11 @@ import {StakeRole} from "../../src/types/StakeRole.sol";
 import {StakeHandler} from "./StakeHandler.sol";
 import {Test} from "forge-std/Test.sol";
 
-// The invariants in words: README.md beside this file.
+// The invariants in words: README.md beside this file. Three roles of several actors: what one of them does comes together late.
+/// forge-config: default.invariant.runs = 32
+/// forge-config: default.invariant.depth = 160
+/// forge-config: deep.invariant.runs = 600
+/// forge-config: deep.invariant.depth = 100
 contract StakeVaultInvariantTest is Test {
     StakeHandler private handler;
 
@@ -39,11 +43,13 @@ contract StakeVaultInvariantTest is Test {
             for (uint256 role = 0; role < 3; role++) {
                 IStakeVault.Stake memory stake = handler.stakeAt(role, i);
                 address account = handler.actorAt(i);
-                assertEq(stake.exposure, handler.exposures(StakeRole(role), account));
-                assertEq(handler.openCasesAt(role, i), handler.cases(StakeRole(role), account));
-                assertEq(handler.collateralAt(role, i), handler.collateralSeconds(StakeRole(role), account));
+                assertEq(stake.exposure, handler.exposures(StakeRole(role), account), "exposure");
+                assertEq(handler.openCasesAt(role, i), handler.cases(StakeRole(role), account), "cases");
+                assertEq(
+                    handler.collateralAt(role, i), handler.collateralSeconds(StakeRole(role), account), "collateral"
+                );
                 // Only a slash brings the active stake below the exposures, and it takes the unbonding part first.
-                if (stake.unbonding != 0) assertGe(stake.active, stake.exposure);
+                if (stake.unbonding != 0) assertGe(stake.active, stake.exposure, "unbonding");
             }
         }
     }

@@ -318,7 +318,9 @@ contract SystemHandler is SystemFixture {
         JobOrder memory order = _order(seed);
         _note(order);
         IJobClaims.ClaimRequest memory request = claimOf(order, 1);
-        request.receipt = _receipt(order, uint128(_price(seed, 11, order)));
+        // Some ask for more than the order allows.
+        uint256 price = _pick(seed, 12, 8) == 0 ? order.maxPrice + 1 : _price(seed, 11, order);
+        request.receipt = _receipt(order, uint128(price));
         vm.prank(order.provider);
         if (!_attempt(address(jobClaims), abi.encodeCall(jobClaims.claim, (request)))) return;
         _hold(order, order.payer);
