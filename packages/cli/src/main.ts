@@ -303,7 +303,12 @@ shared(
     if (!report.ok) process.exitCode = exitCodes.notVerified
   })
 
-type Inputs = { readonly input?: string[]; readonly file?: string[]; readonly inputs?: string }
+type Inputs = {
+  readonly input?: string[]
+  readonly file?: string[]
+  readonly inputs?: string
+  readonly seal?: boolean
+}
 
 /** Adds the argument and options that name a module and its inputs. */
 const withInputs = (command: Command): Command =>
@@ -311,8 +316,10 @@ const withInputs = (command: Command): Command =>
     .option('--input <name=value>', 'an input; repeat for more', collect)
     .option('--file <name=path>', 'a file input; repeat for more', collect)
     .option('--inputs <json>', 'all inputs as one JSON object')
+    .option('--seal', 'outputs are sealed to the key that orders: the relay sees their paths and sizes only')
 
-const toGiven = ({ input = [], file = [], inputs }: Inputs) => ({
+const toGiven = ({ input = [], file = [], inputs, seal = false }: Inputs) => ({
+  seal,
   inputs: input,
   files: file,
   ...(inputs ? { givenInputs: parseJsonObject(inputs) } : {}),

@@ -36,6 +36,14 @@ export {
   SolverUnreachableError,
 } from './http/solver-client.ts'
 export { type Check, toVerification, type Verification } from './verify/check.ts'
+export {
+  deriveOutputIdentity,
+  openSealed,
+  openSealedStream,
+  type OutputIdentity,
+  SealBrokenError,
+  sealStream,
+} from './sealing/seal.ts'
 export { type FindOutput, type FoundOutput, verifyBundle } from './verify/verify-bundle.ts'
 export { verifySettlement } from './verify/verify-settlement.ts'
 export { assertChain } from './chain/assert-chain.ts'

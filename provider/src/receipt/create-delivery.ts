@@ -45,7 +45,8 @@ export type JobResult = {
   readonly ended: Execution | { readonly reason: string; readonly at: number }
 }
 
-const noLogs: JobLogs = {
+/** Nothing was written, or nothing is told of it. */
+export const noLogs: JobLogs = {
   stdout: { bytes: 0, sha256: sha256(''), truncated: false },
   stderr: { bytes: 0, sha256: sha256(''), truncated: false },
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { ContentStore } from '@lilypad-agents/blobs'
 import {
   type Bytes32,
+  findRecipient,
   inputFileName,
   LilypadError,
   listInputFiles,
@@ -28,6 +29,7 @@ import { failureFacts, type Logger } from '../log/logger.ts'
 import type { InstalledModule } from '../module/install-module.ts'
 import { executorNameOf } from '../module/module-policy.ts'
 import type { ModuleShelf } from '../module/module-shelf.ts'
+import { type EndedRun, sealForRequester } from '../outputs/seal-for-requester.ts'
 import { createDelivery, type JobResult } from '../receipt/create-delivery.ts'
 import { affordableUse } from './affordable-use.ts'
 import { createTask } from './create-task.ts'
@@ -62,9 +64,6 @@ export type JobRunnerOptions = {
 const maxFailures = 3
 /** How long a file that a running program has finished may take to the relay, in milliseconds; else it comes at the end. */
 const fileUploadMilliseconds = 10_000
-
-/** A run with its outputs on disk, before anything is signed about it. */
-type EndedRun = { readonly result: JobResult; readonly outputDirectory: string }
 
 const codeOf = (error: unknown) => (LilypadError.is(error) ? error.code : 'INTERNAL')
 const seconds = () => Math.floor(Date.now() / 1000)
@@ -256,7 +255,7 @@ export class JobRunner {
       stream: summary,
       ended: execution,
     }
-    return { result, outputDirectory }
+    return sealForRequester({ result, outputDirectory }, join(folder, 'sealed'))
   }
 
   async #execute(
@@ -304,17 +303,19 @@ export class JobRunner {
             deadline: request.order.deliverBy,
           }),
     }
+    // What the program says goes over the relay as it is, so of a sealed job only how far it is.
+    const isSealed = findRecipient(request.inputs) !== undefined
     const gate = progressGate(
-      ({ fraction, text }) => void sendIfFree({ type: 'progress', orderHash, fraction, text: text.slice(0, 200) }),
+      ({ fraction, text }) =>
+        void sendIfFree({ type: 'progress', orderHash, fraction, text: isSealed ? '' : text.slice(0, 200) }),
     )
+    const heard: RunOptions = {
+      onLog: (channel, bytes) => live.stream.write(channel, bytes),
+      onResponse: (bytes) => live.stream.write('response', bytes),
+      onFile: live.takeFile,
+    }
     try {
-      return await executor.run(task, {
-        signal,
-        onLog: (channel, bytes) => live.stream.write(channel, bytes),
-        onResponse: (bytes) => live.stream.write('response', bytes),
-        onFile: live.takeFile,
-        onProgress: gate.report,
-      })
+      return await executor.run(task, { signal, onProgress: gate.report, ...(isSealed ? {} : heard) })
     } finally {
       gate.flush()
     }

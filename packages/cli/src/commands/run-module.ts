@@ -78,11 +78,13 @@ export type ModuleRequest = {
   readonly files: readonly string[]
   readonly givenInputs?: Readonly<Record<string, unknown>>
   readonly maxPrice?: bigint
+  /** Outputs are sealed to the key that orders. @default false */
+  readonly seal?: boolean
 }
 
 /** Reads inputs and files as the module's schema names them, and gets a price for exactly them. */
 export async function quoteModule(request: ModuleRequest): Promise<StoredQuote> {
-  const { lilypad, printer, module, maxPrice } = request
+  const { lilypad, printer, module, maxPrice, seal = false } = request
   const { manifest } = await lilypad.getModule(module)
   const inputs = {
     ...request.givenInputs,
@@ -98,7 +100,7 @@ export async function quoteModule(request: ModuleRequest): Promise<StoredQuote> 
     files[option.slice(0, at)] = await readGivenFile(option.slice(at + 1))
   }
   const stored = await quoteWhenOffered(
-    () => lilypad.quote({ module, inputs, files, ...(maxPrice === undefined ? {} : { maxPrice }) }),
+    () => lilypad.quote({ module, inputs, files, seal, ...(maxPrice === undefined ? {} : { maxPrice }) }),
     printer,
   )
   const { quote } = stored
@@ -230,6 +232,11 @@ export async function writeJobFiles(lilypad: Lilypad, orderHash: Bytes32, direct
     const file = join(directory, 'outputs', output.path)
     await mkdir(dirname(file), { recursive: true })
     await writeFile(file, await output.read())
+    if (!output.isSealed) continue
+    // What was signed are the sealed files: with them anybody can check the receipt.
+    const sealed = join(directory, 'sealed', output.path)
+    await mkdir(dirname(sealed), { recursive: true })
+    await writeFile(sealed, await output.readDelivered())
   }
   const bundle = await lilypad.exportBundle(orderHash)
   const bundleFile = join(directory, 'receipt.json')

@@ -2,7 +2,15 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { lstat, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { type Hex, isSafePath, JobBundle, LilypadError, parseWire, toLilypadError } from '@lilypad-agents/protocol'
+import {
+  findRecipient,
+  type Hex,
+  isSafePath,
+  JobBundle,
+  LilypadError,
+  parseWire,
+  toLilypadError,
+} from '@lilypad-agents/protocol'
 import {
   createChainClient,
   type FoundOutput,
@@ -48,8 +56,10 @@ export async function verifyFiles(options: {
   readonly outputDirectory?: string
   readonly networkFile?: string
 }): Promise<Verification> {
-  const { file, outputDirectory = join(dirname(file), 'outputs'), networkFile } = options
+  const { file, networkFile } = options
   const bundle = await readBundle(file)
+  const delivered = findRecipient(bundle.inputs) === undefined ? 'outputs' : 'sealed'
+  const { outputDirectory = join(dirname(file), delivered) } = options
   const offline = await verifyBundle(bundle, { findOutput: (path) => findFile(outputDirectory, path) })
   if (!networkFile) return offline
   const client = createChainClient({ chain: toLilypadChain(readNetworkFile(networkFile)) })

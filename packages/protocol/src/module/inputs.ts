@@ -3,6 +3,7 @@ import { sha256 } from '../crypto/hash.ts'
 import { LilypadError } from '../error/lilypad-error.ts'
 import { canonicalJson, isWellFormedJson, type Json } from '../primitives/canonical-json.ts'
 import { Bytes32 } from '../primitives/hex.ts'
+import { isRecipient, recipientInput } from './recipient.ts'
 import type { InputPropertySchema, InputSchema } from './input-schema.ts'
 
 /** A file that stands among the inputs by its digest. */
@@ -16,7 +17,7 @@ export type InputFile = z.output<typeof InputFile>
 
 const FileValue = z.strictObject({ $file: InputFile })
 
-/** Inputs of a job: scalars, lists of scalars, and files by digest. */
+/** Inputs of a job, and under `$recipient` whom its outputs are to be sealed to, if to anybody: scalars, lists of scalars, and files by digest. */
 export const JobInputs = z
   .record(
     z.string().max(64),
@@ -127,6 +128,15 @@ export function parseInputs(schema: InputSchema, inputs: unknown): JobInputs {
   const given = new Map(Object.entries(parsed.data))
   const problems: string[] = []
   const result: Record<string, JobInputs[string]> = {}
+  const recipient = given.get(recipientInput)
+  if (recipient !== undefined) {
+    given.delete(recipientInput)
+    result[recipientInput] = recipient
+    if (typeof recipient !== 'string' || !isRecipient(recipient))
+      problems.push(
+        `${recipientInput}: expected an age recipient (age1…) to seal the outputs to, got ${quote(recipient)}`,
+      )
+  }
   for (const [name, property] of Object.entries(schema.properties)) {
     const fallback = 'default' in property ? property.default : undefined
     const value = given.get(name) ?? fallback

@@ -1,5 +1,6 @@
 import type { JobInputs } from './inputs.ts'
 import type { InputSchema } from './input-schema.ts'
+import { recipientInput } from './recipient.ts'
 
 const extensions: ReadonlyMap<string, string> = new Map([
   ['application/json', 'json'],
@@ -18,8 +19,8 @@ export function inputFileName(input: string, mediaType: string): string {
   return `${input}.${extensions.get(mediaType) ?? 'bin'}`
 }
 
-/** Inputs as the program reads them: each file replaced by `{ "path": "/in/…" }`. */
-export function programInputs(inputs: JobInputs): { readonly [name: string]: unknown } {
+/** Inputs as the program reads them: each file replaced by `{ "path": "/in/…" }`; whom the outputs are sealed to is not its business. */
+export function programInputs({ [recipientInput]: _, ...inputs }: JobInputs): { readonly [name: string]: unknown } {
   return Object.fromEntries(
     Object.entries(inputs).map(([name, value]) =>
       typeof value === 'object' && '$file' in value

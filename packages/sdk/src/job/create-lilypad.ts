@@ -4,6 +4,8 @@ import {
   askType,
   type Bytes32,
   createLinkAccess,
+  deliveredBytesLimit,
+  findRecipient,
   type InputFile,
   inputsDigest,
   isFinal,
@@ -26,6 +28,7 @@ import {
   parseInputs,
   type Quote,
   receiptType,
+  recipientInput,
   sha256,
   type SignedGrant,
   StreamBrokenError,
@@ -41,7 +44,8 @@ import { getVersion } from '../registry/registry-reads.ts'
 import type { ClientStore, StoredJob, StoredQuote } from '../store/client-store.ts'
 import { getTokenBalance } from '../token/token-actions.ts'
 import { getAccount } from '../vault/vault-reads.ts'
-import { toVerification, type Verification } from '../verify/check.ts'
+import { deriveOutputIdentity, openSealed, type OutputIdentity } from '../sealing/seal.ts'
+import { type Check, toVerification, type Verification } from '../verify/check.ts'
 import { verifyBundle } from '../verify/verify-bundle.ts'
 import { verifySettlement } from '../verify/verify-settlement.ts'
 import { createKeyWallet, type KeyWallet, ReadOnlyError } from '../wallet/key-wallet.ts'
@@ -79,7 +83,12 @@ export type Output = {
   readonly path: string
   readonly bytes: number
   readonly sha256: Bytes32
+  /** The order asked for sealed outputs: size and digest are those of the sealed file. */
+  readonly isSealed: boolean
+  /** The content; opened where it is sealed to this client's key. */
   readonly read: () => Promise<Uint8Array>
+  /** The file as it was delivered, whose digest was signed. */
+  readonly readDelivered: () => Promise<Uint8Array>
 }
 
 /** Whether a job may still go from one state to another, in any number of steps. */
@@ -215,10 +224,16 @@ export function createLilypad(options: LilypadOptions) {
     /** Most the job may cost, in base units. */
     readonly maxPrice?: bigint
     readonly provider?: Address
+    /** The outputs are sealed to this client's key: relay and strangers see paths and sizes, nothing of the content or of logs. @default false */
+    readonly seal?: boolean
   }): Promise<StoredQuote> {
-    const { maxPrice, provider, files = {} } = request
+    const { maxPrice, provider, files = {}, seal = false } = request
     const listing = await getModule(request.module)
     const given: Record<string, unknown> = { ...request.inputs }
+    if (seal) {
+      if (!signer) throw new ReadOnlyError()
+      given[recipientInput] = (await deriveOutputIdentity(signer)).recipient
+    }
     for (const [input, { bytes, mediaType, name }] of Object.entries(files)) {
       const file: InputFile = { sha256: sha256(bytes), bytes: bytes.length, mediaType, name: name.slice(0, 255) }
       given[input] = { $file: file }
@@ -393,13 +408,14 @@ export function createLilypad(options: LilypadOptions) {
   }
 
   async function fetchOutputs(job: StoredJob): Promise<readonly Output[]> {
-    const { delivery, orderHash, module } = job
+    const { delivery, orderHash, module, inputs } = job
     if (!delivery) return []
     const { outputs } = delivery.manifest.predicate
+    const limit = deliveredBytesLimit(module.limits, inputs)
     const total = outputs.reduce((sum, output) => sum + output.bytes, 0)
-    if (total > module.limits.outputBytes || outputs.length > module.limits.outputFiles) {
+    if (total > limit || outputs.length > module.limits.outputFiles) {
       throw new LilypadError('PAYLOAD_TOO_LARGE', 'The provider delivered more than the module may produce.', {
-        details: [`Limit: ${module.limits.outputBytes} bytes   Delivered: ${total}`],
+        details: [`Limit: ${limit} bytes   Delivered: ${total}`],
       })
     }
     for (const digest of new Set(outputs.map((output) => output.sha256))) {
@@ -407,14 +423,25 @@ export function createLilypad(options: LilypadOptions) {
       const bytes = outputs.find((output) => output.sha256 === digest)?.bytes
       await store.putBlob(digest, await solver.getOutput(orderHash, digest, requireWallet().accessSigner, bytes))
     }
-    return outputs.map((output) => ({
-      ...output,
-      read: async () => {
+    const opener = await findOpener(inputs)
+    return outputs.map((output) => {
+      const readDelivered = async () => {
         const bytes = await store.findBlob(output.sha256)
         if (!bytes) throw new LilypadError('OUTPUT_UNAVAILABLE', 'The output is no longer in the store.')
         return bytes
-      },
-    }))
+      }
+      const isSealed = findRecipient(inputs) !== undefined
+      const read = opener ? async () => openSealed(opener.identity, await readDelivered()) : readDelivered
+      return { ...output, isSealed, readDelivered, read }
+    })
+  }
+
+  /** The key that opens the outputs of a job, if they are sealed to this client. */
+  async function findOpener(inputs: JobInputs): Promise<OutputIdentity | undefined> {
+    const recipient = findRecipient(inputs)
+    if (recipient === undefined || !signer) return undefined
+    const own = await deriveOutputIdentity(signer)
+    return own.recipient === recipient ? own : undefined
   }
 
   function toBundle(job: StoredJob): JobBundle {
@@ -514,6 +541,21 @@ export function createLilypad(options: LilypadOptions) {
   }
 
   async function verifyOffline(job: StoredJob): Promise<Verification> {
+    const { checks } = await verifyFiles(job)
+    const opener = await findOpener(job.inputs)
+    if (!opener) return toVerification(checks)
+    // Only the requester can tell whether what was sealed to it opens.
+    const opened: Check[] = []
+    for (const { path, sha256: digest } of job.delivery?.manifest.predicate.outputs ?? []) {
+      const sealed = await store.findBlob(digest)
+      const ok = sealed !== undefined && (await openSealed(opener.identity, sealed).then(Boolean, () => false))
+      const evidence = ok ? `it opens with the key ${opener.recipient}` : 'it does not open with the key of the order'
+      opened.push({ name: `output ${path} is sealed`, ok, evidence })
+    }
+    return toVerification([...checks, ...opened])
+  }
+
+  async function verifyFiles(job: StoredJob): Promise<Verification> {
     return verifyBundle(toBundle(job), {
       ...(streams.has(job.orderHash) ? { stream: { fault: await findStreamFault(job) } } : {}),
       findOutput: async (path) => {

@@ -3,6 +3,7 @@ import {
   appendRecord,
   askType,
   canonicalJson,
+  deliveredBytesLimit,
   encodeJobManifest,
   findManifestSigner,
   findServerUsage,
@@ -113,7 +114,7 @@ function checkGrant(
 }
 
 /** A success is exit code 0 with every declared output, each once and within the module's limits. */
-function checkOutcome({ module, delivery: { receipt, manifest } }: JobBundle): Check {
+function checkOutcome({ module, inputs, delivery: { receipt, manifest } }: JobBundle): Check {
   const { outcome, outputs } = manifest.predicate
   const paths = new Set(outputs.map(({ path }) => path))
   const missing = module.outputs.files.filter(({ path }) => !paths.has(path)).map(({ path }) => path)
@@ -125,7 +126,7 @@ function checkOutcome({ module, delivery: { receipt, manifest } }: JobBundle): C
     ok:
       succeeded === (receipt.status === 0) &&
       paths.size === outputs.length &&
-      bytes <= module.limits.outputBytes &&
+      bytes <= deliveredBytesLimit(module.limits, inputs) &&
       outputs.length <= module.limits.outputFiles,
     evidence: `${ended}, ${outputs.length} files of ${bytes} bytes${missing.length > 0 ? `, without ${missing.join(', ')}` : ''}`,
   }

@@ -72,7 +72,7 @@ export const getOutputs = defineTool({
         texts.push({
           path: shown,
           text: cleanText(text, length),
-          cut: output.bytes > text.length || text.length > length,
+          cut: (!output.isSealed && output.bytes > text.length) || text.length > length,
         })
       const saved =
         config.outputDirectory && bytes

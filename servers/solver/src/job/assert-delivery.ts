@@ -1,4 +1,5 @@
 import {
+  deliveredBytesLimit,
   type Delivery,
   findManifestSigner,
   inputUnits,
@@ -77,7 +78,7 @@ export function assertDelivery(
     ['manifest.outputs twice', paths.size === predicate.outputs.length],
     [
       'manifest.outputs over the limits',
-      outputBytes <= module.limits.outputBytes && paths.size <= module.limits.outputFiles,
+      outputBytes <= deliveredBytesLimit(module.limits, request.inputs) && paths.size <= module.limits.outputFiles,
     ],
     [
       'manifest.usage',

@@ -2,6 +2,7 @@ import { and, count, eq, sum } from 'drizzle-orm'
 import {
   type Address,
   type Bytes32,
+  deliveredBytesLimit,
   Delivery,
   errorCodes,
   hasRun,
@@ -177,6 +178,7 @@ export async function getOutputRoom(context: SolverContext, job: JobRow): Promis
   if (job.state !== 'running' && job.state !== 'reserved')
     throw new StateConflictError(job.orderHash, job.state, 'given more outputs')
   const { limits } = context.catalog.get(job.moduleVersion).manifest
+  const { inputs } = OrderRequest.parse(JSON.parse(await getRequestText(context.database, job.orderHash)))
   const [used] = await context.database
     .select({ files: count(), bytes: sum(jobFiles.bytes) })
     .from(jobFiles)
@@ -188,7 +190,8 @@ export async function getOutputRoom(context: SolverContext, job: JobRow): Promis
       details: [`Expected: at most ${maxFiles}`],
     })
   }
-  return Math.max(0, Math.min(limits.outputBytes, 2 * limits.outputBytes - Number(used?.bytes ?? 0)))
+  const limit = deliveredBytesLimit(limits, inputs)
+  return Math.max(0, Math.min(limit, 2 * limit - Number(used?.bytes ?? 0)))
 }
 
 /** Records an output that is now on the relay's disk. */
