@@ -8,6 +8,8 @@ export {
 } from './fetch/fetch-public.ts'
 export { httpSource } from './fetch/http-source.ts'
 export { isPublicAddress } from './fetch/public-address.ts'
+export { openOutputShelf } from './shelf/open-output-shelf.ts'
+export { type OutputShelf, ShelfError, type ShelfFile } from './shelf/output-shelf.ts'
 export { BlobMismatchError, BlobTooLargeError, StorageFullError, TransferCutError } from './store/blob-errors.ts'
 export {
   type Blob,

@@ -32,6 +32,7 @@ import { findJobId } from './commands/find-job-id.ts'
 import { examineProvider } from './commands/provider-doctor.ts'
 import { showEarnings, showProvider, withdrawEarnings } from './commands/provider-money.ts'
 import { providerArguments, type ProviderFlags } from './commands/provider-settings.ts'
+import { publishOutputs } from './commands/publish-outputs.ts'
 import { resumeJobs } from './commands/resume-jobs.ts'
 import { quoteModule, runModule, writeJobFiles } from './commands/run-module.ts'
 import { up } from './commands/up.ts'
@@ -444,6 +445,23 @@ shared(jobs.command('link').description('a URL with which anybody can read one o
     withClient(options, async (lilypad, { printer }) => {
       const link = await lilypad.linkOutput(await findJobId(lilypad, id), { path, seconds: options.seconds })
       printer.result(link, [`  ${link.url}`, `  good until ${new Date(link.validUntil * 1000).toISOString()}`])
+    }),
+  )
+shared(jobs.command('publish').description('put the outputs of a job into a bucket or an IPFS node'))
+  .argument('<job>', 'id of the job')
+  .requiredOption('--to <url>', 's3://bucket/prefix?region=…&endpoint=https://…, or kubo+http://host:5001')
+  .option('--link-seconds <seconds>', 'how long links to the files are good for', wholeNumber(1, 604_800), 3600)
+  .action((id: string, options: Shared & { to: string; linkSeconds: number }) =>
+    withClient(options, async (lilypad, { printer }) => {
+      const { to, linkSeconds } = options
+      const orderHash = await findJobId(lilypad, id)
+      const published = await publishOutputs(lilypad, orderHash, { to, linkSeconds, environment: process.env })
+      printer.result(published, [
+        `  ${published.folder}`,
+        ...published.files.map(
+          ({ path, link }) => `  ${plainText(path, 200)}${link === undefined ? '' : `   ${link}`}`,
+        ),
+      ])
     }),
   )
 shared(jobs.command('resume').description('finish what a crash, a timeout or Ctrl-C left open'))

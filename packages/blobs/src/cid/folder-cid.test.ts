@@ -49,3 +49,29 @@ test('a folder on disk has the name of its files, whatever their order', async (
     await rm(folder, { recursive: true })
   }
 })
+
+/** Names that `ipfs add -Qrn` of Kubo 0.42.0 gives, with and without `--cid-version=1`. */
+const large = () => [new Uint8Array(Buffer.alloc(1_000_000, 'pond'))]
+function* huge() {
+  const part = Uint8Array.from({ length: 256 * 200 }, (_, index) => index % 256)
+  for (let index = 0; index < 1000; index += 1) yield part
+}
+test.each([
+  ['some chunks', 'v0', large, 'QmefxrLwdeyy74XtEjK57wXzyGdKwvTfzvwdAaRzA37Gqd'],
+  ['some chunks', 'v1', large, 'bafybeiciieu62xhzpvxsdilvydpvgaeysqr55xgb2cxbdhqr36xgokkqxe'],
+  ['more chunks than one node holds', 'v0', huge, 'QmeHkVHNeo2FZnSEayy6kvbEEkkjx4Yz1n3pSZzdAvceTh'],
+  ['more chunks than one node holds', 'v1', huge, 'bafybeib4oj4zrubcv6bhyppnasgstaiwn77ddm2obdttxdpdesqn2wpkoe'],
+] as const)('a file of %s is named as by Kubo: %s', async (_name, version, content, cid) => {
+  expect(await fileCid(content(), version)).toBe(cid)
+})
+
+test.each([
+  ['v0', 'QmdcFNyMi5DTAP7VBF7jtbyLW3uUyZPhX9BvxhAPasZ933'],
+  ['v1', 'bafybeiesusph7wgbryxislki2jexi6uq6ermvbgpwpkf745ljzfg66ihu4'],
+] as const)('a folder that is too large for one block is named as by Kubo: %s', async (version, cid) => {
+  const files = Array.from({ length: 6000 }, (_, index) => ({
+    path: `file-${String(index).padStart(5, '0')}-with-a-rather-long-name.txt`,
+    content: bytes(String(index)),
+  }))
+  expect(await folderCid(files, version)).toBe(cid)
+})
