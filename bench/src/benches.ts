@@ -17,6 +17,8 @@ import { slotCold } from './slot/cold.ts'
 import { slotExit } from './slot/exit.ts'
 import { slotFirstByte } from './slot/first-byte.ts'
 import { slotThroughput } from './slot/throughput.ts'
+import { wasmFresh } from './wasm/fresh.ts'
+import { wasmWarm } from './wasm/warm.ts'
 
 /** Every benchmark, in the order they run. */
 export const benches: readonly Bench[] = [
@@ -38,4 +40,6 @@ export const benches: readonly Bench[] = [
   slotThroughput,
   serverRequest,
   serverFirstToken,
+  wasmWarm,
+  wasmFresh,
 ]

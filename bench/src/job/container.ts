@@ -9,8 +9,7 @@ import { writeContainerModule } from './tiny-module.ts'
 export const jobContainer = defineBench({
   name: 'job.container',
   unit: 'ms',
-  summary:
-    'one tiny container job from order to verified receipt, whole network, against `docker run --rm`',
+  summary: 'one tiny container job from order to verified receipt, whole network, against `docker run --rm`',
   goal: { of: 'ratio', atMost: 0.25 },
   run: ({ runs = 20, onStep, signal }) =>
     inFolder(async (folder) => {
@@ -34,7 +33,10 @@ export const jobContainer = defineBench({
             reference: median(rounds.reference),
             referenceName: '`docker run --rm --network none` of the same image and arguments',
             runs,
-            notes: ['neither the quote nor the acknowledgement, which nobody waits for, is in the time', describeSpread(rounds)],
+            notes: [
+              'neither the quote nor the acknowledgement, which nobody waits for, is in the time',
+              describeSpread(rounds),
+            ],
           }
         } finally {
           await market.close()

@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto'
-import { type FileHandle, open } from 'node:fs/promises'
+import { closeSync, openSync, write } from 'node:fs'
+import { promisify } from 'node:util'
 import type { LogStream } from '@lilypad-agents/protocol'
 import type { Progress, RunOptions } from './executor.ts'
 import { progressReader } from './progress-reader.ts'
+
+const writeTo = promisify(write)
 
 /** A program may write this many times its kept log before it is stopped. */
 export const floodFactor = 16
@@ -21,15 +24,15 @@ export class LogSpool {
 
   private constructor(
     paths: { stdout: string; stderr: string },
-    handles: { stdout: FileHandle; stderr: FileHandle },
+    descriptors: { stdout: number; stderr: number },
     logBytes: number,
     options: RunOptions,
   ) {
     this.stdoutPath = paths.stdout
     this.stderrPath = paths.stderr
     this.#streams = {
-      stdout: new SpooledStream(handles.stdout, logBytes),
-      stderr: new SpooledStream(handles.stderr, logBytes),
+      stdout: new SpooledStream(descriptors.stdout, logBytes),
+      stderr: new SpooledStream(descriptors.stderr, logBytes),
     }
     this.#options = options
     this.#readProgress = options.onProgress ? progressReader() : undefined
@@ -38,8 +41,9 @@ export class LogSpool {
   /** Opens `<outputDirectory>.stdout.log` and `<outputDirectory>.stderr.log`. */
   static async open(outputDirectory: string, logBytes: number, options: RunOptions): Promise<LogSpool> {
     const paths = { stdout: `${outputDirectory}.stdout.log`, stderr: `${outputDirectory}.stderr.log` }
-    const stdout = await open(paths.stdout, 'w', 0o600)
-    const stderr = await open(paths.stderr, 'w', 0o600)
+    // Opening and closing take less time here than the way to another thread; what is written may have to wait for the disk.
+    const stdout = openSync(paths.stdout, 'w', 0o600)
+    const stderr = openSync(paths.stderr, 'w', 0o600)
     return new LogSpool(paths, { stdout, stderr }, logBytes, options)
   }
 
@@ -68,16 +72,17 @@ export class LogSpool {
 }
 
 class SpooledStream {
-  readonly #handle: FileHandle
+  readonly #descriptor: number
   readonly #limit: number
   readonly #hash = createHash('sha256')
+  #isClosed = false
   #kept = 0
   #seen = 0
   #writing: Promise<unknown> = Promise.resolve()
   #failure: unknown
 
-  constructor(handle: FileHandle, limit: number) {
-    this.#handle = handle
+  constructor(descriptor: number, limit: number) {
+    this.#descriptor = descriptor
     this.#limit = limit
   }
 
@@ -93,7 +98,7 @@ class SpooledStream {
     this.#kept += kept.length
     this.#hash.update(kept)
     this.#writing = this.#writing
-      .then(() => this.#handle.write(kept))
+      .then(() => writeTo(this.#descriptor, kept))
       .catch((error: unknown) => {
         this.#failure ??= error
       })
@@ -102,7 +107,9 @@ class SpooledStream {
 
   async finish(): Promise<LogStream> {
     await this.#writing
-    await this.#handle.close()
+    // Once only: the number may be somebody else's file by now.
+    if (!this.#isClosed) closeSync(this.#descriptor)
+    this.#isClosed = true
     if (this.#failure !== undefined) throw this.#failure
     return { bytes: this.#kept, sha256: `0x${this.#hash.digest('hex')}`, truncated: this.#seen > this.#kept }
   }

@@ -69,8 +69,81 @@ describe('wasm executor', () => {
     const cold = await run('worldView')
     await executor.prepare(runtime, programPath, { limits: suiteLimits })
     const warm = await run('worldView')
-    expect([cold.isolation['compilation'], warm.isolation['compilation']]).toEqual(['tiered', 'optimised'])
+    expect([cold.isolation['start'], warm.isolation['start']]).toEqual(['fresh', 'slot'])
     expect(warm.outputs).toEqual(cold.outputs)
+  })
+
+  test('hosts that differ in time, time zone, language, user and environment give the same bytes', async () => {
+    const script = join(fileURLToPath(new URL('.', import.meta.url)), 'other-host.ts')
+    const { runtime, programPath } = programs.wholeWorld
+    const host = async (name: string, env: Record<string, string>) => {
+      const own = join(folder, name)
+      const args = [script, join(own, 'state'), programPath, JSON.stringify(runtime), own]
+      const child = spawn(process.execPath, ['--conditions=source', '--no-warnings', ...args], {
+        env: { PATH: process.env['PATH'] ?? '', ...env },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      child.stdout.setEncoding('utf8')
+      let text = ''
+      for await (const piece of child.stdout) text += piece
+      return JSON.parse(text) as { start: string; outputs: { path: string; bytes: number; sha256: string }[] }[]
+    }
+    const berlin = { TZ: 'Europe/Berlin', LANG: 'de_DE.UTF-8', LC_ALL: 'de_DE.UTF-8', HOME: '/root', SECRET: 'x' }
+    const tokyo = { TZ: 'Asia/Tokyo', LANG: 'ja_JP.UTF-8', USER: 'someone', SOURCE_DATE_EPOCH: '77' }
+    const runs = [...(await host('berlin', berlin)), ...(await host('tokyo', tokyo))]
+    expect(runs.map(({ start }) => start)).toEqual(['fresh', 'slot', 'fresh', 'slot'])
+    expect(runs[0]?.outputs).toMatchObject([{ path: 'world', bytes: 20_480 }])
+    for (const { outputs } of runs) expect(outputs).toEqual(runs[0]?.outputs)
+  })
+
+  test('a job finds nothing that the one before it left', async () => {
+    const { runtime, programPath } = programs.leaveMarks
+    const found: Buffer[] = []
+    for (let job = 0; job < 3; job += 1) {
+      await executor.prepare(runtime, programPath, { limits: suiteLimits })
+      const { isolation, outputs, stdoutPath } = await run('leaveMarks')
+      expect([isolation['start'], outputs.length]).toEqual(['slot', 1])
+      found.push(await readFile(stdoutPath.replace('.stdout.log', '/marks')))
+    }
+    expect(found).toEqual([Buffer.alloc(16), Buffer.alloc(16), Buffer.alloc(16)])
+  })
+
+  test('nothing of a program runs before its job, also when it asks to run early', async () => {
+    const { runtime, programPath } = programs.hangsWhenBound
+    await executor.prepare(runtime, programPath, { limits: suiteLimits })
+    const outputDirectory = join(folder, 'run-hangs-when-bound')
+    await mkdir(outputDirectory)
+    const limits = { ...suiteLimits, timeoutSeconds: 1 }
+    const task = { id: '0x', runtime, programPath, args: [], env: {}, inputs: [], limits, outputDirectory }
+    const { outcome, isolation } = await executor.run(task)
+    expect([outcome, isolation['start']]).toEqual([{ kind: 'timed-out' }, 'slot'])
+  })
+
+  test('a program that nobody runs keeps no process, and gets one back after its next job', async () => {
+    const stateDirectory = join(folder, 'state-idle')
+    const idle = new WasmExecutor({ stateDirectory, idleSeconds: 0.3 })
+    const { runtime, programPath } = programs.exitSeven
+    const waiting = () => readdir(join(stateDirectory, 'wasm'))
+    const start = async () => {
+      const outputDirectory = await mkdtemp(join(folder, 'run-idle-'))
+      const task = { id: '0x', runtime, programPath, args: [], env: {}, inputs: [], outputDirectory }
+      return (await idle.run({ ...task, limits: suiteLimits })).isolation['start']
+    }
+    await idle.prepare(runtime, programPath, { limits: suiteLimits })
+    expect(await waiting()).toHaveLength(1)
+    await expect.poll(waiting, { timeout: 5000 }).toHaveLength(0)
+    expect([await start(), await start()]).toEqual(['fresh', 'slot'])
+    await idle.close()
+    expect(await waiting()).toEqual([])
+  })
+
+  test('the program used longest ago gives up its process when there are too many', async () => {
+    const stateDirectory = join(folder, 'state-full')
+    const full = new WasmExecutor({ stateDirectory, maxSlots: 2 })
+    for (const name of ['exitSeven', 'worldView', 'trap'] as const)
+      await full.prepare(programs[name].runtime, programs[name].programPath, { limits: suiteLimits })
+    await expect.poll(() => readdir(join(stateDirectory, 'wasm'))).toHaveLength(2)
+    await full.close()
   })
 
   test('arguments are measured in bytes, not characters', async () => {
@@ -125,9 +198,8 @@ describe('wasm executor', () => {
 
   test('no record and no process is left after runs', async () => {
     await run('exitSeven')
-    const records = await readdir(join(folder, 'state', 'wasm'))
-    // Only the warm slot of the prepared program waits.
-    expect(records.length).toBeLessThanOrEqual(1)
+    // Only one process waits for each of the three programs that were prepared.
+    await expect.poll(() => readdir(join(folder, 'state', 'wasm'))).toHaveLength(3)
   })
 
   test.skipIf(process.platform !== 'linux')(

@@ -8,6 +8,7 @@ import { ExecutorClosedError, ExecutorUnavailableError } from '../errors.ts'
 import type { Availability, Execution, Executor, ExecutorTask, Outcome, RunOptions } from '../executor.ts'
 import { LogSpool } from '../log-spool.ts'
 import { RunControl } from '../run-control.ts'
+import { SlotPool } from '../slot-pool.ts'
 import { judgeExit, runCold, startFailure } from './cold-run.ts'
 import { fastRuntime, isGvisor } from './container-runtime.ts'
 import { type Engine, engineFailure, inspectEngine, removeContainer, statusOf } from './engine.ts'
@@ -15,11 +16,10 @@ import { commandLine, findImage, type Image } from './image.ts'
 import { conclude, describeIsolation, type Ended, watchUsage } from './job-end.ts'
 import { createJobPlace, isOwned, placeInputs, removeJobPlace } from './job-place.ts'
 import { jobUser, releaseMounts } from './output-volume.ts'
-import type { SlotEnd } from './slot.ts'
+import type { Slot, SlotEnd } from './slot.ts'
 import { encodeSlotFrame } from './slot-frame.ts'
 import { installSlotInit } from './slot-init.ts'
-import { SlotOpener } from './slot-opener.ts'
-import { SlotPool, type SlotSpec } from './slot-pool.ts'
+import { SlotOpener, type SlotSpec } from './slot-opener.ts'
 
 export type DockerExecutorOptions = {
   /** Folder of this node for inputs and outputs of running jobs. On the file system of the content store, inputs cost a link instead of a copy. */
@@ -46,7 +46,7 @@ export type DockerExecutorOptions = {
 type Workshop = {
   readonly engine: Engine
   /** Undefined where there are no slots. */
-  readonly slots: { readonly opener: SlotOpener; readonly pool: SlotPool } | undefined
+  readonly slots: { readonly opener: SlotOpener; readonly pool: SlotPool<SlotSpec, Slot> } | undefined
 }
 type Running = { readonly control: RunControl; readonly settled: Promise<unknown> }
 /** The container that a job is in at the moment. */
@@ -342,7 +342,7 @@ export class DockerExecutor implements Executor {
       labels: this.#labels('slot'),
       runtimes,
     })
-    const pool = new SlotPool({
+    const pool = new SlotPool<SlotSpec, Slot>({
       open: (spec) => opener.open(spec),
       discard: (slot) => this.#remove(() => slot.destroy()),
       warmSlots,
@@ -369,5 +369,5 @@ function slotSpec(image: Image, limits: ModuleLimits): SlotSpec {
   const { memoryBytes, cpuMillis, pids, scratchBytes, outputBytes, outputFiles } = limits
   const { uid, gid } = jobUser()
   const policy = [memoryBytes, cpuMillis, pids, scratchBytes, outputBytes, outputFiles, uid, gid]
-  return { key: `${image.id}|${policy.join(',')}`, image, limits }
+  return { key: `${image.id}|${policy.join(',')}`, reservedBytes: memoryBytes, image, limits }
 }

@@ -1,8 +1,13 @@
+import type { ModuleLimits } from '@lilypad-agents/protocol'
 import type Docker from 'dockerode'
+import type { PooledSpec } from '../slot-pool.ts'
 import type { Engine } from './engine.ts'
+import type { Image } from './image.ts'
 import { jobUser } from './output-volume.ts'
 import { Slot } from './slot.ts'
-import type { SlotSpec } from './slot-pool.ts'
+
+/** Slots that are alike have the same image, limits and user. */
+export type SlotSpec = PooledSpec & { readonly image: Image; readonly limits: ModuleLimits }
 
 export type SlotOpenerOptions = {
   readonly docker: Docker

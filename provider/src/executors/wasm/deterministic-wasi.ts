@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { type Fd, WASI, wasi } from '@bjorn3/browser_wasi_shim'
 import { OpenMemoryDirectory } from './memory-file-system.ts'
 
@@ -16,14 +15,26 @@ const eventBytes = 32
  * same seed, program and inputs see the same in every call.
  */
 export class DeterministicWasi extends WASI {
-  readonly #random: (length: number) => Uint8Array
   readonly #free: number[] = []
+  #random = seededBytes('')
   #now = firstInstant
 
-  constructor(args: readonly string[], env: readonly string[], fds: readonly Fd[], seed: string) {
-    super([...args], [...env], [...fds], { debug: false })
-    this.#random = seededBytes(seed)
+  constructor() {
+    super([], [], [], { debug: false })
     Object.assign(this.wasiImport, this.#overrides())
+  }
+
+  /** Gives the one program of this system its world. A program can be bound to the system before. */
+  begin(world: {
+    readonly args: readonly string[]
+    readonly env: readonly string[]
+    readonly fds: readonly Fd[]
+    readonly seed: string
+  }): void {
+    this.args = [...world.args]
+    this.env = [...world.env]
+    this.fds = [...world.fds]
+    this.#random = seededBytes(world.seed)
   }
 
   get #view(): DataView {
@@ -128,6 +139,8 @@ export class DeterministicWasi extends WASI {
 function seededBytes(seed: string): (length: number) => Uint8Array {
   let counter = 0
   return (length) => {
+    // Looked up here because it takes a fifth of the start of a process, and few programs ask for randomness.
+    const { createHash } = process.getBuiltinModule('node:crypto')
     const bytes = new Uint8Array(length)
     for (let offset = 0; offset < length; offset += 32) {
       const block = createHash('sha256').update(`lilypad-random\0${seed}\0${counter++}`).digest()

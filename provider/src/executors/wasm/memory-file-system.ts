@@ -1,5 +1,13 @@
 import { Directory, Fd, Inode, OpenDirectory, wasi } from '@bjorn3/browser_wasi_shim'
 
+let nextInode = 1n
+Inode.issue_ino = () => nextInode++
+
+/** Numbers files from the start again. A program sees the numbers, so each job starts with the same one. */
+export function restartInodes(): void {
+  nextInode = 1n
+}
+
 /** What a writable tree may hold. `isExceeded` stays true once the program ran into it, whatever it made of the error. */
 export class Quota {
   bytesLeft: number

@@ -9,8 +9,8 @@ import { fileURLToPath } from 'node:url'
 import type { RunnerJob } from './frames.ts'
 import { recordProcess } from './process-records.ts'
 
-/** How V8 compiles: `tiered` starts at once in the baseline compiler, `optimised` compiles everything first. */
-export type Compilation = 'tiered' | 'optimised'
+/** When V8 compiles a function: before the job is there, or when the program first calls it. */
+export type Compilation = 'ahead' | 'lazy'
 
 export type RunnerOptions = {
   readonly programPath: string
@@ -72,7 +72,8 @@ export class RunnerProcess {
     this.#child = child
     this.pid = pid
     this.compilation = options.compilation
-    this.frames = child.stdout
+    // Without a listener Node would throw away what an ended child has written and nobody has read yet.
+    this.frames = child.stdout.on('readable', () => {})
     this.ended = new Promise((resolve) => {
       child.once('close', (code, signal) => {
         this.#hasEnded = true
@@ -104,8 +105,13 @@ export class RunnerProcess {
     return new RunnerProcess(child, pid, options, recordProcess(options.recordFolder, pid))
   }
 
-  get hasEnded(): boolean {
+  /** Whether it has ended. */
+  get isBroken(): boolean {
     return this.#hasEnded
+  }
+
+  get closed(): Promise<unknown> {
+    return this.ended
   }
 
   /** Whether the engine said that it ran out of memory before it died. */
@@ -150,8 +156,21 @@ export class RunnerProcess {
     return pages === undefined ? undefined : Number(pages) * 4096
   }
 
-  async kill(): Promise<void> {
+  /** Sends SIGKILL: from then on the process runs nothing, though it takes the system a moment to take it apart. */
+  stop(): void {
     if (!this.#hasEnded) this.#child.kill('SIGKILL')
+  }
+
+  /** Stops a process whose words nobody wants any more. */
+  abandon(): void {
+    this.stop()
+    // The end of a process is told only after its pipes are closed, and a pipe that nobody reads stays open.
+    setImmediate(() => this.frames.destroy())
+  }
+
+  /** Abandons a process and waits until it is gone. */
+  async kill(): Promise<void> {
+    this.abandon()
     await this.ended
   }
 }

@@ -8,27 +8,30 @@ import type { Availability, Execution, Executor, ExecutorTask, Isolation, Outcom
 import { LogSpool } from '../log-spool.ts'
 import { ProgramDigests } from '../program-digest.ts'
 import { RunControl } from '../run-control.ts'
+import { type PooledSpec, SlotPool } from '../slot-pool.ts'
 import { FrameError, frameReader, type RunnerEnd, type RunnerJob } from './frames.ts'
 import { EarlyFiles } from './early-files.ts'
 import { OutputReceiver } from './output-receiver.ts'
 import { sweepProcesses } from './process-records.ts'
-import { findPermissionFlag, memoryPages, RunnerProcess } from './runner-process.ts'
+import { type Compilation, findPermissionFlag, memoryPages, RunnerProcess } from './runner-process.ts'
 
 export type WasmExecutorOptions = {
   /** Folder of this node for records of running processes. */
   readonly stateDirectory: string
-  /** Compiled, waiting, single-use processes kept per prepared program. @default 1 */
+  /** Waiting, single-use processes kept per prepared program, with the program compiled in them. @default 1 */
   readonly warmSlots?: number
-  /** Prepared programs that keep warm processes; the one prepared longest ago goes first. @default 8 */
-  readonly maxPrepared?: number
+  /** Waiting processes of all programs; the program used longest ago gives up its own first. @default 8 */
+  readonly maxSlots?: number
+  /** A program that nobody ran for so long keeps no process waiting until its next job. @default 900 */
+  readonly idleSeconds?: number
   /** Longest that a program may take to compile. @default 120 */
   readonly compileSeconds?: number
 }
 
-type Prepared = {
+type ProgramSpec = PooledSpec & {
+  readonly runtime: ModuleRuntime
   readonly programPath: string
   readonly limits: ModuleLimits
-  readonly slots: Promise<RunnerProcess>[]
 }
 
 const memoryWatchMilliseconds = 100
@@ -36,30 +39,44 @@ const memoryWatchMilliseconds = 100
 const engineBytes = 256 * 1024 ** 2
 // The optimising compiler works on many functions at once.
 const compilerBytes = 1024 ** 3
+// What a process takes that waits, next to the code of its program.
+const waitingBytes = 64 * 1024 ** 2
+const maxWaitingBytes = 2 * 1024 ** 3
 
 /**
  * Runs WASI preview 1 programs in V8, one process per run, with a file system in memory and nothing of the machine.
  *
- * A run in a fresh process compiles lazily in the baseline compiler, which is fastest for short work. `prepare` with
- * limits keeps a process waiting that compiled everything with the optimising compiler, so compute-heavy programs
- * never stay in baseline code and no run waits for the compiler. Every process serves one run only.
+ * All code comes from the optimising compiler: compute-heavy programs never stay in baseline code, and a run has the same
+ * stack frames wherever it happens. `prepare` with limits keeps a process waiting in which everything is compiled and
+ * bound, so that a run has neither start-up nor compiler in it; a fresh process compiles each function when it is first
+ * called. Every process serves one run only.
  */
 export class WasmExecutor implements Executor {
   readonly name = 'wasm'
   readonly #recordFolder: string
   readonly #warmSlots: number
-  readonly #maxPrepared: number
   readonly #compileSeconds: number
   readonly #digests = new ProgramDigests()
-  readonly #prepared = new Map<string, Prepared>()
+  readonly #pool: SlotPool<ProgramSpec, RunnerProcess>
+  /** Why programs were given up, by key. */
+  readonly #tooCostly = new Map<string, string>()
+  readonly #opening = new Set<RunnerProcess>()
   readonly #running = new Set<{ readonly control: RunControl; readonly settled: Promise<unknown> }>()
+  readonly #dying = new Set<Promise<void>>()
   #isClosed = false
 
   constructor(options: WasmExecutorOptions) {
     this.#recordFolder = join(options.stateDirectory, 'wasm')
     this.#warmSlots = options.warmSlots ?? 1
-    this.#maxPrepared = options.maxPrepared ?? 8
     this.#compileSeconds = options.compileSeconds ?? 120
+    this.#pool = new SlotPool({
+      open: (spec) => this.#open(spec),
+      discard: (runner) => this.#bury(runner),
+      warmSlots: this.#warmSlots,
+      maxSlots: options.maxSlots ?? 8,
+      maxReservedBytes: maxWaitingBytes,
+      idleSeconds: options.idleSeconds ?? 900,
+    })
   }
 
   async probe(): Promise<Availability> {
@@ -76,20 +93,27 @@ export class WasmExecutor implements Executor {
     const path = await this.#checkProgram(runtime, programPath)
     const { limits } = options
     if (limits === undefined || this.#warmSlots === 0) return
-    const key = slotKey(runtime, limits)
-    const prepared = this.#prepared.get(key) ?? { programPath: path, limits, slots: [] }
-    this.#prepared.delete(key)
-    this.#prepared.set(key, prepared)
-    await this.#evict()
-    this.#refill(prepared)
-    const programBytes = runtime.kind === 'wasm' ? runtime.program.bytes : 0
-    const problems = await Promise.all(
-      prepared.slots.map(async (slot) => this.#untilCompiled(await slot, compilerBytes + 20 * programBytes)),
-    )
-    const problem = problems.find((found) => found !== undefined)
+    const spec = programSpec(runtime, path, limits)
+    this.#tooCostly.delete(spec.key)
+    await this.#pool.keep(spec)
+    const problem = this.#tooCostly.get(spec.key)
     if (problem === undefined) return
-    if (this.#prepared.get(key) === prepared) this.#prepared.delete(key)
+    await this.#pool.forget(spec.key)
     throw new ProgramTooCostlyError(this.name, problem)
+  }
+
+  /** Starts a process that waits with the program compiled in it. */
+  async #open(spec: ProgramSpec): Promise<RunnerProcess> {
+    const { runtime, limits } = spec
+    const programPath = await this.#checkProgram(runtime, spec.programPath)
+    const runner = await this.#start(programPath, limits, 'ahead')
+    this.#opening.add(runner)
+    if (this.#isClosed) runner.stop()
+    const problem = await this.#untilCompiled(runner, compilerBytes + 20 * programBytes(runtime))
+    this.#opening.delete(runner)
+    if (problem !== undefined) this.#tooCostly.set(spec.key, problem)
+    if (problem !== undefined || runner.isBroken) throw new ProgramTooCostlyError(this.name, problem ?? 'it ended')
+    return runner
   }
 
   /** Anybody may publish a program whose compilation takes hours or all memory: it is given up. Returns why. */
@@ -109,13 +133,13 @@ export class WasmExecutor implements Executor {
 
   async run(task: ExecutorTask, options: RunOptions = {}): Promise<Execution> {
     this.#assertOpen()
-    const programPath = await this.#checkProgram(task.runtime, task.programPath)
     const inputs = await Promise.all(
       task.inputs.map(async ({ path, source }) => ({ path, source, bytes: (await stat(source)).size })),
     )
-    const prepared = this.#prepared.get(slotKey(task.runtime, task.limits))
+    const key = slotKey(task.runtime, task.limits)
     const startedAt = Date.now()
-    const runner = (await this.#takeSlot(prepared)) ?? (await this.#start(programPath, task.limits, 'tiered'))
+    // The program in a slot was checked when the slot was opened.
+    const runner = (await this.#pool.take(key)) ?? (await this.#startChecked(task))
     const control = new RunControl(task, options, startedAt, () => void runner.kill())
     const settled = this.#drive(task, options, runner, control, inputs, startedAt)
     const running = { control, settled }
@@ -125,10 +149,18 @@ export class WasmExecutor implements Executor {
       return await settled
     } finally {
       control.release()
-      await runner.kill()
+      this.#bury(runner)
       this.#running.delete(running)
-      if (prepared !== undefined && !this.#isClosed) this.#refill(prepared)
+      // Starting a process holds up this one, so whoever waits for the result goes first.
+      setImmediate(() => this.#pool.refill(key))
     }
+  }
+
+  /** Ends a process without waiting until the system has taken it apart. */
+  #bury(runner: RunnerProcess): void {
+    runner.abandon()
+    const buried = runner.ended.then(() => void this.#dying.delete(buried))
+    this.#dying.add(buried)
   }
 
   async #drive(
@@ -139,7 +171,6 @@ export class WasmExecutor implements Executor {
     inputs: readonly { readonly path: string; readonly source: string; readonly bytes: number }[],
     startedAt: number,
   ): Promise<Execution> {
-    const spool = await LogSpool.open(task.outputDirectory, task.limits.logBytes, options)
     const receiver = new OutputReceiver(task.outputDirectory, task.limits)
     const early = new EarlyFiles(`${task.outputDirectory}.early`, task.limits, options.onFile)
     const stdin = task.stdin ?? new Uint8Array()
@@ -156,14 +187,20 @@ export class WasmExecutor implements Executor {
       (error: unknown) => runner.kill().then(() => Promise.reject(error)),
     )
     sent.catch(() => {})
+    // After the job has gone out, so that the program already starts.
+    const opening = LogSpool.open(task.outputDirectory, task.limits.logBytes, options)
+    opening.catch(() => {})
     try {
+      const spool = await opening
       const end = await receive(runner, receiver, early, spool, control)
-      const { signal } = await runner.ended
+      // It has said its last word, so nothing is lost by not letting it end by itself.
+      runner.abandon()
+      const signal = end === undefined ? (await runner.ended).signal : null
       const finishedAt = Date.now()
       if (!(await sent) && control.stopped === undefined) throw new InputChangedError()
       const outcome = control.stopped ?? conclude(end, receiver, runner, signal)
       const isAccepted = outcome.kind === 'exited'
-      await receiver.close()
+      receiver.close()
       if (!isAccepted) await emptyFolder(task.outputDirectory)
       const logs = await spool.finish()
       return {
@@ -178,8 +215,8 @@ export class WasmExecutor implements Executor {
       }
     } catch (error) {
       await runner.kill()
-      await receiver.close()
-      await spool.finish().catch(() => {})
+      receiver.close()
+      await opening.then((spool) => spool.finish()).catch(() => {})
       throw error
     } finally {
       clearInterval(watch)
@@ -195,14 +232,13 @@ export class WasmExecutor implements Executor {
     inputs: readonly { readonly bytes: number }[],
   ): NodeJS.Timeout {
     const { limits, runtime } = task
-    const programBytes = runtime.kind === 'wasm' ? runtime.program.bytes : 0
     const inputBytes = inputs.reduce((sum, { bytes }) => sum + bytes, task.stdin?.length ?? 0)
     // A file grows by doubling and is copied once while it does.
     const allowed =
       limits.memoryBytes +
       3 * (limits.outputBytes + limits.scratchBytes) +
       2 * inputBytes +
-      10 * programBytes +
+      10 * programBytes(runtime) +
       engineBytes
     const look = async () => {
       if (((await runner.residentBytes()) ?? 0) > allowed) control.stop({ kind: 'out-of-memory' })
@@ -216,14 +252,11 @@ export class WasmExecutor implements Executor {
 
   async close(): Promise<void> {
     this.#isClosed = true
-    const slots = [...this.#prepared.values()].flatMap(({ slots }) => slots)
-    this.#prepared.clear()
     const running = [...this.#running]
     for (const { control } of running) control.stop({ kind: 'cancelled' })
-    await Promise.allSettled([
-      ...slots.map(async (slot) => (await slot).kill()),
-      ...running.map(({ settled }) => settled),
-    ])
+    for (const runner of this.#opening) runner.stop()
+    await Promise.allSettled([this.#pool.close(), ...running.map(({ settled }) => settled)])
+    await Promise.all(this.#dying)
   }
 
   #assertOpen(): void {
@@ -237,7 +270,11 @@ export class WasmExecutor implements Executor {
     return programPath
   }
 
-  #start(programPath: string, limits: ModuleLimits, compilation: 'tiered' | 'optimised'): Promise<RunnerProcess> {
+  async #startChecked({ runtime, programPath, limits }: ExecutorTask): Promise<RunnerProcess> {
+    return this.#start(await this.#checkProgram(runtime, programPath), limits, 'lazy')
+  }
+
+  #start(programPath: string, limits: ModuleLimits, compilation: Compilation): Promise<RunnerProcess> {
     return RunnerProcess.start({
       programPath,
       memoryBytes: limits.memoryBytes,
@@ -245,34 +282,15 @@ export class WasmExecutor implements Executor {
       recordFolder: this.#recordFolder,
     })
   }
+}
 
-  #refill(prepared: Prepared): void {
-    while (
-      prepared.slots.length < this.#warmSlots &&
-      !this.#isClosed &&
-      [...this.#prepared.values()].includes(prepared)
-    ) {
-      const slot = this.#start(prepared.programPath, prepared.limits, 'optimised')
-      // `takeSlot` sees the failure and starts a fresh process instead.
-      slot.catch(() => {})
-      prepared.slots.push(slot)
-    }
-  }
+function programBytes(runtime: ModuleRuntime): number {
+  return runtime.kind === 'wasm' ? runtime.program.bytes : 0
+}
 
-  async #takeSlot(prepared: Prepared | undefined): Promise<RunnerProcess | undefined> {
-    for (let slot = prepared?.slots.shift(); slot !== undefined; slot = prepared?.slots.shift()) {
-      const runner = await slot.catch(() => undefined)
-      if (runner !== undefined && !runner.hasEnded) return runner
-    }
-    return undefined
-  }
-
-  async #evict(): Promise<void> {
-    const [oldest] = this.#prepared
-    if (oldest === undefined || this.#prepared.size <= this.#maxPrepared) return
-    this.#prepared.delete(oldest[0])
-    await Promise.allSettled(oldest[1].slots.map(async (slot) => (await slot).kill()))
-  }
+function programSpec(runtime: ModuleRuntime, programPath: string, limits: ModuleLimits): ProgramSpec {
+  const reservedBytes = waitingBytes + 10 * programBytes(runtime)
+  return { key: slotKey(runtime, limits), reservedBytes, runtime, programPath, limits }
 }
 
 function slotKey(runtime: ModuleRuntime, limits: ModuleLimits): string {
@@ -308,7 +326,8 @@ async function receive(
 ): Promise<RunnerEnd | undefined> {
   const read = frameReader()
   try {
-    for await (const chunk of runner.frames) {
+    // The pipe is closed after the result is out.
+    for await (const chunk of runner.frames.iterator({ destroyOnReturn: false })) {
       for (const { type, payload } of read(chunk as Buffer)) {
         if (control.stopped !== undefined) return undefined
         const problem = await accept()
@@ -392,7 +411,8 @@ function describeIsolation(task: ExecutorTask, runner: RunnerProcess): Isolation
     outputBytes: task.limits.outputBytes,
     outputFiles: task.limits.outputFiles,
     logBytes: task.limits.logBytes,
-    compilation: runner.compilation,
+    start: runner.compilation === 'ahead' ? 'slot' : 'fresh',
+    compilation: 'optimised',
     node: process.versions.node,
     v8: process.versions.v8,
   }

@@ -1,27 +1,38 @@
-import type { ModuleLimits } from '@lilypad-agents/protocol'
-import type { Image } from './image.ts'
-import type { Slot } from './slot.ts'
-
-/** Which slots are alike: a job may take any that has its image, limits and user. */
-export type SlotSpec = {
-  readonly key: string
-  readonly image: Image
-  readonly limits: ModuleLimits
+/** Something opened ahead for one job. */
+export type PooledSlot = {
+  /** Whether it can take no job any more. */
+  readonly isBroken: boolean
+  /** Resolves when it is gone. */
+  readonly closed: Promise<unknown>
 }
 
-export type SlotPoolOptions = {
-  readonly open: (spec: SlotSpec) => Promise<Slot>
+/** Which slots are alike: a job may take any that has the key it asks for. */
+export type PooledSpec = {
+  readonly key: string
+  /** Memory that a waiting slot is counted with. */
+  readonly reservedBytes: number
+}
+
+export type SlotPoolOptions<Spec extends PooledSpec, Slot extends PooledSlot> = {
+  readonly open: (spec: Spec) => Promise<Slot>
   /** Takes a slot that nobody will use and removes it. */
   readonly discard: (slot: Slot) => void
   /** Waiting slots per key. */
   readonly warmSlots: number
   /** Waiting slots of all keys. */
   readonly maxSlots: number
-  /** Sum of the memory limits of all waiting slots. */
+  /** Sum of the reserved memory of all waiting slots. */
   readonly maxReservedBytes: number
+  /** A key that nobody used for so long gives up its slots until somebody uses it again. @default never */
+  readonly idleSeconds?: number
 }
 
-type Shelf = { readonly spec: SlotSpec; readonly slots: Promise<Slot | undefined>[] }
+type Shelf<Spec, Slot> = {
+  readonly spec: Spec
+  readonly slots: Promise<Slot | undefined>[]
+  /** Empties the shelf when nobody uses it. */
+  idle?: NodeJS.Timeout
+}
 
 const reopenMilliseconds = 1000
 
@@ -30,13 +41,13 @@ const reopenMilliseconds = 1000
  * there are too many. A slot that breaks while it waits is replaced; one that cannot be opened is not tried again until
  * somebody asks.
  */
-export class SlotPool {
-  readonly #options: SlotPoolOptions
+export class SlotPool<Spec extends PooledSpec, Slot extends PooledSlot> {
+  readonly #options: SlotPoolOptions<Spec, Slot>
   /** In order of use, the latest last. */
-  readonly #shelves = new Map<string, Shelf>()
+  readonly #shelves = new Map<string, Shelf<Spec, Slot>>()
   #isClosed = false
 
-  constructor(options: SlotPoolOptions) {
+  constructor(options: SlotPoolOptions<Spec, Slot>) {
     this.#options = options
   }
 
@@ -46,9 +57,11 @@ export class SlotPool {
   }
 
   /** Keeps slots for a spec from now on and waits until the first ones are open. */
-  async keep(spec: SlotSpec): Promise<void> {
+  async keep(spec: Spec): Promise<void> {
+    if (this.#isClosed) return
     const shelf = this.#touch(spec.key) ?? { spec, slots: [] }
     this.#shelves.set(spec.key, shelf)
+    this.#restartIdle(shelf)
     this.refill(spec.key)
     await Promise.all(shelf.slots)
   }
@@ -72,13 +85,18 @@ export class SlotPool {
     while (shelf.slots.length < this.#options.warmSlots && this.#makeRoom(shelf)) this.#open(shelf)
   }
 
+  /** Keeps no more slots of a key. */
+  forget(key: string): Promise<void> {
+    return this.#drop(key)
+  }
+
   /** Gives up all slots. */
   async close(): Promise<void> {
     this.#isClosed = true
     await Promise.all([...this.#shelves.keys()].map((key) => this.#drop(key)))
   }
 
-  #open(shelf: Shelf): void {
+  #open(shelf: Shelf<Spec, Slot>): void {
     const leave = () => {
       const index = shelf.slots.indexOf(opening)
       if (index >= 0) shelf.slots.splice(index, 1)
@@ -98,21 +116,34 @@ export class SlotPool {
     })
   }
 
-  #touch(key: string): Shelf | undefined {
+  #touch(key: string): Shelf<Spec, Slot> | undefined {
     const shelf = this.#shelves.get(key)
     if (shelf === undefined) return undefined
     this.#shelves.delete(key)
     this.#shelves.set(key, shelf)
+    this.#restartIdle(shelf)
     return shelf
   }
 
+  #restartIdle(shelf: Shelf<Spec, Slot>): void {
+    const { idleSeconds } = this.#options
+    clearTimeout(shelf.idle)
+    if (idleSeconds === undefined) return
+    shelf.idle = setTimeout(() => void this.#empty(shelf), idleSeconds * 1000).unref()
+  }
+
+  async #empty(shelf: Shelf<Spec, Slot> | undefined): Promise<void> {
+    clearTimeout(shelf?.idle)
+    await Promise.all((shelf?.slots.splice(0) ?? []).map((slot) => this.#discard(slot)))
+  }
+
   /** Whether one more slot may wait, after those used longer ago have made room. */
-  #makeRoom(wanting: Shelf): boolean {
+  #makeRoom(wanting: Shelf<Spec, Slot>): boolean {
     const { maxSlots, maxReservedBytes } = this.#options
-    const { memoryBytes } = wanting.spec.limits
-    if (memoryBytes > maxReservedBytes || maxSlots < 1) return false
+    const { reservedBytes } = wanting.spec
+    if (reservedBytes > maxReservedBytes || maxSlots < 1) return false
     for (const shelf of this.#shelves.values()) {
-      const hasRoom = () => this.size < maxSlots && this.#reservedBytes() + memoryBytes <= maxReservedBytes
+      const hasRoom = () => this.size < maxSlots && this.#reservedBytes() + reservedBytes <= maxReservedBytes
       if (hasRoom()) return true
       if (shelf === wanting) return false
       for (let next = shelf.slots.shift(); next !== undefined; next = shelf.slots.shift()) {
@@ -124,13 +155,13 @@ export class SlotPool {
   }
 
   #reservedBytes(): number {
-    return [...this.#shelves.values()].reduce((sum, { spec, slots }) => sum + slots.length * spec.limits.memoryBytes, 0)
+    return [...this.#shelves.values()].reduce((sum, { spec, slots }) => sum + slots.length * spec.reservedBytes, 0)
   }
 
   async #drop(key: string): Promise<void> {
     const shelf = this.#shelves.get(key)
     this.#shelves.delete(key)
-    await Promise.all((shelf?.slots.splice(0) ?? []).map((slot) => this.#discard(slot)))
+    await this.#empty(shelf)
   }
 
   async #discard(opening: Promise<Slot | undefined>): Promise<void> {
