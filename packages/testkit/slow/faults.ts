@@ -51,7 +51,7 @@ const startedAt = Date.now()
 const folder = mkdtempSync(join(tmpdir(), 'lilypad-faults-'))
 const names = Object.keys(programs) as (keyof typeof programs)[]
 const faults: Fault[] = names.map((name) => ({ module: `lane-${name}`, ...programs[name] }))
-const modules = await writeModuleFolders(folder, ['echo', ...names], limitsOf)
+const modules = await writeModuleFolders(folder, ['echo', ...names], { limitsOf })
 
 const dockerProblem = await findDockerProblem()
 if (dockerProblem === undefined) {

@@ -76,6 +76,8 @@ export function laneManifest(options: {
   readonly name: string
   readonly runtime: ModuleManifest['runtime']
   readonly limits?: Partial<ModuleManifest['limits']>
+  /** Base units of one job. @default jobPrice */
+  readonly price?: string
 }): ModuleManifest {
   return ModuleManifest.parse({
     schema: 'lilypad/module@1',
@@ -95,7 +97,12 @@ export function laneManifest(options: {
     outputs: { files: [{ path: 'echo.txt', mediaType: 'text/plain', title: 'Echo' }], result: null },
     limits: { ...limits, ...options.limits },
     units: { input: 'none', output: 'none', inputFrom: { kind: 'none' } },
-    price: { pricePerJob: jobPrice.toString(), pricePerSecond: '0', pricePerInputUnit: '0', pricePerOutputUnit: '0' },
+    price: {
+      pricePerJob: options.price ?? jobPrice.toString(),
+      pricePerSecond: '0',
+      pricePerInputUnit: '0',
+      pricePerOutputUnit: '0',
+    },
     determinism: 'exact',
     comparator: { name: 'exact' },
     licence: { code: 'Apache-2.0', weights: 'none' },
@@ -108,8 +115,12 @@ export function laneManifest(options: {
 export async function writeModuleFolders(
   folder: string,
   names: readonly ProgramName[],
-  limitsOf: (name: ProgramName) => Partial<ModuleManifest['limits']> = () => ({}),
+  options: {
+    readonly limitsOf?: (name: ProgramName) => Partial<ModuleManifest['limits']>
+    readonly price?: string
+  } = {},
 ): Promise<string[]> {
+  const { limitsOf = () => ({}), price } = options
   const assembler = await wabt()
   return names.map((name) => {
     const parsed = assembler.parseWat(`${name}.wat`, sources[name])
@@ -127,6 +138,7 @@ export async function writeModuleFolders(
         env: {},
       },
       limits: limitsOf(name),
+      ...(price === undefined ? {} : { price }),
     })
     writeFileSync(join(path, 'module.json'), encodeModuleManifest(manifest))
     writeFileSync(join(path, 'program.wasm'), buffer)
