@@ -1,20 +1,20 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { answersRpc, type Child, openClient, startChild, startLocalNetwork } from '@lilypad-agents/cli'
+import { answersRpc, type Child, openClient, startLocalNetwork } from '@lilypad-agents/cli'
 import { installNativeCrypto } from '@lilypad-agents/protocol/node'
-import { createChainClient, getAccount, type Lilypad, type StoredJob, toLilypadChain } from '@lilypad-agents/sdk'
+import { createChainClient, getAccount, type Lilypad, toLilypadChain } from '@lilypad-agents/sdk'
 import { sqliteStore } from '@lilypad-agents/sdk/node'
-import { z } from 'zod'
 import { findViolations } from './audit/find-violations.ts'
+import { drain, isAtRest } from './lane/drain.ts'
 import { type Kill, killRepeatedly, type Target } from './lane/killer.ts'
 import { buyOverMcp, getMcpJob } from './lane/mcp-load.ts'
 import { pause, until } from './lane/pause.ts'
 import { writeModuleFolders } from './lane/programs.ts'
 import { openPromiseFile, readPromises } from './lane/promise-file.ts'
 import { createRandom } from './lane/random.ts'
+import { answers, findChild, providerTarget, requesterTarget, solverTarget, startRequester } from './lane/targets.ts'
 
 /**
  * The crash lane: a whole local network under load, each of its processes killed with SIGKILL at random moments and
@@ -33,7 +33,6 @@ const rounds = Number(values.rounds)
 const seed = Number(values.seed)
 const drainSeconds = 90
 const shownViolations = 20
-const atRest: readonly StoredJob['state'][] = ['settled', 'failed', 'declined', 'expired']
 
 installNativeCrypto()
 const startedAt = Date.now()
@@ -50,56 +49,20 @@ const network = await startLocalNetwork({
   env: { LILYPAD_EXECUTORS: 'wasm', LILYPAD_SLOTS: '2', LILYPAD_SETTLE_SECONDS: '1', LILYPAD_REFRESH_SECONDS: '1' },
 })
 const { state, mcpUrl = '' } = network
-const { solverUrl, rpcUrl } = network.network
+const { rpcUrl } = network.network
 const client = createChainClient({ chain: toLilypadChain(network.network) })
 const own: { load?: Child; lilypad?: Lilypad } = {}
 const violations: string[] = []
 const kills: Kill[] = []
 
-async function startLoad(): Promise<Child> {
-  return startChild({
-    name: 'requester',
-    command: process.execPath,
-    args: [
-      '--disable-warning=ExperimentalWarning',
-      '--conditions=source',
-      fileURLToPath(new URL('./lane/load-process.ts', import.meta.url)),
-      state.path,
-      file('beat'),
-      file('requester.promises'),
-      '3',
-    ],
-    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '' },
-    logFile: state.logFile('requester'),
-    isReady: async () => readFileSync(file('beat'), 'utf8').length > 0,
-  })
-}
-
-const answers = async (url: string) => (await fetch(url, { signal: AbortSignal.timeout(2000) })).ok
-const child = (name: string): Child => {
-  const found = network.children[name]
-  if (!found) throw new Error(`the network has no ${name}`)
-  return found
-}
+const child = (name: string): Child => findChild(network, name)
 
 function listTargets(load: Child): readonly Target[] {
-  const NetworkAnswer = z.object({ providersConnected: z.int() })
   return [
-    { name: 'solver', pid: child('solver').pid, isReady: () => answers(`${solverUrl}/health`) },
-    {
-      name: 'provider',
-      pid: child('provider').pid,
-      isReady: async () =>
-        NetworkAnswer.parse(await (await fetch(`${solverUrl}/network`)).json()).providersConnected > 0,
-    },
+    solverTarget(network),
+    providerTarget(network),
     { name: 'mcp', pid: child('mcp').pid, isReady: () => answers(mcpUrl.replace(/\/mcp$/, '/health')) },
-    {
-      name: 'requester',
-      pid: load.pid,
-      // This life has made its mark, and has finished something since.
-      isReady: async () =>
-        readFileSync(file('beat'), 'utf8') === String(load.pid()) && Date.now() - statSync(file('beat')).mtimeMs < 3000,
-    },
+    requesterTarget(load, file('beat')),
   ]
 }
 
@@ -138,27 +101,21 @@ async function killChain(): Promise<readonly number[]> {
   return lost
 }
 
-/** Lets everything come to rest, with no more orders and no more kills. */
-async function drain(lilypad: Lilypad): Promise<void> {
+/** Lets the jobs of both requesters come to rest. */
+async function drainBoth(lilypad: Lilypad): Promise<void> {
   const mcpStore = sqliteStore(state.directory('mcp'))
-  const end = Date.now() + drainSeconds * 1000
-  const listOpen = async () => (await lilypad.listJobs()).filter((job) => !atRest.includes(job.state))
-  const listOpenMcp = async () =>
-    (await mcpStore.transaction((transaction) => transaction.listJobs())).filter((job) => !atRest.includes(job.state))
+  const listMcp = () => mcpStore.transaction((transaction) => transaction.listJobs())
   try {
-    for (;;) {
-      await lilypad.resume({ timeoutSeconds: 1 })
-      for (const { orderHash } of await listOpen()) await lilypad.getJob(orderHash).catch(() => {})
-      for (const { orderHash } of await listOpenMcp()) await getMcpJob(mcpUrl, orderHash).catch(() => {})
-      const open = [...(await listOpen()), ...(await listOpenMcp())]
-      if (open.length === 0) return
-      if (Date.now() > end) {
-        for (const { orderHash, state } of open)
-          violations.push(`not at rest after ${drainSeconds} s: ${orderHash} is ${state}`)
-        return
-      }
-      await pause(300)
-    }
+    const open = await drain(lilypad, {
+      seconds: drainSeconds,
+      async also() {
+        for (const job of (await listMcp()).filter((each) => !isAtRest(each)))
+          await getMcpJob(mcpUrl, job.orderHash).catch(() => {})
+        return listMcp()
+      },
+    })
+    for (const { orderHash, state } of open)
+      violations.push(`not at rest after ${drainSeconds} s: ${orderHash} is ${state}`)
   } finally {
     await mcpStore.close()
   }
@@ -170,7 +127,7 @@ try {
   const { payer } = openPayer()
   const token = network.network.contracts.lilyToken
   const { balance: balanceBefore } = await getAccount(client, { payer, token })
-  own.load = await startLoad()
+  own.load = await startRequester(network, { beatFile: file('beat'), promiseFile: file('requester.promises') })
   const promise = openPromiseFile(file('mcp.promises'))
   const agents = [buyOverMcp({ url: mcpUrl, signal: stop.signal, promise })]
   note('under load')
@@ -184,7 +141,7 @@ try {
   await Promise.all(agents)
   const drainStartedAt = Date.now()
   own.lilypad = openClient(state)
-  await drain(own.lilypad)
+  await drainBoth(own.lilypad)
   const drainMilliseconds = Date.now() - drainStartedAt
   await own.lilypad.close()
   note('at rest')

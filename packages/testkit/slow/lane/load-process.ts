@@ -9,7 +9,7 @@ import { openPromiseFile } from './promise-file.ts'
  * A requester under load, as a process of its own that a lane kills: orders without an end, and finishes first what an
  * earlier life of it left open.
  */
-const [stateDirectory = '', beatFile = '', promiseFile = '', workersText = '2'] = process.argv.slice(2)
+const [stateDirectory = '', beatFile = '', promiseFile = '', workersText = '2', extraModule] = process.argv.slice(2)
 installNativeCrypto()
 const lilypad = openClient(openStateDirectory(stateDirectory))
 const promise = openPromiseFile(promiseFile)
@@ -29,7 +29,8 @@ async function finishOpenJobs(): Promise<never> {
 async function work(worker: number): Promise<never> {
   for (let turn = 0; ; turn += 1) {
     try {
-      const module = turn % 5 === worker ? 'lane-slow' : 'lane-echo'
+      const module =
+        turn % 5 === worker ? 'lane-slow' : turn % 3 === worker ? (extraModule ?? 'lane-echo') : 'lane-echo'
       const { quote } = await lilypad.quote({ module, inputs: { text: `${process.pid}.${worker}.${turn}` } })
       const { orderHash } = await lilypad.order(quote.quoteId)
       promise(`ordered ${orderHash}`)
