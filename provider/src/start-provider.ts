@@ -262,6 +262,9 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
         streams.close(frame.orderHash)
         log.info({ event: 'job.expired', orderHash: frame.orderHash }, 'the solver has given the job up')
         return
+      case 'cancel':
+        runner.cancel(frame.orderHash)
+        return
       default:
         assertNever(frame)
     }

@@ -162,6 +162,24 @@ test('a run that was broken off is begun again by the next start', async () => {
   expect(job.delivery?.manifest.predicate.machine).toMatchObject({ attempts: 2 })
 })
 
+test('a job that its requester cancels is stopped, signed and free of charge', async () => {
+  run = { ...run, milliseconds: 60_000 }
+  const orderHash = await order()
+  await eventually(async () => tasks[0])
+  expect(await market.lilypad.cancel(orderHash)).toMatchObject({ state: 'running' })
+  await expect(market.lilypad.complete(orderHash, { timeoutSeconds: 20 })).rejects.toMatchObject({ code: 'JOB_FAILED' })
+  const job = await market.lilypad.getStoredJob(orderHash)
+  expect(job).toMatchObject({ state: 'failed', price: 0n, verified: true })
+  expect(job.delivery?.manifest.predicate.outcome).toMatchObject({
+    kind: 'cancelled',
+    reason: 'the requester cancelled the job',
+  })
+  expect(await market.lilypad.cancel(orderHash)).toMatchObject({ state: 'failed' })
+  // The money was never taken, so the next job has it.
+  run = { outputs: cannedOutputs }
+  await market.lilypad.complete(await order(), { timeoutSeconds: 20 })
+})
+
 test('what finishes while the solver is away is delivered when it is back', async () => {
   run = { ...run, milliseconds: 500 }
   const orderHash = await order()

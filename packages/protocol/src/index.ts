@@ -52,6 +52,7 @@ export { findRefusedLanes, type RefusedLane, SettlementRefusedError } from './se
 export { verdictType, Verdict, verdictOutcomes } from './verdict/verdict.ts'
 export { Access, accessType, connectionSubject } from './access/access.ts'
 export { deliveredBytesLimit, findRecipient, isRecipient, recipientInput } from './module/recipient.ts'
+export { cancellationSubject } from './access/cancellation-subject.ts'
 export { createAuthorization, findAuthorized, maxAccessSeconds } from './access/authorization.ts'
 export { createLinkAccess, findLinkSigner, type LinkedOutput, maxLinkSeconds } from './access/output-link.ts'
 export { FileInputSchema, InputName, InputPropertySchema, InputSchema } from './module/input-schema.ts'

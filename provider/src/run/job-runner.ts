@@ -76,7 +76,7 @@ export class JobRunner {
   readonly #options: JobRunnerOptions
   readonly #running = new Map<
     Bytes32,
-    { readonly stop: AbortController; readonly done: Promise<void>; hasStarted: boolean }
+    { readonly stop: AbortController; readonly done: Promise<void>; hasStarted: boolean; isCancelled: boolean }
   >()
   #isClosed = false
 
@@ -93,6 +93,7 @@ export class JobRunner {
     if (this.#isClosed || this.#running.has(orderHash)) return
     const stop = new AbortController()
     const done = this.#run(orderHash, stop.signal)
+      .then(() => this.#endIfCancelled(orderHash))
       .catch((error: unknown) =>
         this.#options.log.error(
           { event: 'job.broken', orderHash, ...failureFacts(error) },
@@ -100,7 +101,7 @@ export class JobRunner {
         ),
       )
       .finally(() => this.#running.delete(orderHash))
-    this.#running.set(orderHash, { stop, done, hasStarted: false })
+    this.#running.set(orderHash, { stop, done, hasStarted: false, isCancelled: false })
   }
 
   /** Whether a run of the job has begun in this process. */
@@ -113,11 +114,25 @@ export class JobRunner {
     this.#running.get(orderHash)?.stop.abort()
   }
 
+  /** Stops a job that its requester wants no more: signed, without a charge. One that has its result already keeps it. */
+  cancel(orderHash: Bytes32): void {
+    const running = this.#running.get(orderHash)
+    if (!running || running.stop.signal.aborted) return
+    running.isCancelled = true
+    running.stop.abort()
+  }
+
   /** Stops all runs without a receipt; the next start of the provider begins them again. */
   async close(): Promise<void> {
     this.#isClosed = true
     for (const { stop } of this.#running.values()) stop.abort()
     await Promise.allSettled([...this.#running.values()].map(({ done }) => done))
+  }
+
+  #endIfCancelled(orderHash: Bytes32): void {
+    if (!this.#running.get(orderHash)?.isCancelled) return
+    const job = this.#options.journal.getAcceptedJob(orderHash)
+    if (job.phase === 'accepted') this.#cancel(job, 'the requester cancelled the job')
   }
 
   async #run(orderHash: Bytes32, signal: AbortSignal): Promise<void> {

@@ -5,6 +5,7 @@ import { rateLimit } from './http/rate-limit.ts'
 import { errorHandler } from './http/send-error.ts'
 import { createOrderDesk } from './job/place-order.ts'
 import { artifactRoutes } from './routes/artifacts.ts'
+import { cancellationRoutes } from './routes/cancellations.ts'
 import { jobEventRoutes } from './routes/job-events.ts'
 import { jobFileRoutes } from './routes/job-files.ts'
 import { jobRoutes } from './routes/jobs.ts'
@@ -37,6 +38,7 @@ export function createApp(context: SolverContext, options: { readonly closing: A
   app.use(artifactRoutes(context))
   app.use(quoteRoutes(context))
   app.use(jobRoutes(context, createOrderDesk(context)))
+  app.use(cancellationRoutes(context))
   app.use(jobEventRoutes(context, options.closing))
   app.use(jobFileRoutes(context))
   app.use(settlementRoutes(context))

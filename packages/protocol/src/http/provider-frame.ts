@@ -31,6 +31,8 @@ export const SolverFrame = z.discriminatedUnion('type', [
     refused: z.string().max(64).optional(),
   }),
   z.object({ type: z.literal('expired'), orderHash: Bytes32 }),
+  /** The requester wants the job no more: the run is stopped, and a receipt without a price says so. */
+  z.object({ type: z.literal('cancel'), orderHash: Bytes32 }),
   z.object({ type: z.literal('error'), code: z.string().max(64), message: z.string().max(400) }),
 ])
 export type SolverFrame = z.output<typeof SolverFrame>

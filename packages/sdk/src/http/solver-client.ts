@@ -1,6 +1,7 @@
 import {
   type AcknowledgementRequest,
   type Bytes32,
+  cancellationSubject,
   concatBytes,
   createAuthorization,
   type ErrorCode,
@@ -229,6 +230,12 @@ export function createSolverClient(options: {
     },
     acknowledge: (orderHash: Bytes32, request: AcknowledgementRequest): Promise<JobView> =>
       callJson(JobView, `/jobs/${orderHash}/acknowledgement`, post(z.encode(AcknowledgementSchema, request))),
+    /** Ends a job that was not taken yet, or asks its provider to stop; the answer shows the state right after. */
+    cancelJob: (orderHash: Bytes32, signer: Signer): Promise<JobView> =>
+      callJson(JobView, `/jobs/${orderHash}/cancellation`, {
+        method: 'POST',
+        headers: authorized(cancellationSubject(orderHash), signer),
+      }),
     /**
      * Asks the solver to consent to a settlement of payers that it guards; the provider of the settlement signs.
      * @throws SettlementRefusedError as it travels: read it with `findRefusedLanes`

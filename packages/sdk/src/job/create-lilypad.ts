@@ -407,6 +407,25 @@ export function createLilypad(options: LilypadOptions) {
     }
   }
 
+  /**
+   * Cancels a job. Nothing is charged when it ends before it is delivered: one that its provider has not taken ends at once, of one that runs the provider is asked to stop, which shows in the state soon after.
+   * @throws LilypadError `STATE_CONFLICT` when it is delivered already, `PROVIDER_GONE` when nobody can be asked to stop
+   */
+  async function cancel(orderHash: Bytes32): Promise<StoredJob> {
+    const { accessSigner } = requireWallet()
+    const job = await getStoredJob(orderHash)
+    if (isFinal(job.state)) return job
+    try {
+      return await applyView(orderHash, await solver.cancelJob(orderHash, accessSigner))
+    } catch (error) {
+      if (!LilypadError.is(error) || error.code !== 'JOB_UNKNOWN') throw error
+    }
+    // The order has not arrived, but another process may be sending it: only where it is known can it be cancelled for good.
+    const { order: placed, signature, grant: orderGrant, ask, inputs } = job
+    await solver.postOrder({ order: placed, signature, grant: orderGrant, ask, inputs })
+    return applyView(orderHash, await solver.cancelJob(orderHash, accessSigner))
+  }
+
   async function fetchOutputs(job: StoredJob): Promise<readonly Output[]> {
     const { delivery, orderHash, module, inputs } = job
     if (!delivery) return []
@@ -716,6 +735,7 @@ export function createLilypad(options: LilypadOptions) {
     order,
     getJob,
     getStoredJob,
+    cancel,
     complete,
     /** Orders a quote and brings the job to its end. */
     async run(quoteId: Bytes32, wait: { readonly timeoutSeconds?: number; readonly signal?: AbortSignal } = {}) {
