@@ -1,6 +1,7 @@
-// Writes the documents that repeat what code knows: docs/errors.md. `--check` writes nothing and fails when one is stale.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+// Writes what repeats other files: docs/errors.md from the error table, and the page and skills of the MCP server as a module, since the
+// server is one file. `--check` writes nothing and fails when one is stale.
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
 import { LilypadError } from '@lilypad-agents/protocol'
 import { exitCodes, toExitCode } from '../packages/cli/src/output/exit-code.ts'
 import { errorTable } from '../packages/protocol/src/error/error-table.ts'
@@ -89,7 +90,32 @@ function renderErrors() {
   ].join('\n')
 }
 
-const files = [{ path: 'docs/errors.md', text: renderErrors() }]
+/** The MCP server's page and skills, by their paths. */
+function renderMcpFiles() {
+  const folder = join(root, 'servers/mcp')
+  const read = (path) => readFileSync(join(folder, path), 'utf8')
+  const skills = readdirSync(join(folder, 'skills'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => relative(join(folder, 'skills'), join(parentPath, name)).replaceAll('\\', '/'))
+    .sort()
+  return [
+    '// Generated from servers/mcp/page and servers/mcp/skills by tools/generate-docs.mjs; not edited by hand.',
+    '',
+    '/** Page of a job for hosts that show apps. */',
+    `export const jobPage = ${JSON.stringify(read('page/job.html'))}`,
+    '',
+    '/** Skills, each in a folder of its own. */',
+    'export const skillFiles: Readonly<Record<string, string>> = {',
+    ...skills.map((path) => `  ${JSON.stringify(path)}: ${JSON.stringify(read(`skills/${path}`))},`),
+    '}',
+    '',
+  ].join('\n')
+}
+
+const files = [
+  { path: 'docs/errors.md', text: renderErrors() },
+  { path: 'servers/mcp/src/generated/embedded-files.ts', text: renderMcpFiles() },
+]
 const isStale = ({ path, text }) => !existsSync(join(root, path)) || readFileSync(join(root, path), 'utf8') !== text
 const stale = files.filter(isStale)
 if (process.argv.includes('--check')) {

@@ -1,66 +1,154 @@
 import { createLilypad } from '@lilypad-agents/sdk'
 import { sqliteStore } from '@lilypad-agents/sdk/node'
-import { ProtocolError, ProtocolErrorCode, Server } from '@modelcontextprotocol/server'
+import {
+  type CallToolResult,
+  McpServer,
+  ProtocolError,
+  ProtocolErrorCode,
+  type Server,
+  type ServerContext,
+} from '@modelcontextprotocol/server'
 import type { McpConfig } from './config/config.ts'
 import { instructions } from './instructions.ts'
 import { createJobKeeper } from './job/job-keeper.ts'
+import { JobResult } from './job/job-result.ts'
+import { createJobWatch } from './job/job-watch.ts'
 import { failureFacts, type Logger } from './log/logger.ts'
+import { createPrompts } from './prompts/create-prompts.ts'
+import { registerJobResources, watchedUris } from './resources/job-resources.ts'
+import { registerNetworkResources } from './resources/network-resources.ts'
+import { serveSubscriptions } from './resources/serve-subscriptions.ts'
+import { loadSkills } from './skills/load-skills.ts'
+import { createJobTasks, toTask } from './tasks/job-tasks.ts'
+import { declaresTasks, serveTasks, toTaskResult } from './tasks/serve-tasks.ts'
+import type { ServerDeps, ToolContext } from './tool/tool-context.ts'
 import { tools } from './tools/index.ts'
+import { Handle } from './tools/module-reference.ts'
+import { runJob } from './tools/run-job.ts'
+import { icon } from './ui/icon.ts'
 import { version } from './version.ts'
+
+/** How a protocol server is used that the app makes. */
+export type Serving = {
+  readonly era: 'legacy' | 'modern'
+  /** Whether it lives as long as a connection, so that changes can be told over it. */
+  readonly isLasting: boolean
+}
 
 /** One process's client, jobs and tools, and what makes a protocol server over them for each connection or request. */
 export type McpApp = {
-  createServer(): Server
+  createServer(serving: Serving): Promise<McpServer>
+  /** Calls the listener with the address of each resource that changed. */
+  onResourceChange(listener: (uri: string) => void): () => void
   close(): Promise<void>
 }
 
+const Placed = JobResult.pick({ done: true }).extend({ job_id: Handle })
 const listTtlMilliseconds = 60 * 60 * 1000
+const list = { ttlMs: listTtlMilliseconds, cacheScope: 'private' } as const
 
 /** Opens the state folder, takes up open jobs, and is ready to serve. Nothing goes over the network unless a job is open. */
 export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
   const { network, signer, grant, policy } = config
   const store = sqliteStore(config.stateDirectory)
   const lilypad = createLilypad({ network, store, ...(signer ? { signer, policy } : {}), ...(grant ? { grant } : {}) })
-  const keeper = createJobKeeper({ lilypad, logger })
+  const watch = createJobWatch({ lilypad, logger })
+  const keeper = createJobKeeper({ lilypad, logger, watch })
+  const deps: ServerDeps = { config, lilypad, keeper, watch, logger }
   const byName = new Map(tools.map((tool) => [tool.name, tool]))
   const listed = tools.filter((tool) => signer || !tool.needsKey)
-  let list: ReturnType<(typeof tools)[number]['describe']>[] | undefined
+  const tasks = createJobTasks({ ...deps, signal: new AbortController().signal, report: () => undefined })
+  const registerPrompts = createPrompts(deps)
+  let described: ReturnType<(typeof tools)[number]['describe']>[] | undefined
   keeper.resume().catch((error: unknown) => logger.error(failureFacts(error), 'open jobs could not be taken up'))
 
+  async function callTool(name: string, given: unknown, context: ServerContext): Promise<CallToolResult> {
+    const tool = byName.get(name)
+    if (!tool) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Tool ${name.slice(0, 128)} not found`)
+    const startedAt = performance.now()
+    const { signal } = context.mcpReq
+    const toolContext: ToolContext = { ...deps, signal, report: createReport(context, logger) }
+    const isTask = tool === runJob && declaresTasks(context)
+    const result = isTask ? await runAsTask(given, toolContext) : await tool.call(given, toolContext)
+    const ms = Math.round(performance.now() - startedAt)
+    logger.debug({ tool: tool.name, isError: result.isError ?? false, ms }, 'tool called')
+    return result
+  }
+
+  /** Orders the job. One that is over at once is answered as without tasks; of one that goes on, the client gets the task. */
+  async function runAsTask(given: unknown, context: ToolContext): Promise<CallToolResult> {
+    const asked = typeof given === 'object' && given !== null ? given : {}
+    const result = await runJob.call({ ...asked, wait_s: 0 }, context)
+    const placed = Placed.safeParse(result.structuredContent)
+    if (result.isError || !placed.success || placed.data.done) return result
+    const job = await lilypad.getStoredJob(placed.data.job_id)
+    // The wire has results of this kind; the type of a tool's answer does not know them yet.
+    return toTaskResult(await toTask(job, watch, async () => result)) as unknown as CallToolResult
+  }
+
+  function serveTools(server: Server): void {
+    server.registerCapabilities({ tools: {} })
+    server.setRequestHandler('tools/list', () => {
+      described ??= listed.map((tool) => tool.describe(config))
+      return { tools: described }
+    })
+    server.setRequestHandler('tools/call', ({ params }, context) => callTool(params.name, params.arguments, context))
+  }
+
   return {
-    createServer() {
-      const server = new Server(
-        { name: 'lilypad', title: 'Lilypad', version },
+    async createServer({ era, isLasting }) {
+      const mcp = new McpServer(
+        { name: 'lilypad', title: 'Lilypad', version, icons: [icon] },
         {
-          capabilities: { tools: {} },
+          capabilities: { resources: { subscribe: true, listChanged: false }, prompts: { listChanged: false } },
           instructions: instructions(config),
           cacheHints: {
-            'tools/list': { ttlMs: listTtlMilliseconds, cacheScope: 'private' },
-            'server/discover': { ttlMs: listTtlMilliseconds, cacheScope: 'private' },
+            'tools/list': list,
+            'prompts/list': list,
+            'resources/templates/list': list,
+            'server/discover': list,
           },
         },
       )
-      server.setRequestHandler('tools/list', () => {
-        list ??= listed.map((tool) => tool.describe(config))
-        return { tools: list }
-      })
-      server.setRequestHandler('tools/call', async ({ params }, { mcpReq }) => {
-        const tool = byName.get(params.name)
-        if (!tool)
-          throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Tool ${params.name.slice(0, 128)} not found`)
-        const startedAt = performance.now()
-        const result = await tool.call(params.arguments, { config, lilypad, keeper, logger, signal: mcpReq.signal })
-        logger.debug(
-          { tool: tool.name, isError: result.isError ?? false, ms: Math.round(performance.now() - startedAt) },
-          'tool called',
-        )
-        return result
-      })
-      return server
+      serveTools(mcp.server)
+      registerNetworkResources(mcp, deps)
+      registerJobResources(mcp, deps)
+      registerPrompts(mcp)
+      ;(await loadSkills()).attach(mcp)
+      if (era === 'modern') serveTasks(mcp.server, tasks)
+      if (isLasting || era === 'legacy') {
+        const listen = (listener: (uri: string) => void) => onResourceChange(listener)
+        serveSubscriptions(mcp.server, { era, listen, logger })
+      }
+      return mcp
     },
+    onResourceChange,
     async close() {
       keeper.close()
+      watch.close()
       await store.close()
     },
+  }
+
+  function onResourceChange(listener: (uri: string) => void): () => void {
+    return watch.onChange((orderHash) => {
+      for (const uri of watchedUris(orderHash)) listener(uri)
+    })
+  }
+}
+
+/** Tells the client how a call goes, in numbers that only rise, if it gave a token for that. */
+function createReport({ mcpReq }: ServerContext, logger: Logger): (message: string) => void {
+  // The token stands in the envelope of the request; without one nothing may be sent.
+  const progressToken = mcpReq._meta?.progressToken
+  if (progressToken === undefined) return () => undefined
+  const startedAt = Date.now()
+  let last = -1
+  return (message) => {
+    last = Math.max(last + 1, Math.round((Date.now() - startedAt) / 1000))
+    const params = { progressToken, progress: last, message }
+    mcpReq
+      .notify({ method: 'notifications/progress', params })
+      .catch((error: unknown) => logger.debug(failureFacts(error), 'progress not told'))
   }
 }

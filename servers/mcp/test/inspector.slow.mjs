@@ -81,7 +81,7 @@ async function drive(inspector, name, target, era) {
     return result.structuredContent
   }
   const { tools } = await inspect(inspector, target, era, ['--method', 'tools/list', '--strict'])
-  expectTrue(tools.length === 9 && tools.every((tool) => tool.outputSchema && tool.annotations), 'tools', tools)
+  expectTrue(tools.length === 11 && tools.every((tool) => tool.outputSchema && tool.annotations), 'tools', tools)
   const found = await call('lilypad_search_modules', { query: moduleName })
   expectTrue(
     found.modules.some(({ module }) => module === moduleName),

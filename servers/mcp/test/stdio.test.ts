@@ -48,7 +48,7 @@ const modernMeta = {
 describe.each(eras)('in the %s era', (era) => {
   test('lists, answers and refuses', async () => {
     const { client, errors } = await connectStdio([...args, '--log-level', 'debug'], era)
-    expect((await client.listTools()).tools).toHaveLength(9)
+    expect((await client.listTools()).tools).toHaveLength(11)
     expect((await callTool(client, 'lilypad_list_jobs')).isError).toBeUndefined()
     expect(await callRefused(client, 'lilypad_search_modules')).toMatchObject({ code: 'SOLVER_UNREACHABLE' })
     await client.close()

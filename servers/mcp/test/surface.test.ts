@@ -4,6 +4,7 @@ import type { Client } from '@modelcontextprotocol/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { helpText, startMcpHttp, tools, version } from '../src/index.ts'
 import packageJson from '../package.json' with { type: 'json' }
+import { countTokens } from './tokens.ts'
 import { callRefused, callTool, canaryKey, connectHttp, eras, makeSilentNetwork } from './clients.ts'
 
 const silent = makeSilentNetwork()
@@ -72,7 +73,9 @@ describe.each(eras)('in the %s era', (era) => {
         "lilypad_quote_job TFFT",
         "lilypad_run_job FTTT",
         "lilypad_get_job TFTT",
+        "lilypad_cancel_job FTTT",
         "lilypad_get_outputs TFTT",
+        "lilypad_save_outputs FFTF",
         "lilypad_verify_job TFTT",
         "lilypad_get_wallet TFTT",
         "lilypad_list_jobs TFTF",
@@ -94,14 +97,15 @@ describe.each(eras)('in the %s era', (era) => {
       for (const hint of [readOnlyHint, destructiveHint, idempotentHint, openWorldHint])
         expect(typeof hint, name).toBe('boolean')
     }
-    // About 4.3 characters a token for this list (cl100k): 15,000 characters stay under 3,500 tokens; the goal is 4,500.
-    expect(JSON.stringify(tools).length).toBeLessThan(15_000)
-    expect(Math.max(...tools.map((tool) => JSON.stringify(tool).length))).toBeLessThan(2300)
+    // S1
+    expect(tools.length).toBeLessThanOrEqual(12)
+    expect(countTokens(tools)).toBeLessThanOrEqual(4500)
+    for (const tool of tools) expect(countTokens(tool), tool.name).toBeLessThanOrEqual(550)
   })
 
   test('instructions are short and tell the four rules', async () => {
     const instructions = client.getInstructions() ?? ''
-    expect(instructions.length).toBeLessThan(1000)
+    expect(countTokens(instructions)).toBeLessThanOrEqual(250)
     for (const word of ['Order', 'Cost', 'Wait', 'Trust']) expect(instructions).toContain(word)
     expect(reader.getInstructions()).toContain('--key-file')
   })
@@ -127,7 +131,7 @@ describe.each(eras)('in the %s era', (era) => {
     ['lilypad_run_job', { quote_id: '0x12' }, 'quote_id'],
     ['lilypad_run_job', { quote_id: `0x${'1'.repeat(64)}`, wait_s: 51 }, 'wait_s'],
     ['lilypad_get_job', { job_id: 7 }, 'job_id'],
-    ['lilypad_get_outputs', { job_id: `0x${'1'.repeat(64)}`, path: '' }, 'path'],
+    ['lilypad_get_outputs', { job_id: `0x${'1'.repeat(64)}`, path: 'x'.repeat(600) }, 'path'],
     ['lilypad_search_modules', { limit: 0 }, 'limit'],
   ])('%s with %j is refused, naming %s', async (name, args, field) => {
     const refused = await callRefused(client, name, args)

@@ -20,6 +20,8 @@ export type McpConfig = {
   readonly inputDirectory?: string
   /** Folder into which outputs are saved. */
   readonly outputDirectory?: string
+  /** Whether images among the outputs are shown to the model. @default 'preview' */
+  readonly images?: 'preview' | 'omit'
   /** Port on 127.0.0.1 for HTTP; 0 takes a free one. */
   readonly port?: number
   readonly logLevel?: LogLevel
@@ -58,6 +60,7 @@ const settings = {
   },
   'input-dir': { env: 'LILYPAD_INPUT_DIR', value: 'folder', help: 'files in it may be job inputs by path  [none]' },
   'output-dir': { env: 'LILYPAD_OUTPUT_DIR', value: 'folder', help: 'outputs are saved into it  [none]' },
+  images: { env: 'LILYPAD_IMAGES', value: 'how', help: 'images of outputs: preview or omit  [preview]' },
   port: { env: 'LILYPAD_PORT', value: 'port', help: 'port on 127.0.0.1 for `http`  [8601]' },
   'log-level': { env: 'LILYPAD_LOG_LEVEL', value: 'level', help: `${logLevels.join(', ')}  [info]` },
 } as const
@@ -92,6 +95,7 @@ const Settings = z.strictObject({
     .optional(),
   'input-dir': File.optional(),
   'output-dir': File.optional(),
+  images: z.enum(['preview', 'omit']).default('preview'),
   port: z
     .string()
     .regex(/^\d{1,5}$/, 'expected a port')
@@ -209,6 +213,7 @@ function toConfig(given: z.output<typeof Settings>): McpConfig {
       },
       grant,
     ),
+    images: given.images,
     port: given.port,
     logLevel: given['log-level'],
     ...(signer ? { signer } : {}),

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Bytes32, isFinal, LilypadError, toLilypadError } from '@lilypad-agents/protocol'
 import { type Lilypad, type StoredJob, StillRunningError } from '@lilypad-agents/sdk'
 import { failureFacts, type Logger } from '../log/logger.ts'
+import type { JobWatch } from './job-watch.ts'
 
 /** A job and what stands in its way right now, if anything. */
 export type KeptJob = { readonly job: StoredJob; readonly problem: LilypadError | undefined }
@@ -32,6 +33,8 @@ export type JobKeeper = {
   run(quoteId: Bytes32, waitSeconds: number, signal: AbortSignal): Promise<KeptJob>
   /** Reads the job, waiting for its end. */
   wait(orderHash: Bytes32, waitSeconds: number, signal: AbortSignal): Promise<KeptJob>
+  /** Cancels the job, and waits until its end shows. */
+  cancel(orderHash: Bytes32, waitSeconds: number, signal: AbortSignal): Promise<KeptJob>
   /** Takes up what an earlier process left open. */
   resume(): Promise<void>
   close(): void
@@ -46,8 +49,13 @@ export function isDone(job: StoredJob): boolean {
 }
 
 /** Makes the keeper of a client's jobs. */
-export function createJobKeeper(options: { readonly lilypad: Lilypad; readonly logger: Logger }): JobKeeper {
-  const { lilypad, logger } = options
+export function createJobKeeper(options: {
+  readonly lilypad: Lilypad
+  readonly logger: Logger
+  /** Told about each job that is taken up, and about each change of one. */
+  readonly watch?: Pick<JobWatch, 'start' | 'touch'>
+}): JobKeeper {
+  const { lilypad, logger, watch } = options
   const closing = new AbortController()
   const following = new Map<Bytes32, Promise<void>>()
   const placing = new Map<Bytes32, Promise<StoredJob>>()
@@ -90,7 +98,11 @@ export function createJobKeeper(options: { readonly lilypad: Lilypad; readonly l
   function follow(orderHash: Bytes32): Promise<void> {
     const known = following.get(orderHash)
     if (known) return known
-    const work = bringToEnd(orderHash).finally(() => following.delete(orderHash))
+    watch?.start(orderHash)
+    const work = bringToEnd(orderHash).finally(() => {
+      following.delete(orderHash)
+      watch?.touch(orderHash)
+    })
     following.set(orderHash, work)
     return work
   }
@@ -134,6 +146,11 @@ export function createJobKeeper(options: { readonly lilypad: Lilypad; readonly l
 
   return {
     wait,
+    async cancel(orderHash, waitSeconds, signal) {
+      const job = await lilypad.cancel(orderHash)
+      watch?.touch(orderHash)
+      return isDone(job) ? report(orderHash) : wait(orderHash, waitSeconds, signal)
+    },
     async run(quoteId, waitSeconds, signal) {
       const startedAt = Date.now()
       const placed = place(quoteId)

@@ -24,3 +24,6 @@ export function findText(bytes: Uint8Array): string | undefined {
     return undefined
   }
 }
+
+/** Whether a media type is one of the images that can be told from their first bytes. */
+export const isImageType = (mediaType: string): boolean => /^image\/(png|jpeg|gif|webp)$/.test(mediaType)

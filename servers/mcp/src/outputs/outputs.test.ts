@@ -26,23 +26,27 @@ test('text is valid UTF-8 without control characters', () => {
 })
 
 test('an output is saved under its job, again and again', async () => {
-  const path = await saveOutput(folder, job, 'sub/a.txt', Buffer.from('one'))
+  const path = await saveOutput(folder, job.slice(0, 18), 'sub/a.txt', Buffer.from('one'))
   expect(path).toBe(join(folder, job.slice(0, 18), 'sub', 'a.txt'))
-  await saveOutput(folder, job, 'sub/a.txt', Buffer.from('two'))
+  await saveOutput(folder, job.slice(0, 18), 'sub/a.txt', Buffer.from('two'))
   expect(readFileSync(path, 'utf8')).toBe('two')
 })
 
 test.each(['../x', '/etc/x', 'a/../../x', 'a\\..\\x', ''])('the path %j is refused', async (path) => {
-  await expect(saveOutput(folder, job, path, Buffer.from('x'))).rejects.toMatchObject({ code: 'PATH_NOT_ALLOWED' })
+  await expect(saveOutput(folder, job.slice(0, 18), path, Buffer.from('x'))).rejects.toMatchObject({
+    code: 'PATH_NOT_ALLOWED',
+  })
 })
 
 test('a link in the folder does not lead out of it', async () => {
   const outside = join(folder, 'outside')
   mkdirSync(outside)
   symlinkSync(outside, join(folder, job.slice(0, 18), 'link'))
-  await expect(saveOutput(folder, job, 'link/x', Buffer.from('x'))).rejects.toMatchObject({ code: 'PATH_NOT_ALLOWED' })
+  await expect(saveOutput(folder, job.slice(0, 18), 'link/x', Buffer.from('x'))).rejects.toMatchObject({
+    code: 'PATH_NOT_ALLOWED',
+  })
   symlinkSync(outside, join(folder, `0x${'b2'.repeat(8)}`))
-  await expect(saveOutput(folder, `0x${'b2'.repeat(32)}`, 'x', Buffer.from('x'))).rejects.toMatchObject({
+  await expect(saveOutput(folder, `0x${'b2'.repeat(8)}`, 'x', Buffer.from('x'))).rejects.toMatchObject({
     code: 'PATH_NOT_ALLOWED',
   })
 })

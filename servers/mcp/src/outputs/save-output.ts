@@ -1,6 +1,6 @@
 import { mkdir, realpath, rename, writeFile } from 'node:fs/promises'
-import { dirname, join, sep } from 'node:path'
-import { type Bytes32, isSafePath, LilypadError } from '@lilypad-agents/protocol'
+import { join } from 'node:path'
+import { isSafePath, LilypadError } from '@lilypad-agents/protocol'
 
 /** An output's path would leave the output folder. */
 class OutputPathError extends LilypadError {
@@ -12,20 +12,29 @@ class OutputPathError extends LilypadError {
   }
 }
 
-/** Saves an output as `<folder>/<job>/<path>` and answers where. Links inside the folder are not followed out of it. */
-export async function saveOutput(folder: string, orderHash: Bytes32, path: string, bytes: Uint8Array): Promise<string> {
-  if (!isSafePath(path)) throw new OutputPathError()
+/** Saves an output as `<folder>/<place>/<path>` and answers where. Links inside the folder are not followed out of their place. */
+export async function saveOutput(folder: string, place: string, path: string, bytes: Uint8Array): Promise<string> {
+  if (!isSafePath(path) || !isSafePath(place)) throw new OutputPathError()
   await mkdir(folder, { recursive: true })
-  const root = join(await realpath(folder), orderHash.slice(0, 18))
-  await mkdir(root, { recursive: true })
-  if ((await realpath(root)) !== root) throw new OutputPathError()
-  const target = join(root, ...path.split('/'))
-  const parent = dirname(target)
-  await mkdir(parent, { recursive: true })
-  const real = await realpath(parent)
-  if (real !== root && !real.startsWith(root + sep)) throw new OutputPathError()
+  const root = await makeFolder(await realpath(folder), place.split('/'))
+  const parts = path.split('/')
+  const parent = await makeFolder(root, parts.slice(0, -1))
+  const target = join(parent, parts.at(-1) ?? '')
   const temporary = `${target}.${crypto.randomUUID()}`
   await writeFile(temporary, bytes, { flag: 'wx' })
   await rename(temporary, target)
   return target
+}
+
+/** Makes the folders one by one, so that a link in their place is noticed before anything is made behind it. */
+async function makeFolder(root: string, names: readonly string[]): Promise<string> {
+  let folder = root
+  for (const name of names) {
+    folder = join(folder, name)
+    await mkdir(folder, { recursive: false }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+    if ((await realpath(folder)) !== folder) throw new OutputPathError()
+  }
+  return folder
 }

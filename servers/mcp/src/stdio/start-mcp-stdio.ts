@@ -9,7 +9,7 @@ export function startMcpStdio(
   logger: Logger = createLogger(config.logLevel),
 ): { close(): Promise<void> } {
   const app = createMcpApp(config, logger)
-  const connection = serveStdio(() => app.createServer(), {
+  const connection = serveStdio(({ era }) => app.createServer({ era, isLasting: true }), {
     onerror: (error) => logger.warn(failureFacts(error), 'message refused'),
   })
   return {

@@ -1,9 +1,10 @@
-import { InvalidRequestError } from '@lilypad-agents/protocol'
 import { ReadOnlyError } from '@lilypad-agents/sdk'
-import type { CallToolResult, Tool as WireTool } from '@modelcontextprotocol/server'
+import type { CallToolResult, ResourceLink, Tool as WireTool } from '@modelcontextprotocol/server'
 import { z } from 'zod'
 import type { McpConfig } from '../config/config.ts'
+import { jobPageMeta } from '../ui/job-page.ts'
 import { tellProblem } from './problem.ts'
+import { readArguments } from './read-arguments.ts'
 import type { ToolContext } from './tool-context.ts'
 
 /** Every hint of the protocol, said explicitly: a missing one counts as the worst case. */
@@ -28,38 +29,53 @@ export type ToolOptions<I extends z.ZodObject, O extends z.ZodObject> = {
   readonly annotations: ToolHints | ((config: McpConfig) => ToolHints)
   /** Left out of the list when there is no key. */
   readonly needsKey?: boolean
+  /** Arguments of a whole call, shown when arguments do not fit. */
+  readonly example: Readonly<Record<string, unknown>>
+  /** Hosts that show apps show the page of the job beside its result. */
+  readonly showsJob?: boolean
   handle(
     input: z.output<I>,
     context: ToolContext,
-  ): Promise<{ readonly result: z.input<O>; readonly images?: readonly ToolImage[] }>
+  ): Promise<{
+    readonly result: z.input<O>
+    readonly images?: readonly ToolImage[]
+    readonly links?: readonly ResourceLink[]
+  }>
 }
 
 /** A tool with its types closed over, ready to be listed and called. */
 export type Tool = {
   readonly name: string
   readonly needsKey: boolean
+  readonly example: Readonly<Record<string, unknown>>
   describe(config: McpConfig): WireTool
   call(given: unknown, context: ToolContext): Promise<CallToolResult>
 }
 
 /** Makes a tool of its data. Bad arguments and failures are answers with `isError`, never protocol errors. */
 export function defineTool<I extends z.ZodObject, O extends z.ZodObject>(options: ToolOptions<I, O>): Tool {
-  const { name, title, description, input, output, annotations, needsKey = false } = options
+  const { name, title, description, input, output, annotations, example, needsKey = false, showsJob = false } = options
   let schemas: Pick<WireTool, 'inputSchema' | 'outputSchema'> | undefined
   return {
     name,
     needsKey,
+    example,
     describe(config) {
       schemas ??= { inputSchema: toWireSchema(input, 'input'), outputSchema: toWireSchema(output, 'output') }
       const hints = typeof annotations === 'function' ? annotations(config) : annotations
-      return { name, title, description, ...schemas, annotations: { title, ...hints } }
+      return {
+        name,
+        title,
+        description,
+        ...schemas,
+        annotations: { title, ...hints },
+        ...(showsJob ? { _meta: jobPageMeta } : {}),
+      }
     },
     async call(given, context) {
       try {
         if (needsKey && !context.config.signer) throw new ReadOnlyError()
-        const parsed = input.safeParse(readArguments(input, given))
-        if (!parsed.success) throw new InvalidRequestError('argument list', parsed.error)
-        const { result, images = [] } = await options.handle(parsed.data, context)
+        const { result, images = [], links = [] } = await options.handle(readArguments(input, given, example), context)
         const structuredContent = output.parse(result)
         return {
           structuredContent,
@@ -70,6 +86,7 @@ export function defineTool<I extends z.ZodObject, O extends z.ZodObject>(options
               data: Buffer.from(bytes).toString('base64'),
               mimeType: mediaType,
             })),
+            ...links,
           ],
         }
       } catch (error) {
@@ -84,24 +101,6 @@ function toErrorResult(error: unknown, tool: string, { logger }: ToolContext): C
   logger.debug({ tool, code: problem.code }, 'tool refused')
   const structuredContent = { error: { ...problem, ...(untrusted ? { untrusted } : {}) } }
   return { isError: true, structuredContent, content: [{ type: 'text', text: JSON.stringify(structuredContent) }] }
-}
-
-/** Clients often send objects, lists and numbers as JSON text; where the schema wants no text, the text is read. */
-function readArguments(input: z.ZodObject, given: unknown): unknown {
-  if (given === undefined || given === null) return {}
-  if (typeof given !== 'object' || Array.isArray(given)) return given
-  const shape: Readonly<Record<string, z.core.$ZodType>> = input.shape
-  return Object.fromEntries(
-    Object.entries(given).map(([name, value]) => {
-      const schema = Object.hasOwn(shape, name) ? shape[name] : undefined
-      if (typeof value !== 'string' || !schema || z.safeParse(schema, value).success) return [name, value]
-      try {
-        return [name, JSON.parse(value)]
-      } catch {
-        return [name, value]
-      }
-    }),
-  )
 }
 
 /**

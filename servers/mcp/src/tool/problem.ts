@@ -38,6 +38,9 @@ const fixes: { readonly [code in ErrorCode]?: string } = {
   MODULE_DEPRECATED: 'use a newer version (lilypad_search_modules)',
 }
 
+/** What to do about a code, where the tools here can do something about it. */
+export const fixOf = (code: ErrorCode): string | undefined => fixes[code]
+
 /** Codes whose facts quote another party, whoever composed the error. */
 const quoting: ReadonlySet<ErrorCode> = new Set([
   'JOB_DECLINED',

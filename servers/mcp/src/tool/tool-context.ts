@@ -1,13 +1,21 @@
 import type { Lilypad } from '@lilypad-agents/sdk'
 import type { McpConfig } from '../config/config.ts'
 import type { JobKeeper } from '../job/job-keeper.ts'
+import type { JobWatch } from '../job/job-watch.ts'
 import type { Logger } from '../log/logger.ts'
 
-/** What a tool works with. Made once per process; `signal` is the call's own. */
-export type ToolContext = {
+/** What tools, resources and prompts work with. Made once per process. */
+export type ServerDeps = {
   readonly config: McpConfig
   readonly lilypad: Lilypad
   readonly keeper: JobKeeper
+  readonly watch: JobWatch
   readonly logger: Logger
+}
+
+/** What a tool works with. `signal` is the call's own. */
+export type ToolContext = ServerDeps & {
   readonly signal: AbortSignal
+  /** Tells who waits how it goes, if they asked to be told. */
+  readonly report: (message: string) => void
 }

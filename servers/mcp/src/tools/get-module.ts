@@ -3,9 +3,10 @@ import { currencyShape, tokenSymbol } from '../money/token.ts'
 import { lowestOffer } from '../money/lowest-offer.ts'
 import { cleanJson, cleanLine, cleanText } from '../text/clean-text.ts'
 import { defineTool } from '../tool/define-tool.ts'
+import { NextCalls, withNext } from '../tool/next-call.ts'
 import { ModuleReference } from './module-reference.ts'
 
-const schemaCharacters = 10_000
+const schemaCharacters = 3600
 
 /** Shows what a module takes, gives and costs. */
 export const getModule = defineTool({
@@ -35,8 +36,10 @@ export const getModule = defineTool({
     determinism: z.string(),
     author: z.string(),
     untrusted: z.looseObject({}),
+    next: NextCalls,
   }),
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
+  example: { module: 'tts' },
   async handle({ module }, { lilypad }) {
     const { network } = lilypad
     const listing = await lilypad.getModule(module)
@@ -52,13 +55,15 @@ export const getModule = defineTool({
         version_id: listing.moduleVersion,
         deprecated: listing.deprecated,
         runtime: manifest.runtime.kind,
-        inputs: Object.entries(properties).map(([name, property]) => ({
-          name,
-          type: property.type === 'object' ? 'file' : property.type,
-          required: required.includes(name),
-        })),
-        outputs: manifest.outputs.files
+        inputs: Object.entries(properties)
           .slice(0, 32)
+          .map(([name, property]) => ({
+            name,
+            type: property.type === 'object' ? 'file' : property.type,
+            required: required.includes(name),
+          })),
+        outputs: manifest.outputs.files
+          .slice(0, 16)
           .map(({ path, mediaType }) => ({ path: cleanLine(path, 200), media_type: cleanLine(mediaType, 80) })),
         price: price ?? null,
         token: tokenSymbol,
@@ -69,12 +74,13 @@ export const getModule = defineTool({
         untrusted: {
           title: cleanLine(manifest.title, 120),
           summary: cleanLine(manifest.summary, 280),
-          description: cleanText(manifest.description, 1500),
+          description: cleanText(manifest.description, 700),
           input_schema: toShownSchema(manifest.inputs),
-          example: cleanJson(manifest.examples[0]?.inputs ?? null, { text: 500, items: 32 }),
+          example: cleanJson(manifest.examples[0]?.inputs ?? null, { text: 200, items: 16 }),
           units: cleanJson(manifest.units, { text: 120, items: 8 }),
           licence: cleanJson(manifest.licence, { text: 200, items: 4 }),
         },
+        ...withNext(price && { tool: 'lilypad_quote_job', args: { module: listing.name, inputs: {} } }),
       },
     }
   },
@@ -82,6 +88,12 @@ export const getModule = defineTool({
 
 /** The schema, short enough to read: words go first, then long lists. */
 function toShownSchema(schema: unknown): unknown {
-  const whole = cleanJson(schema, { text: 300, items: 64 })
-  return JSON.stringify(whole).length <= schemaCharacters ? whole : cleanJson(schema, { text: 40, items: 16 })
+  const forms = [
+    { text: 300, items: 64 },
+    { text: 60, items: 24 },
+    { text: 20, items: 12 },
+  ].map((limits) => cleanJson(schema, limits))
+  return (
+    forms.find((form) => JSON.stringify(form).length <= schemaCharacters) ?? cleanJson(schema, { text: 10, items: 6 })
+  )
 }

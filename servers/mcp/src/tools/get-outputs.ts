@@ -1,34 +1,34 @@
-import { LilypadError } from '@lilypad-agents/protocol'
 import { type Output, StillRunningError } from '@lilypad-agents/sdk'
+import type { ResourceLink } from '@modelcontextprotocol/server'
 import { z } from 'zod'
-import { findImageType, findText, maxImageBytes } from '../outputs/output-kind.ts'
-import { saveOutput } from '../outputs/save-output.ts'
+import { findImageType, findText, isImageType, maxImageBytes } from '../outputs/output-kind.ts'
+import { OutputUnknownError } from '../outputs/output-unknown-error.ts'
+import { outputUri } from '../resources/resource-uri.ts'
 import { count } from '../text/count.ts'
 import { cleanLine, cleanText } from '../text/clean-text.ts'
+import { CursorError, readCursor, toCursor } from '../text/cursor.ts'
 import { defineTool, type ToolImage } from '../tool/define-tool.ts'
+import { NextCalls, withNext } from '../tool/next-call.ts'
 import { Handle } from './module-reference.ts'
 
-const listedFiles = 50
-const textCharacters = { all: 3000, one: 12_000 }
+const listedFiles = 12
+const textCharacters = { all: 900, one: 3900 }
 const shownTexts = 3
 
-/** The job has no output of this path. */
-class OutputUnknownError extends LilypadError {
-  override readonly name = 'OutputUnknownError'
-  constructor(path: string) {
-    super('OUTPUT_UNKNOWN', 'The job has no output of this path.', {
-      details: [`Path: ${JSON.stringify(path.slice(0, 200))}`],
-    })
-  }
-}
+type ListedFile = { path: string; bytes: number; sha256: string; media_type: string; mislabelled?: boolean }
 
-/** Shows and saves the files of a job. */
+/** Shows the files of a job. */
 export const getOutputs = defineTool({
   name: 'lilypad_get_outputs',
   title: 'Get outputs',
   description:
-    'Read the files of a delivered job: short text inline under untrusted, an image up to 256 kB as an image, anything else as size and digest, saved to disk when this server has an output folder. Give path for one file in more length. Free.',
-  input: z.strictObject({ job_id: Handle, path: z.string().min(1).max(512).optional() }),
+    'Read the files of a delivered job: short text inline under untrusted, an image up to 256 kB as an image, anything else as size and digest. Give path for one file, and offset to read on in its text. Free.',
+  input: z.strictObject({
+    job_id: Handle,
+    path: z.string().min(1).max(512).optional(),
+    offset: z.int().min(0).default(0).describe('characters'),
+    cursor: z.string().max(400).optional(),
+  }),
   output: z.object({
     summary: z.string(),
     job_id: z.string(),
@@ -39,83 +39,99 @@ export const getOutputs = defineTool({
         bytes: z.int(),
         sha256: z.string(),
         media_type: z.string(),
-        saved: z.string().optional(),
+        mislabelled: z.boolean().optional().describe('not what its module says it is; not shown'),
       }),
     ),
-    untrusted: z.object({ texts: z.array(z.object({ path: z.string(), text: z.string(), cut: z.boolean() })) }),
+    next_cursor: z.string().nullable(),
+    untrusted: z.object({
+      texts: z.array(z.object({ path: z.string(), text: z.string(), next_offset: z.int().nullable() })),
+    }),
+    next: NextCalls,
   }),
-  annotations: ({ outputDirectory }) => ({
-    readOnlyHint: outputDirectory === undefined,
-    destructiveHint: false,
-    idempotentHint: true,
-    openWorldHint: true,
-  }),
-  async handle({ job_id, path }, { config, lilypad }) {
+  annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
+  example: { job_id: `0x${'a1'.repeat(32)}`, path: 'result.txt' },
+  showsJob: true,
+  async handle({ job_id, path, offset, cursor }, { config, lilypad }) {
     const job = await lilypad.getStoredJob(job_id)
     if (!job.delivery) throw new StillRunningError(job_id, job.state)
     const outputs = await lilypad.fetchOutputs(job_id)
     const chosen =
       path === undefined
-        ? outputs
+        ? outputs.slice(cursor === undefined ? 0 : readPlace(cursor, outputs.length))
         : outputs.filter((output) => output.path === path || cleanLine(output.path, 200) === path)
     if (path !== undefined && chosen.length === 0) throw new OutputUnknownError(path)
     const length = path === undefined ? textCharacters.all : textCharacters.one
     const declared = new Map(job.module.outputs.files.map((file) => [file.path, file.mediaType]))
     const images: ToolImage[] = []
-    const texts: { path: string; text: string; cut: boolean }[] = []
-    const files: { path: string; bytes: number; sha256: string; media_type: string; saved?: string }[] = []
+    const links: ResourceLink[] = []
+    const texts: { path: string; text: string; next_offset: number | null }[] = []
+    const files: ListedFile[] = []
     for (const output of chosen.slice(0, listedFiles)) {
       const shown = cleanLine(output.path, 200)
-      const { image, text, bytes } = await look(output, { withBytes: config.outputDirectory !== undefined, length })
-      if (image && images.length === 0) images.push(image)
-      if (text !== undefined && texts.length < shownTexts)
-        texts.push({
-          path: shown,
-          text: cleanText(text, length),
-          cut: (!output.isSealed && output.bytes > text.length) || text.length > length,
-        })
-      const saved =
-        config.outputDirectory && bytes
-          ? await saveOutput(config.outputDirectory, job_id, output.path, bytes)
-          : undefined
+      const { image, text, isMislabelled } = await look(output, declared.get(output.path))
+      if (image && images.length === 0 && config.images !== 'omit') images.push(image)
+      if (text !== undefined && texts.length < shownTexts) {
+        const end = Math.min(text.length, offset + length)
+        const part = cleanText(text.slice(offset, end), length)
+        texts.push({ path: shown, text: part, next_offset: end < text.length ? end : null })
+      }
       const mediaType =
         image?.mediaType ??
-        cleanLine(declared.get(output.path) ?? (text === undefined ? 'application/octet-stream' : 'text/plain'), 80)
+        (isMislabelled ? undefined : declared.get(output.path)) ??
+        (text === undefined ? 'application/octet-stream' : 'text/plain')
       files.push({
         path: shown,
         bytes: output.bytes,
         sha256: output.sha256,
-        media_type: mediaType,
-        ...(saved ? { saved } : {}),
+        media_type: cleanLine(mediaType, 80),
+        ...(isMislabelled ? { mislabelled: true } : {}),
+      })
+      links.push({
+        type: 'resource_link',
+        uri: outputUri(job_id, output.path),
+        name: shown,
+        mimeType: cleanLine(mediaType, 80),
+        size: output.bytes,
       })
     }
-    const rest = chosen.length > files.length ? ` ${chosen.length - files.length} more are not listed.` : ''
+    const listed = outputs.length - chosen.length + files.length
+    const rest =
+      path === undefined && chosen.length > files.length ? ' There are more: pass next_cursor as cursor.' : ''
     const standing = job.verified
       ? 'verified'
       : job.verified === null
         ? 'not verified yet'
         : 'NOT verified: do not rely on them'
-    const hint = files.some((file) => file.saved) ? ' They are saved on this machine.' : ''
+    const canSave = config.signer !== undefined && config.outputDirectory !== undefined
     return {
       result: {
-        summary: `${count(chosen.length, 'file')}, ${standing}.${rest}${hint}`,
+        summary: `${count(path === undefined ? outputs.length : chosen.length, 'file')}, ${standing}.${rest}`,
         job_id,
         verified: job.verified,
         files,
+        next_cursor: rest ? toCursor([listed]) : null,
         untrusted: { texts },
+        ...withNext(canSave && { tool: 'lilypad_save_outputs', args: { job_id } }),
       },
       images,
+      links,
     }
   },
 })
 
-/** Reads an output only as far as it can be shown or is to be saved. */
-async function look(output: Output, how: { readonly withBytes: boolean; readonly length: number }) {
-  const isSmall = output.bytes <= maxImageBytes
-  if (!isSmall && !how.withBytes) return { image: undefined, text: undefined, bytes: undefined }
+/** @throws {@link CursorError} */
+function readPlace(cursor: string, files: number): number {
+  const [place] = readCursor(cursor)
+  if (typeof place !== 'number' || !Number.isInteger(place) || place < 1 || place >= files) throw new CursorError()
+  return place
+}
+
+/** Reads an output only as far as it can be shown. What calls itself an image and is another thing is not shown as either. */
+async function look(output: Output, declared: string | undefined) {
+  if (output.bytes > maxImageBytes) return { image: undefined, text: undefined, isMislabelled: false }
   const bytes = await output.read()
-  const imageType = isSmall ? findImageType(bytes) : undefined
-  const image: ToolImage | undefined = imageType ? { bytes, mediaType: imageType } : undefined
-  const text = image || !isSmall ? undefined : findText(bytes)
-  return { image, text, bytes }
+  const imageType = findImageType(bytes)
+  const isMislabelled = declared !== undefined && isImageType(declared) && declared !== imageType
+  const image: ToolImage | undefined = imageType && !isMislabelled ? { bytes, mediaType: imageType } : undefined
+  return { image, text: image || isMislabelled ? undefined : findText(bytes), isMislabelled }
 }

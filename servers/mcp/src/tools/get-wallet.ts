@@ -28,6 +28,7 @@ export const getWallet = defineTool({
     allowed_modules: z.array(z.string()).nullable().describe('null: all'),
   }),
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
+  example: {},
   async handle(_input, { config, lilypad }) {
     const { name, chainId } = lilypad.network
     const common = {

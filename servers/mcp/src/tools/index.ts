@@ -1,4 +1,5 @@
 import type { Tool } from '../tool/define-tool.ts'
+import { cancelJob } from './cancel-job.ts'
 import { getJob } from './get-job.ts'
 import { getModule } from './get-module.ts'
 import { getOutputs } from './get-outputs.ts'
@@ -6,6 +7,7 @@ import { getWallet } from './get-wallet.ts'
 import { listJobs } from './list-jobs.ts'
 import { quoteJob } from './quote-job.ts'
 import { runJob } from './run-job.ts'
+import { saveOutputs } from './save-outputs.ts'
 import { searchModules } from './search-modules.ts'
 import { verifyJob } from './verify-job.ts'
 
@@ -16,7 +18,9 @@ export const tools: readonly Tool[] = [
   quoteJob,
   runJob,
   getJob,
+  cancelJob,
   getOutputs,
+  saveOutputs,
   verifyJob,
   getWallet,
   listJobs,

@@ -10,6 +10,9 @@ export const ModuleReference = z
   )
   .describe('module name or version id')
 
+/** Id of a job, as text. */
+export const JobId = z.string().regex(/^0x[0-9a-fA-F]{64}$/)
+
 /** Id of a quote or job. */
 export const Handle = z
   .string()

@@ -5,6 +5,7 @@ import { GivenInputs, resolveInputs } from '../inputs/resolve-inputs.ts'
 import { Amount, currencyShape, formatAmount, tokenSymbol, withToken } from '../money/token.ts'
 import { cleanLine } from '../text/clean-text.ts'
 import { defineTool } from '../tool/define-tool.ts'
+import { NextCalls, withNext } from '../tool/next-call.ts'
 import { Problem, tellProblem } from '../tool/problem.ts'
 import type { ToolContext } from '../tool/tool-context.ts'
 import { ModuleReference } from './module-reference.ts'
@@ -37,8 +38,11 @@ export const quoteJob = defineTool({
     provider: z.string(),
     allowed: z.boolean().describe('within the spending limits'),
     refusal: Problem.optional(),
+    next: NextCalls,
   }),
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: false, openWorldHint: true },
+  example: { module: 'tts', inputs: { text: 'Hello.' }, max_price: '0.5' },
+  showsJob: true,
   async handle({ module, inputs: given, max_price }, context) {
     const { config, lilypad, logger } = context
     const { inputs, files } = await resolveInputs(given, config.inputDirectory)
@@ -68,7 +72,7 @@ export const quoteJob = defineTool({
         expires_at: new Date(quote.expiresAt * 1000).toISOString(),
         provider: quote.ask.ask.provider,
         allowed: refusal === undefined,
-        ...(refusal ? { refusal } : {}),
+        ...(refusal ? { refusal } : withNext({ tool: 'lilypad_run_job', args: { quote_id: quote.quoteId } })),
       },
     }
   },

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { JobResult, toJobResult } from '../job/job-result.ts'
 import { defineTool } from '../tool/define-tool.ts'
 import { Handle } from './module-reference.ts'
-import { waitSeconds } from './wait-seconds.ts'
+import { waitSeconds, withReports } from './wait-seconds.ts'
 
 /** Orders a quoted job. */
 export const runJob = defineTool({
@@ -14,7 +14,10 @@ export const runJob = defineTool({
   output: JobResult,
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: true },
   needsKey: true,
+  example: { quote_id: `0x${'5a'.repeat(32)}`, wait_s: 25 },
+  showsJob: true,
   async handle({ quote_id, wait_s }, context) {
-    return { result: await toJobResult(await context.keeper.run(quote_id, wait_s, context.signal), context) }
+    const kept = context.keeper.run(quote_id, wait_s, context.signal)
+    return { result: await toJobResult(await withReports(kept, () => 'waiting for the job', context), context) }
   },
 })

@@ -4,6 +4,7 @@ import { lowestOffer } from '../money/lowest-offer.ts'
 import { count } from '../text/count.ts'
 import { cleanLine } from '../text/clean-text.ts'
 import { defineTool } from '../tool/define-tool.ts'
+import { NextCalls, withNext } from '../tool/next-call.ts'
 
 /** Finds modules by words. */
 export const searchModules = defineTool({
@@ -29,8 +30,10 @@ export const searchModules = defineTool({
     ),
     next_cursor: z.string().nullable(),
     ...currencyShape,
+    next: NextCalls,
   }),
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
+  example: { query: 'speech', limit: 8 },
   async handle({ query, limit, cursor }, { lilypad }) {
     const { network } = lilypad
     const { modules, nextCursor } = await lilypad.searchModules({
@@ -43,7 +46,7 @@ export const searchModules = defineTool({
       version: cleanLine(listing.manifest.version, 64),
       price_per_job: lowestOffer(listing, network.contracts.lilyToken)?.price_per_job ?? null,
       providers: listing.offers.length,
-      untrusted: { title: cleanLine(listing.manifest.title, 120), summary: cleanLine(listing.manifest.summary, 280) },
+      untrusted: { title: cleanLine(listing.manifest.title, 120), summary: cleanLine(listing.manifest.summary, 200) },
     }))
     const more = nextCursor ? ' There are more: pass next_cursor as cursor.' : ''
     const next =
@@ -55,6 +58,7 @@ export const searchModules = defineTool({
         next_cursor: nextCursor,
         token: tokenSymbol,
         chain_id: network.chainId,
+        ...withNext(found[0] && { tool: 'lilypad_get_module', args: { module: found[0].module } }),
       },
     }
   },

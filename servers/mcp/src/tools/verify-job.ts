@@ -6,6 +6,7 @@ import { defineTool } from '../tool/define-tool.ts'
 import type { ToolContext } from '../tool/tool-context.ts'
 import { Handle } from './module-reference.ts'
 
+const shownChecks = 45
 const verdicts = ['verified', 'unsettled', 'unverifiable', 'mismatch'] as const
 const meanings: { readonly [verdict in (typeof verdicts)[number]]: string } = {
   verified: 'Every check holds: the files, the signatures, the price, and the settlement on chain.',
@@ -28,6 +29,7 @@ export const verifyJob = defineTool({
     checks: z.array(z.object({ name: z.string(), ok: z.boolean(), evidence: z.string() })),
   }),
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
+  example: { job_id: `0x${'a1'.repeat(32)}` },
   async handle({ job_id }, context) {
     const offline = await context.lilypad.verify(job_id)
     const { checks: onChain, isReached } = await checkChain(job_id, context)
@@ -50,10 +52,10 @@ export const verifyJob = defineTool({
         summary: `${meanings[verdict]} ${checks.length - failed.length} of ${checks.length} checks hold.`,
         job_id,
         verdict,
-        checks: checks.slice(0, 80).map(({ name, ok, evidence }) => ({
+        checks: [...failed, ...checks.filter(({ ok }) => ok)].slice(0, shownChecks).map(({ name, ok, evidence }) => ({
           name: cleanLine(name, 100),
           ok,
-          evidence: cleanLine(ok ? shorten(evidence) : evidence, ok ? 140 : 300),
+          evidence: cleanLine(ok ? shorten(evidence) : evidence, ok ? 60 : 300),
         })),
       },
     }

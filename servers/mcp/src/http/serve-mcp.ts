@@ -1,0 +1,130 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import {
+  localhostHostValidation,
+  localhostOriginValidation,
+  type NodeIncomingMessageLike,
+  toNodeHandler,
+} from '@modelcontextprotocol/node'
+import {
+  classifyInboundRequest,
+  createMcpHandler,
+  type EventStore,
+  isInitializeRequest,
+  type McpServer,
+  type ServerNotifier,
+} from '@modelcontextprotocol/server'
+import { failureFacts, type Logger } from '../log/logger.ts'
+import { createSessions } from './sessions.ts'
+
+export type McpEndpoint = {
+  /** Serves one request to the endpoint. */
+  handle(request: IncomingMessage, response: ServerResponse): Promise<void>
+  /** Tells changes to clients that listen. */
+  readonly notify: ServerNotifier
+  close(): Promise<void>
+}
+
+export type McpEndpointOptions = {
+  /** A server for one request, or, of the old era, for a session. */
+  readonly createServer: (serving: {
+    readonly era: 'legacy' | 'modern'
+    readonly isLasting: boolean
+  }) => Promise<McpServer>
+  readonly logger: Logger
+  readonly maxBodyBytes: number
+  /** Keeps events of old sessions, so that a client can take up a broken stream. @default none are kept */
+  readonly createEventStore?: () => EventStore
+}
+
+/**
+ * One endpoint for both eras: requests of 2026-07-28 are served one by one; clients that open with `initialize` get a session, so that
+ * they can be asked and told things. Requests that name another host, or come from a page of another origin, are refused.
+ */
+export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
+  const { createServer, logger, maxBodyBytes, createEventStore } = options
+  const report = (error: Error) => logger.warn(failureFacts(error), 'request refused')
+  const handler = createMcpHandler(({ era }) => createServer({ era, isLasting: false }), {
+    onerror: report,
+    maxRequestBodySize: maxBodyBytes,
+  })
+  const serveRequest = toNodeHandler(handler, { onerror: report, maxRequestBodySize: maxBodyBytes })
+  const sessions = createSessions({
+    createServer: () => createServer({ era: 'legacy', isLasting: true }),
+    ...(createEventStore ? { createEventStore } : {}),
+  })
+  const isLocalHost = localhostHostValidation()
+  const isLocalOrigin = localhostOriginValidation()
+
+  return {
+    notify: handler.notify,
+    async handle(request, response) {
+      if (!isLocalHost(request, response) || !isLocalOrigin(request, response)) return
+      const session = header(request, 'mcp-session-id')
+      if (request.method !== 'POST') {
+        if (session === undefined) return refuse(response, 405, -32_000, 'Method not allowed.', { allow: 'POST' })
+        return sessions.handle(session, request, response)
+      }
+      if (!/^application\/json\b/i.test(header(request, 'content-type') ?? ''))
+        return refuse(response, 415, -32_000, 'Unsupported Media Type: Content-Type must be application/json')
+      const text = await readBody(request, maxBodyBytes)
+      if (text === undefined)
+        return refuse(response, 413, -32_600, `Request body exceeds ${maxBodyBytes} bytes`, { connection: 'close' })
+      let body: unknown
+      try {
+        body = JSON.parse(text)
+      } catch {
+        return refuse(response, 400, -32_700, 'Parse error: Invalid JSON')
+      }
+      const protocolVersionHeader = header(request, 'mcp-protocol-version')
+      const mcpMethodHeader = header(request, 'mcp-method')
+      const { kind } = classifyInboundRequest({
+        httpMethod: 'POST',
+        ...(protocolVersionHeader === undefined ? {} : { protocolVersionHeader }),
+        ...(mcpMethodHeader === undefined ? {} : { mcpMethodHeader }),
+        body,
+      })
+      if (kind === 'legacy' && session !== undefined) return sessions.handle(session, request, response, body)
+      if (kind === 'legacy' && isInitializeRequest(body)) return sessions.open(request, response, body)
+      // Node's type says that method and url may be undefined; on a request that a server received they are not.
+      await serveRequest(request as NodeIncomingMessageLike, response, body)
+    },
+    async close() {
+      await sessions.close()
+      await handler.close()
+    },
+  }
+}
+
+function header(request: IncomingMessage, name: string): string | undefined {
+  const value = request.headers[name]
+  return Array.isArray(value) ? value[0] : value
+}
+
+function refuse(
+  response: ServerResponse,
+  status: number,
+  code: number,
+  message: string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  response.writeHead(status, { 'content-type': 'application/json', ...headers })
+  response.end(JSON.stringify({ jsonrpc: '2.0', error: { code, message }, id: null }))
+}
+
+/** The body as text; undefined when it is larger than allowed, of which no more is read. */
+async function readBody(request: IncomingMessage, maxBytes: number): Promise<string | undefined> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+    // Without an encoding set, a request gives buffers.
+    const buffer = chunk as Buffer
+    bytes += buffer.length
+    if (bytes > maxBytes) {
+      // The client hears the answer only when it may finish what it sends.
+      request.resume()
+      return undefined
+    }
+    chunks.push(buffer)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
