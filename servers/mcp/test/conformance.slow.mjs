@@ -68,7 +68,10 @@ async function runSuite(suite, url, name, args) {
     .map((file) => {
       const checks = JSON.parse(readFileSync(join(folder, file), 'utf8'))
       const count = (status) => checks.filter((check) => check.status === status).length
-      const scenario = file.split('/')[0].replace(/^server-/, '').replace(/-\d{4}-\d{2}-\d{2}T.*$/, '')
+      const scenario = file
+        .split('/')[0]
+        .replace(/^server-/, '')
+        .replace(/-\d{4}-\d{2}-\d{2}T.*$/, '')
       return { scenario, passed: count('SUCCESS'), failed: checks.filter(({ status }) => status === 'FAILURE') }
     })
   return { stdout, scenarios }
@@ -80,7 +83,9 @@ function tell(what, { scenarios }) {
   const passed = scenarios.reduce((sum, scenario) => sum + scenario.passed, 0)
   const failed = failing({ scenarios })
   const failures = failed.reduce((sum, scenario) => sum + scenario.failed.length, 0)
-  console.log(`${what}: ${scenarios.length - failed.length}/${scenarios.length} scenarios, ${passed}/${passed + failures} checks`)
+  console.log(
+    `${what}: ${scenarios.length - failed.length}/${scenarios.length} scenarios, ${passed}/${passed + failures} checks`,
+  )
   for (const { scenario, failed: checks } of failed)
     for (const { id, errorMessage } of checks) console.log(`  ${scenario} ${id}: ${String(errorMessage).slice(0, 300)}`)
 }

@@ -380,7 +380,9 @@ const user = (content: GetPromptResult['messages'][number]['content']) => ({ rol
 
 /** Registers the prompts and resources of the suite. */
 export function registerFixtures(mcp: McpServer): void {
-  mcp.registerPrompt('test_simple_prompt', { description: 'Without arguments' }, () => ({ messages: [user({ type: 'text', text: 'A simple prompt.' })] }))
+  mcp.registerPrompt('test_simple_prompt', { description: 'Without arguments' }, () => ({
+    messages: [user({ type: 'text', text: 'A simple prompt.' })],
+  }))
   mcp.registerPrompt(
     'test_prompt_with_arguments',
     { description: 'With arguments', argsSchema: z.object({ arg1: z.string(), arg2: z.string() }) },

@@ -2,7 +2,13 @@
 // Prints its address as one JSON line; ends with the process's stdin.
 import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
-import { type EventStore, fromJsonSchema, McpServer, ProtocolError, ProtocolErrorCode } from '@modelcontextprotocol/server'
+import {
+  type EventStore,
+  fromJsonSchema,
+  McpServer,
+  ProtocolError,
+  ProtocolErrorCode,
+} from '@modelcontextprotocol/server'
 import { loadSkills } from '@modelcontextprotocol/server/ext/skills/node'
 import { createMcpEndpoint } from '../../src/http/serve-mcp.ts'
 import { createLogger } from '../../src/log/logger.ts'
