@@ -16,6 +16,9 @@ import {
 import { failureFacts, type Logger } from '../log/logger.ts'
 import { createSessions } from './sessions.ts'
 
+/** Levels of a message; nothing that is asked for here comes near it. */
+const maxDepth = 100
+
 export type McpEndpoint = {
   /** Serves one request to the endpoint. */
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>
@@ -75,6 +78,7 @@ export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
       } catch {
         return refuse(response, 400, -32_700, 'Parse error: Invalid JSON')
       }
+      if (isDeeperThan(body, maxDepth)) return refuse(response, 400, -32_600, 'Invalid Request: nested too deeply')
       const protocolVersionHeader = header(request, 'mcp-protocol-version')
       const mcpMethodHeader = header(request, 'mcp-method')
       const { kind } = classifyInboundRequest({
@@ -95,6 +99,12 @@ export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
   }
 }
 
+/** Whether a value has more levels than allowed. What comes after a message was read goes down its levels by recursion. */
+function isDeeperThan(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return depth === 0 || Object.values(value).some((item) => isDeeperThan(item, depth - 1))
+}
+
 function header(request: IncomingMessage, name: string): string | undefined {
   const value = request.headers[name]
   return Array.isArray(value) ? value[0] : value
@@ -111,8 +121,12 @@ function refuse(
   response.end(JSON.stringify({ jsonrpc: '2.0', error: { code, message }, id: null }))
 }
 
-/** The body as text; undefined when it is larger than allowed, of which no more is read. */
+/** The body as text; undefined when it is larger than allowed. The rest is let through unread: only then does the client hear the answer. */
 async function readBody(request: IncomingMessage, maxBytes: number): Promise<string | undefined> {
+  if (Number(header(request, 'content-length') ?? 0) > maxBytes) {
+    request.resume()
+    return undefined
+  }
   const chunks: Buffer[] = []
   let bytes = 0
   for await (const chunk of request.iterator({ destroyOnReturn: false })) {
@@ -120,7 +134,6 @@ async function readBody(request: IncomingMessage, maxBytes: number): Promise<str
     const buffer = chunk as Buffer
     bytes += buffer.length
     if (bytes > maxBytes) {
-      // The client hears the answer only when it may finish what it sends.
       request.resume()
       return undefined
     }
