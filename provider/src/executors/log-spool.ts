@@ -7,6 +7,9 @@ import { progressReader } from './progress-reader.ts'
 
 const writeTo = promisify(write)
 
+/** Log bytes that may wait for the disk before a program is held up. */
+const maxUnwrittenBytes = 1024 ** 2
+
 /** A program may write this many times its kept log before it is stopped. */
 export const floodFactor = 16
 
@@ -53,7 +56,9 @@ export class LogSpool {
     const kept = target.push(bytes)
     this.#room = undefined
     if (kept.length > 0) {
-      this.#room = this.#options.onLog?.(stream, kept) ?? undefined
+      const room = this.#options.onLog?.(stream, kept) ?? undefined
+      const { written } = target
+      this.#room = room && written ? Promise.all([room, written]).then(() => {}) : (room ?? written)
       if (stream === 'stderr' && this.#readProgress)
         for (const progress of this.#readProgress(kept)) this.#options.onProgress?.(progress)
     }
@@ -78,12 +83,18 @@ class SpooledStream {
   #isClosed = false
   #kept = 0
   #seen = 0
-  #writing: Promise<unknown> = Promise.resolve()
+  #writing: Promise<void> = Promise.resolve()
+  #unwritten = 0
   #failure: unknown
 
   constructor(descriptor: number, limit: number) {
     this.#descriptor = descriptor
     this.#limit = limit
+  }
+
+  /** What to wait for while the disk is far behind; undefined when it is not. */
+  get written(): Promise<void> | undefined {
+    return this.#unwritten > maxUnwrittenBytes ? this.#writing : undefined
   }
 
   get isFlooded(): boolean {
@@ -97,10 +108,14 @@ class SpooledStream {
     if (kept.length === 0) return kept
     this.#kept += kept.length
     this.#hash.update(kept)
+    this.#unwritten += kept.length
     this.#writing = this.#writing
-      .then(() => writeTo(this.#descriptor, kept))
+      .then(async () => void (await writeTo(this.#descriptor, kept)))
       .catch((error: unknown) => {
         this.#failure ??= error
+      })
+      .finally(() => {
+        this.#unwritten -= kept.length
       })
     return kept
   }
