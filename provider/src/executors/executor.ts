@@ -105,9 +105,9 @@ export type Availability =
  *
  * `run` resolves for everything a program can do, also the worst, and rejects only for what the operator or the
  * caller has to mend: a daemon that does not answer, an image or program that is not the one named by the module.
- * When it settles, nothing of the program runs any more: its processes are gone or were killed. What the run had
- * (process, container, mount, temporary files) is gone or being removed, and `close` waits for that; `sweep` of the
- * next process removes what a crash left of it.
+ * When it settles, nothing of the program runs any more, but for a model server, which is kept for the next job: its
+ * processes are gone or were killed. What the run had (process, container, mount, temporary files) is gone or being
+ * removed, and `close` waits for that; `sweep` of the next process removes what a crash left of it.
  */
 export interface Executor {
   readonly name: 'wasm' | 'docker' | 'server' | 'noop'
