@@ -2,7 +2,14 @@ import { mkdirSync } from 'node:fs'
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ContentStore } from '@lilypad-agents/blobs'
-import { type Address, createSigner, type Hex, LilypadError, type ProviderFrame } from '@lilypad-agents/protocol'
+import {
+  type Address,
+  createSigner,
+  type Hex,
+  LilypadError,
+  listInputFiles,
+  type ProviderFrame,
+} from '@lilypad-agents/protocol'
 import { installNativeCrypto } from '@lilypad-agents/protocol/node'
 import { createChainClient, createSolverClient, type Network, signingDomain, toLilypadChain } from '@lilypad-agents/sdk'
 import { AcknowledgementDesk } from './acknowledgement/acknowledgement-desk.ts'
@@ -139,7 +146,9 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   const blobs = await ContentStore.open(join(folder, 'blobs'), { quotaBytes: jobFilesBytes })
   const artifacts = await ContentStore.open(join(folder, 'artifacts'), { quotaBytes: programsBytes })
   // The journal alone says what is promised; pins are its shadow, so that a crash leaves none behind.
-  for (const { orderHash, digests } of journal.listFilesInUse()) blobs.pin(orderHash, digests)
+  const deliveredAfter = () => Math.floor(Date.now() / 1000) - keepSeconds
+  for (const { orderHash, digests } of journal.listFilesInUse({ deliveredAfter: deliveredAfter() }))
+    blobs.pin(orderHash, digests)
 
   const availability = await probeExecutors(executors, { signer, domain, stateDirectory: folder, log })
   const available = availability.filter(({ probe }) => probe.available).map(({ executor }) => executor)
@@ -230,7 +239,11 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
       else await refreshModules()
     },
     refreshLanes: (of) => settlement.refreshLanes(of),
-    hasRoom: () => !isDraining && runner.load < slotCount + maxQueued,
+    hasRoom: ({ inputs }) => {
+      const inputBytes = listInputFiles(inputs).reduce((sum, { file }) => sum + file.bytes, 0)
+      const { pinnedBytes, quotaBytes } = blobs.usage()
+      return !isDraining && runner.load < slotCount + maxQueued && pinnedBytes + inputBytes <= quotaBytes
+    },
     send,
     onAccepted: (orderHash) => runner.start(orderHash),
     onRepeated: ({ orderHash, phase }) => {
@@ -333,7 +346,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
       if (stop.signal.aborted) return
       deliverer.resume()
       const unusedSince = new Date(Date.now() - keepSeconds * 1000)
-      const open = new Set<string>(journal.listOpenJobs())
+      const open = new Set<string>(journal.listJobsWithFiles({ deliveredAfter: deliveredAfter() }))
       for (const owner of blobs.listOwners()) if (!open.has(owner)) blobs.release(owner)
       blobs.prune({ unusedSince })
       await pruneFolders(jobsFolder, unusedSince, (name) => journal.findJob(`0x${name}`)?.phase === 'accepted').catch(

@@ -246,10 +246,15 @@ describe('a job', () => {
   test('keeps its blobs while it is open', () => {
     accept(one, 0)
     journal.finish(one, delivery(one, 1n), sha256('receipt'))
-    expect([...journal.listFilesInUse()]).toEqual([{ orderHash: one, digests: [sha256(`output of ${one}`)] }])
-    expect(journal.listOpenJobs()).toEqual([one])
+    expect([...journal.listFilesInUse({ deliveredAfter: 0 })]).toEqual([
+      { orderHash: one, digests: [sha256(`output of ${one}`)] },
+    ])
+    journal.markDelivered(one, { isPayable: true })
+    const { deliverBy } = journal.getAcceptedJob(one).request.order
+    expect(journal.listJobsWithFiles({ deliveredAfter: deliverBy })).toEqual([one])
+    expect(journal.listJobsWithFiles({ deliveredAfter: deliverBy + 1 })).toEqual([])
     journal.closeJob(one)
-    expect([...journal.listFilesInUse()]).toEqual([])
+    expect([...journal.listFilesInUse({ deliveredAfter: 0 })]).toEqual([])
   })
 })
 

@@ -379,16 +379,22 @@ export class Journal {
     )
   }
 
-  /** Jobs whose files are still needed: not delivered, or delivered and not acknowledged. */
-  listOpenJobs(): readonly Bytes32[] {
-    return this.#all("SELECT order_hash FROM jobs WHERE phase IN ('accepted', 'finished', 'delivered')").map(
-      (row) => row.order_hash as Bytes32,
-    )
+  /**
+   * Jobs whose files are still needed: not delivered, or delivered and not acknowledged, unless they were due before
+   * `deliveredAfter` (Unix seconds): the solver has the files, and a requester that is silent for so long fetches nothing.
+   */
+  listJobsWithFiles(options: { readonly deliveredAfter: number }): readonly Bytes32[] {
+    return this.#all(
+      "SELECT order_hash FROM jobs WHERE phase IN ('accepted', 'finished') OR (phase = 'delivered' AND deliver_by >= ?)",
+      options.deliveredAfter,
+    ).map((row) => row.order_hash as Bytes32)
   }
 
-  /** Digests of inputs and outputs of each open job, one job at a time. */
-  *listFilesInUse(): Generator<{ readonly orderHash: Bytes32; readonly digests: readonly Bytes32[] }> {
-    for (const orderHash of this.listOpenJobs()) {
+  /** Digests of inputs and outputs of each of those jobs, one job at a time. */
+  *listFilesInUse(options: {
+    readonly deliveredAfter: number
+  }): Generator<{ readonly orderHash: Bytes32; readonly digests: readonly Bytes32[] }> {
+    for (const orderHash of this.listJobsWithFiles(options)) {
       const { request, delivery } = this.getAcceptedJob(orderHash)
       const inputs = listInputFiles(request.inputs).map(({ file }) => file.sha256)
       yield {

@@ -31,8 +31,8 @@ export type OrderDeskOptions = {
   readonly payers: PayerFactsReader
   /** Brings the journal's view of a payer's lanes up to date with the chain. */
   readonly refreshLanes: (of: { readonly payer: Address; readonly token: Address }) => Promise<void>
-  /** Whether another job fits into the queue. */
-  readonly hasRoom: () => boolean
+  /** Whether another job fits into the queue, and its inputs onto the disk. */
+  readonly hasRoom: (request: OrderRequest) => boolean
   readonly send: (frame: ProviderFrame) => boolean
   readonly onAccepted: (orderHash: Bytes32) => void
   /** An order came again for a job whose delivery the solver may have missed. */
@@ -90,9 +90,9 @@ export class OrderDesk {
 
   async #judge(frame: OrderFrame, solver: Address): Promise<void> {
     const { hasRoom } = this.#options
-    if (!hasRoom())
+    if (!hasRoom(frame.request))
       return this.#decline(frame.orderHash, [
-        { rule: 'queue', code: 'NO_PROVIDER_AVAILABLE', reason: 'the queue of the provider is full' },
+        { rule: 'queue', code: 'NO_PROVIDER_AVAILABLE', reason: 'the queue or the disk of the provider is full' },
       ])
     await this.#prepareModule(frame.request)
     const violations = this.#settleIfFine(frame, solver, await this.#readPayer(frame.request, factsAgeMilliseconds))
