@@ -1,50 +1,14 @@
 // Slow lane: a real Chromium verifies a genuine and a tampered bundle and signs an order, with the code that pages use.
 // Exit 0 when everything holds, or with a line SKIPPED when Chromium cannot be had here; 1 otherwise.
-import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { bundleForBrowser } from './bundle-for-browser.ts'
+import { launchBrowser } from './launch-browser.mjs'
 
-const playwrightVersion = '1.64.1'
 const folder = mkdtempSync(join(tmpdir(), 'lilypad-browser-'))
-
-function findChromium() {
-  const paths = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
-  return paths.find((path) => path && existsSync(path))
-}
-
-/** The browser and what drives it; undefined, with the reason told, when one of them cannot be installed. */
-async function installBrowser() {
-  if (!findChromium()) {
-    try {
-      execFileSync('apt-get', ['install', '-y', '--no-install-recommends', 'chromium'], {
-        stdio: 'ignore',
-        timeout: 540_000,
-      })
-    } catch {
-      console.log('SKIPPED browser: Chromium is not here and apt-get could not install it')
-      return undefined
-    }
-  }
-  const executablePath = findChromium()
-  if (!executablePath) {
-    console.log('SKIPPED browser: Chromium was installed but is not where it should be')
-    return undefined
-  }
-  try {
-    const install = ['install', '--prefix', folder, '--no-save', '--no-audit', '--no-fund', '--loglevel=error']
-    execFileSync('npm', [...install, `playwright-core@${playwrightVersion}`], { stdio: 'inherit', timeout: 300_000 })
-  } catch {
-    console.log('SKIPPED browser: playwright-core, which drives Chromium, could not be installed')
-    return undefined
-  }
-  const { chromium } = createRequire(join(folder, 'package.json'))('playwright-core')
-  return { chromium, executablePath }
-}
 
 const fixture = JSON.stringify(fileURLToPath(new URL('../../sdk/test/sample-bundle.ts', import.meta.url)))
 const pageSource = `
@@ -88,8 +52,8 @@ async function main() {
   tampered.delivery.receipt.price = String(BigInt(tampered.delivery.receipt.price) - 1n)
   const node = await (await importCode(code)).run(wire, tampered)
 
-  const browserTools = await installBrowser()
-  if (!browserTools) return true
+  const browser = await launchBrowser(folder)
+  if (!browser) return true
   const page =
     '<!doctype html><meta charset="utf-8"><title>Lilypad</title><script type="module" src="/page.js"></script>'
   const server = createServer((request, response) => {
@@ -99,19 +63,6 @@ async function main() {
     response.end(isScript ? code : page)
   })
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const browser = await browserTools.chromium.launch({
-    executablePath: browserTools.executablePath,
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  })
   try {
     const tab = await browser.newPage()
     const problems = []

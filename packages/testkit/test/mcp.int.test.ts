@@ -146,11 +146,12 @@ describe.each(['stdio', 'http'] as const)('over %s', (transport) => {
     const read = await call(client, 'lilypad_get_outputs', { job_id, path: 'echo.txt' })
     expect(read).toMatchObject({
       verified: true,
-      untrusted: { texts: [{ path: 'echo.txt', text: 'Hello, world.', cut: false }] },
+      untrusted: { texts: [{ path: 'echo.txt', text: 'Hello, world.', next_offset: null }] },
     })
-    const [file] = read.files as { saved: string }[]
-    expect(readFileSync(file?.saved ?? '', 'utf8')).toBe('Hello, world.')
-    expect(file?.saved.startsWith(outputs)).toBe(true)
+    const saved = await call(client, 'lilypad_save_outputs', { job_id })
+    const [written] = saved.written as { file: string }[]
+    expect(readFileSync(written?.file ?? '', 'utf8')).toBe('Hello, world.')
+    expect(written?.file.startsWith(outputs)).toBe(true)
     expect(await callRefused(client, 'lilypad_get_outputs', { job_id, path: '../echo.txt' })).toMatchObject({
       code: 'OUTPUT_UNKNOWN',
     })
@@ -291,6 +292,60 @@ test('a call returns within its wait, and the job ends without another call', as
   expect(Date.now() - asked).toBeLessThan(1100)
   await untilListed(client, ran.job_id, ['acknowledged', 'settled'])
   await client.close()
+})
+
+test('P8: a job that runs is cancelled: it stops, nothing is charged, and the money is free', async () => {
+  const { client } = await connectStdio(settings(freshFolder()), 'modern')
+  const { quote_id } = await quote(client, 'lane-slow')
+  const ran = await call(client, 'lilypad_run_job', { quote_id, wait_s: 0 })
+  const cancelled = await call(client, 'lilypad_cancel_job', { job_id: ran.job_id })
+  expect(cancelled).toMatchObject({ state: 'cancelled', done: true, payment: 'none', charged: '0' })
+  expect(await call(client, 'lilypad_cancel_job', { job_id: ran.job_id })).toMatchObject({ state: 'cancelled' })
+  expect(await call(client, 'lilypad_run_job', { quote_id, wait_s: 0 })).toMatchObject({
+    job_id: ran.job_id,
+    charged: '0',
+  })
+  expect(await call(client, 'lilypad_list_jobs')).toMatchObject({ jobs: [{ state: 'cancelled', payment: 'none' }] })
+  expect(await call(client, 'lilypad_get_wallet')).toMatchObject({ spent: { last_24h: '0', total: '0' } })
+  await client.close()
+})
+
+test('L1: who waits with a token is told how it goes, in numbers that rise', async () => {
+  const { client } = await connectStdio(settings(freshFolder()), 'modern')
+  const { quote_id } = await quote(client, 'lane-slow')
+  const told: number[] = []
+  const { job_id } = await call(client, 'lilypad_run_job', { quote_id, wait_s: 0 })
+  await client.callTool(
+    { name: 'lilypad_get_job', arguments: { job_id, wait_s: 30 } },
+    { onprogress: ({ progress }) => told.push(progress) },
+  )
+  expect(told.length).toBeGreaterThan(0)
+  expect(told.every((progress, index) => index === 0 || progress > (told[index - 1] ?? 0))).toBe(true)
+  await client.close()
+})
+
+describe('changes of a job are told', () => {
+  test.each([
+    ['stdio', 'legacy'],
+    ['stdio', 'modern'],
+    ['http', 'legacy'],
+    ['http', 'modern'],
+  ] as const)('over %s in the %s era', async (transport, era) => {
+    const { client, close } = await connect(transport, era, settings(freshFolder()))
+    const { quote_id } = await quote(client, 'lane-slow')
+    const { job_id } = await call(client, 'lilypad_run_job', { quote_id, wait_s: 0 })
+    const uri = `lilypad://jobs/${job_id}`
+    const told: string[] = []
+    client.setNotificationHandler('notifications/resources/updated', ({ params }) => {
+      told.push(params.uri)
+    })
+    const listening = era === 'modern' ? await client.listen({ resourceSubscriptions: [uri] }) : undefined
+    if (!listening) await client.subscribeResource({ uri })
+    await expect.poll(() => told.length, { timeout: 30_000 }).toBeGreaterThan(0)
+    expect(new Set(told)).toEqual(new Set([uri]))
+    await (listening ? listening.close() : client.unsubscribeResource({ uri }))
+    await close()
+  })
 })
 
 test('a job whose server was killed is finished by the next one, without a call', async () => {

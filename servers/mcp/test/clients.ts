@@ -52,7 +52,7 @@ export async function connectStdio(
 export async function startHttpProcess(
   args: readonly string[],
   file: string = mainFile,
-): Promise<{ readonly url: string; close(): Promise<void> }> {
+): Promise<{ readonly url: string; close(): Promise<void>; kill(): Promise<void> }> {
   const child = spawn(process.execPath, ['--conditions=source', file, 'http', '--port', '0', ...args], {
     env: {},
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -66,14 +66,12 @@ export async function startHttpProcess(
     })
     child.once('exit', () => reject(new Error(`the server did not start: ${errors}`)))
   })
-  return {
-    url,
-    async close() {
-      const exited = once(child, 'exit')
-      child.kill('SIGTERM')
-      await exited
-    },
+  const end = async (signal: NodeJS.Signals) => {
+    const exited = once(child, 'exit')
+    child.kill(signal)
+    await exited
   }
+  return { url, close: () => end('SIGTERM'), kill: () => end('SIGKILL') }
 }
 
 const Answer = z.object({

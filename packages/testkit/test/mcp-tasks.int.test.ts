@@ -1,0 +1,169 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { z } from 'zod'
+import { bundleFile, callTool, connectHttp, startHttpProcess } from '../../../servers/mcp/test/clients.ts'
+import { writeModuleFolders } from '../slow/lane/programs.ts'
+import type { TestNetwork } from '../src/index.ts'
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 })
+
+const tasksExtension = 'io.modelcontextprotocol/tasks'
+const scratch = mkdtempSync(join(tmpdir(), 'lilypad-mcp-tasks-'))
+let network: TestNetwork
+let folders = 0
+
+beforeAll(async () => {
+  const modules = await writeModuleFolders(scratch, ['echo', 'slow'])
+  // The network hands its own flags on to its servers; those of the test runner are not for them.
+  process.execArgv = ['--conditions=source']
+  const { startTestNetwork } = await import('../src/index.ts')
+  network = await startTestNetwork({ modules })
+})
+afterAll(async () => {
+  await network?.close()
+  rmSync(scratch, { recursive: true, force: true })
+})
+
+const settings = () => [
+  ...['--network', network.state.networkFile, '--key-file', network.state.keyFile('session')],
+  ...['--grant-file', network.state.grantFile, '--state-dir', join(scratch, `state-${folders++}`)],
+]
+const Answer = z.object({
+  result: z.record(z.string(), z.unknown()).optional(),
+  error: z.looseObject({ code: z.number() }).optional(),
+})
+
+/** Sends a request as a client that understands tasks, or one that does not. */
+async function ask(url: string, method: string, params: Record<string, unknown>, extensions = [tasksExtension]) {
+  const name = params.name ?? params.taskId
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      'mcp-protocol-version': '2026-07-28',
+      'mcp-method': method,
+      ...(typeof name === 'string' ? { 'mcp-name': name } : {}),
+    },
+    body: JSON.stringify({
+      jsonrpc: '2.0',
+      id: 1,
+      method,
+      params: {
+        ...params,
+        _meta: {
+          'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+          'io.modelcontextprotocol/clientCapabilities': {
+            extensions: Object.fromEntries(extensions.map((extension) => [extension, {}])),
+          },
+        },
+      },
+    }),
+  })
+  const text = await response.text()
+  const json = text.startsWith('event:') || text.startsWith('data:') ? (/^data: (.*)$/m.exec(text)?.[1] ?? '') : text
+  return Answer.parse(JSON.parse(json))
+}
+const call = async (url: string, name: string, args: Record<string, unknown>, extensions?: string[]) =>
+  (await ask(url, 'tools/call', { name, arguments: args }, extensions)).result ?? {}
+const quote = async (url: string, module: string) => {
+  const { structuredContent } = await call(url, 'lilypad_quote_job', { module, inputs: { text: 'hello' } })
+  return z.looseObject({ quote_id: z.string() }).parse(structuredContent).quote_id
+}
+const untilStatus = async (url: string, taskId: unknown, status: string) => {
+  let task: Record<string, unknown> = {}
+  await expect
+    .poll(
+      async () => {
+        task = (await ask(url, 'tasks/get', { taskId })).result ?? {}
+        return task.status
+      },
+      { timeout: 60_000 },
+    )
+    .toBe(status)
+  return task
+}
+
+test('L2, L4: a job is a task that survives kill -9, and ends with what a client without tasks sees', async () => {
+  const args = settings()
+  const first = await startHttpProcess(args, bundleFile)
+  const quote_id = await quote(first.url, 'lane-slow')
+  const created = await call(first.url, 'lilypad_run_job', { quote_id, wait_s: 40 })
+  expect(created).toMatchObject({
+    resultType: 'task',
+    status: 'working',
+    statusMessage: expect.stringContaining('LILY'),
+  })
+  expect(created).not.toHaveProperty('result')
+  const { taskId, ttlMs, pollIntervalMs } = z
+    .looseObject({ taskId: z.string(), ttlMs: z.number(), pollIntervalMs: z.number() })
+    .parse(created)
+  expect(ttlMs).toBeGreaterThanOrEqual(86_400_000)
+  expect(pollIntervalMs).toBeGreaterThanOrEqual(1000)
+  expect(pollIntervalMs).toBeLessThanOrEqual(15_000)
+  await first.kill()
+
+  const second = await startHttpProcess(args, bundleFile)
+  const task = await untilStatus(second.url, taskId, 'completed')
+  const old = await connectHttp(second.url, 'legacy')
+  const seen = await callTool(old, 'lilypad_get_job', { job_id: taskId })
+  // The settlement may come between the two; once it is there both say so.
+  await expect
+    .poll(async () => (await callTool(old, 'lilypad_get_job', { job_id: taskId })).structuredContent.payment, {
+      timeout: 30_000,
+    })
+    .toBe('settled')
+  expect(seen.structuredContent).toMatchObject({ job_id: taskId, done: true })
+  const settled = await ask(second.url, 'tasks/get', { taskId })
+  const same = await callTool(old, 'lilypad_get_job', { job_id: taskId })
+  expect(JSON.stringify(settled.result?.result)).toBe(
+    JSON.stringify({ structuredContent: same.structuredContent, content: same.content }),
+  )
+  expect(task).toMatchObject({ resultType: 'complete', taskId, status: 'completed' })
+  // The same quote is the same job, and it is over: its result comes at once.
+  expect(await call(second.url, 'lilypad_run_job', { quote_id })).toMatchObject({ resultType: 'complete' })
+  await old.close()
+  await second.close()
+})
+
+test('a client that does not declare tasks gets none, and may not ask for them', async () => {
+  const server = await startHttpProcess(settings(), bundleFile)
+  const quote_id = await quote(server.url, 'lane-slow')
+  const ran = await call(server.url, 'lilypad_run_job', { quote_id, wait_s: 0 }, [])
+  expect(ran).toMatchObject({ resultType: 'complete', structuredContent: { done: false } })
+  const { job_id } = z.looseObject({ job_id: z.string() }).parse(ran.structuredContent)
+  for (const method of ['tasks/get', 'tasks/update', 'tasks/cancel'])
+    expect((await ask(server.url, method, { taskId: job_id }, [])).error?.code).toBe(-32021)
+  expect((await ask(server.url, 'tasks/get', { taskId: job_id })).result).toMatchObject({ taskId: job_id })
+  await server.close()
+})
+
+test('P8: a task is cancelled, again and again, and costs nothing', async () => {
+  const server = await startHttpProcess(settings(), bundleFile)
+  const quote_id = await quote(server.url, 'lane-slow')
+  const { taskId } = await call(server.url, 'lilypad_run_job', { quote_id })
+  for (let time = 0; time < 2; time++)
+    expect((await ask(server.url, 'tasks/cancel', { taskId })).result).toMatchObject({ resultType: 'complete' })
+  const task = await untilStatus(server.url, taskId, 'cancelled')
+  expect(task).not.toHaveProperty('result')
+  expect((await ask(server.url, 'tasks/cancel', { taskId })).result).toMatchObject({ resultType: 'complete' })
+  expect(await call(server.url, 'lilypad_get_job', { job_id: taskId })).toMatchObject({
+    structuredContent: { state: 'cancelled', charged: '0', payment: 'none' },
+  })
+  await server.close()
+})
+
+test('a task of nobody, and a task of another store, are unknown', async () => {
+  const one = await startHttpProcess(settings(), bundleFile)
+  const other = await startHttpProcess(settings(), bundleFile)
+  const quote_id = await quote(one.url, 'lane-echo')
+  const { structuredContent } = await call(one.url, 'lilypad_run_job', { quote_id, wait_s: 20 }, [])
+  const { job_id } = z.looseObject({ job_id: z.string() }).parse(structuredContent)
+  for (const taskId of [job_id, 'nonsense', `0x${'1'.repeat(64)}`])
+    for (const method of ['tasks/get', 'tasks/update', 'tasks/cancel'])
+      expect((await ask(other.url, method, { taskId })).error?.code, `${method} ${taskId}`).toBe(-32602)
+  await one.close()
+  await other.close()
+})
