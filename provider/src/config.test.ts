@@ -92,6 +92,11 @@ enabled = false
 restake_up_to = "3"
 [status]
 port = 9464
+[servers]
+resident = true
+replicas = 2
+memory_bytes = 1000
+trust_modules = ["0x${'1'.repeat(64)}=/opt/chat/server.mjs"]
 `,
   )
   const config = read({ LILYPAD_SLOTS: '5', LILYPAD_MAX_PER_SOLVER: '10' }, ['--settle-jobs', '9'])
@@ -107,7 +112,21 @@ port = 9464
     settlement: { maxJobs: 9, tokenPerEther: 20_000n * 10n ** 18n },
     claims: { isEnabled: false, restakeUpTo: 3n * 10n ** 18n, tokenPerEther: 20_000n * 10n ** 18n },
     status: { port: 9464, host: '127.0.0.1' },
+    servers: {
+      isResident: true,
+      maxReplicas: 2,
+      maxMemoryBytes: 1000,
+      trusted: { [`0x${'1'.repeat(64)}`]: '/opt/chat/server.mjs' },
+    },
   })
+})
+
+test.each([
+  ['a name', 'chat=/opt/chat/server.mjs'],
+  ['no program', `0x${'1'.repeat(64)}`],
+  ['a program to be looked for', `0x${'1'.repeat(64)}=server.mjs`],
+])('modules are not trusted by %s', (_name, value) => {
+  expect(() => read({}, ['--trust-module', value])).toThrow('not <version id>=<absolute path of a program>')
 })
 
 test('a file elsewhere brings network, key and state along', () => {
@@ -123,7 +142,7 @@ test('the example is valid as it is, and says the defaults', () => {
   expect(read()).toEqual({ ...bare, configFile: join(folder, 'provider.toml') })
   // With every line in force that is not only a sample.
   const samples =
-    /^# (?=(rpc_url|container_runtime|solver|solver_url|slots|per_|factor|max_per|lily_per|restake|port|\[prices|state_dir|network|key_file))/
+    /^# (?=(rpc_url|container_runtime|solver|solver_url|slots|per_|factor|max_per|lily_per|restake|port|memory_bytes|trust_modules|\[prices|state_dir|network|key_file))/
   const lines = example.split('\n').map((line) => (samples.test(line) ? line : line.replace(/^# (?=[a-z_]+ = )/, '')))
   writeFileSync(join(folder, 'provider.toml'), lines.join('\n'))
   expect(read()).toEqual({ ...bare, configFile: join(folder, 'provider.toml') })

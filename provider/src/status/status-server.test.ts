@@ -83,6 +83,12 @@ test('the metrics are in the text format of Prometheus', () => {
     # HELP lilypad_provider_slots_waiting Jobs that wait for a slot.
     # TYPE lilypad_provider_slots_waiting gauge
     lilypad_provider_slots_waiting 2
+    # HELP lilypad_provider_model_servers Model servers that run.
+    # TYPE lilypad_provider_model_servers gauge
+    lilypad_provider_model_servers 1
+    # HELP lilypad_provider_model_servers_waiting Jobs that wait for a model server.
+    # TYPE lilypad_provider_model_servers_waiting gauge
+    lilypad_provider_model_servers_waiting 3
     # HELP lilypad_provider_jobs Jobs in the journal by phase.
     # TYPE lilypad_provider_jobs gauge
     lilypad_provider_jobs{phase="accepted"} 1
