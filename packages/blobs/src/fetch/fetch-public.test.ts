@@ -125,8 +125,8 @@ describe('a URL of others', () => {
   })
 
   test('is resolved once, so that a name that changes its mind gains nothing', async () => {
-    // The first is an address of documentation (RFC 9637): nobody answers there.
-    const lookup = resolver(['3fff::1'], ['127.0.0.1'])
+    // The first is of a block that is given to nobody, so nobody answers there.
+    const lookup = resolver(['2d00::1'], ['127.0.0.1'])
     const { url } = await serve((_request, response) => response.end('inside'))
     const target = `https://rebind.example:${new URL(url).port}/`
     await expect(fetcherWith({ lookup, idleSeconds: 0.3 }).fetch(target, { maxBytes: 100 })).rejects.toMatchObject({
