@@ -117,7 +117,7 @@ export {
   type Charged,
   type LilypadErrorOptions,
 } from './error/lilypad-error.ts'
-export { ProviderFrame, SolverFrame } from './http/provider-frame.ts'
+export { ProviderFrame, SmallOutput, smallOutputLimits, SolverFrame } from './http/provider-frame.ts'
 export {
   AcknowledgementRequest,
   apiVersion,

@@ -1,5 +1,14 @@
+import { readFile } from 'node:fs/promises'
 import type { ContentStore } from '@lilypad-agents/blobs'
-import { type Bytes32, LilypadError, type ProviderFrame } from '@lilypad-agents/protocol'
+import {
+  type Bytes32,
+  type Delivery,
+  LilypadError,
+  type ProviderFrame,
+  type SmallOutput,
+  smallOutputLimits,
+  toBase64,
+} from '@lilypad-agents/protocol'
 import { pause, retry } from '../connection/backoff.ts'
 import type { SolverFiles } from '../connection/solver-files.ts'
 import type { ReachPoint } from '../fault/fault-point.ts'
@@ -34,11 +43,19 @@ export class Deliverer {
     this.#options = options
   }
 
-  /** Uploads and announces a job that has just finished. */
+  /** Hands in a job that has just finished: its outputs, if they are small, with the receipt, else by uploads before it. */
   deliver(orderHash: Bytes32): void {
+    const { delivery } = this.#options.journal.getAcceptedJob(orderHash)
+    const outputs = delivery?.manifest.predicate.outputs ?? []
+    const bytes = outputs.reduce((sum, file) => sum + file.bytes, 0)
+    const isSmall = outputs.length <= smallOutputLimits.files && bytes <= smallOutputLimits.bytes
+    this.#handIn(orderHash, { isSmall: isSmall && outputs.length > 0 })
+  }
+
+  #handIn(orderHash: Bytes32, { isSmall }: { readonly isSmall: boolean }): void {
     if (this.#uploads.has(orderHash) || this.#stop.signal.aborted) return
     const { log } = this.#options
-    const upload = this.#upload(orderHash)
+    const upload = (isSmall ? Promise.resolve() : this.#upload(orderHash))
       // The solver may have refused a file because it has the whole delivery already; its answer to the receipt tells.
       .catch((error: unknown) =>
         log.warn({ event: 'delivery.refused', orderHash, ...failureFacts(error) }, 'output not uploaded'),
@@ -46,7 +63,7 @@ export class Deliverer {
       .then(() => {
         if (this.#stop.signal.aborted) return
         this.#uploadedAt.set(orderHash, Date.now())
-        return this.#announce(orderHash)
+        return this.#announce(orderHash, { withFiles: isSmall })
       })
       .catch((error: unknown) =>
         log.error({ event: 'delivery.broken', orderHash, ...failureFacts(error) }, 'delivery not announced'),
@@ -109,7 +126,7 @@ export class Deliverer {
   async #deliverAgain(orderHash: Bytes32): Promise<void> {
     const since = Date.now() - (this.#uploadedAt.get(orderHash) ?? 0)
     if (since < retryMilliseconds) await pause(retryMilliseconds - since, this.#stop.signal)
-    this.deliver(orderHash)
+    this.#handIn(orderHash, { isSmall: false })
   }
 
   async #upload(orderHash: Bytes32): Promise<void> {
@@ -132,8 +149,18 @@ export class Deliverer {
     reach('outputs-uploaded')
   }
 
+  /** Undefined when one cannot be read: the solver then names it as missing, and the upload says why. */
+  async #readOutputs({ manifest }: Delivery): Promise<SmallOutput[] | undefined> {
+    const digests = [...new Set(manifest.predicate.outputs.map(({ sha256 }) => sha256))]
+    const read = digests.map(async (sha256) => ({
+      sha256,
+      data: toBase64(await readFile(this.#options.blobs.pathOf(sha256))),
+    }))
+    return Promise.all(read).catch(() => undefined)
+  }
+
   /** Says that the job is delivered, after all that it has to say: the relay takes no chunk of a delivered job. */
-  #announce(orderHash: Bytes32): Promise<void> {
+  #announce(orderHash: Bytes32, { withFiles = false } = {}): Promise<void> {
     const { journal, streams, send } = this.#options
     const { signal } = this.#stop
     const known = this.#announcements.get(orderHash)
@@ -145,7 +172,8 @@ export class Deliverer {
       if (stream !== undefined) await streams.flush(orderHash, stream, signal)
       if (signal.aborted) return
       streams.close(orderHash)
-      send({ type: 'delivered', orderHash, delivery })
+      const files = withFiles ? await this.#readOutputs(delivery) : undefined
+      send({ type: 'delivered', orderHash, delivery, ...(files === undefined ? {} : { files }) })
     })().finally(() => this.#announcements.delete(orderHash))
     this.#announcements.set(orderHash, announcement)
     return announcement

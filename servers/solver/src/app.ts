@@ -7,6 +7,7 @@ import { createOrderDesk } from './job/place-order.ts'
 import { artifactRoutes } from './routes/artifacts.ts'
 import { cancellationRoutes } from './routes/cancellations.ts'
 import { jobEventRoutes } from './routes/job-events.ts'
+import type { OutputDesk } from './files/output-desk.ts'
 import { jobFileRoutes } from './routes/job-files.ts'
 import { jobRoutes } from './routes/jobs.ts'
 import { moduleRoutes } from './routes/modules.ts'
@@ -15,7 +16,10 @@ import { quoteRoutes } from './routes/quotes.ts'
 import { settlementRoutes } from './routes/settlements.ts'
 
 /** Puts the routes together; it does not listen. `closing` ends the streams that would otherwise stay open. */
-export function createApp(context: SolverContext, options: { readonly closing: AbortSignal }): Express {
+export function createApp(
+  context: SolverContext,
+  options: { readonly closing: AbortSignal; readonly outputs: OutputDesk },
+): Express {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -40,7 +44,7 @@ export function createApp(context: SolverContext, options: { readonly closing: A
   app.use(jobRoutes(context, createOrderDesk(context)))
   app.use(cancellationRoutes(context))
   app.use(jobEventRoutes(context, options.closing))
-  app.use(jobFileRoutes(context))
+  app.use(jobFileRoutes(context, options.outputs))
   app.use(settlementRoutes(context))
   app.use((_request, _response, next) => next(new LilypadError('NOT_FOUND', 'There is nothing at this address.')))
   app.use(errorHandler(context.log))

@@ -14,6 +14,7 @@ import { type ParsedSolverConfig, parseSolverConfig, type SolverConfig } from '.
 import type { SolverContext } from './context.ts'
 import { openDatabase } from './db/open-database.ts'
 import { lockState } from './db/state-lock.ts'
+import { OutputDesk } from './files/output-desk.ts'
 import { pinFiles, pinPrograms, releaseFiles } from './files/keep-files.ts'
 import { expireJobs, releaseApprovals } from './job/expire-jobs.ts'
 import { createJobSignals } from './job/job-signals.ts'
@@ -62,8 +63,9 @@ export async function startSolver(config: SolverConfig, dependencies: SolverDepe
     await assertChain(context)
     const closing = new AbortController()
     const background = startBackground(context, parsed, closing.signal)
-    const relay = startRelay(context)
-    const server = createHttpServer(context, closing.signal, relay)
+    const outputs = new OutputDesk(context)
+    const relay = startRelay(context, outputs)
+    const server = createHttpServer(context, { closing: closing.signal, outputs }, relay)
     await listen(server, parsed)
     undo.push(async () => {
       closing.abort()
@@ -164,11 +166,15 @@ async function startBackground(context: SolverContext, config: ParsedSolverConfi
   ])
 }
 
-function createHttpServer(context: SolverContext, closing: AbortSignal, relay: ReturnType<typeof startRelay>): Server {
+function createHttpServer(
+  context: SolverContext,
+  options: Parameters<typeof createApp>[1],
+  relay: ReturnType<typeof startRelay>,
+): Server {
   const server = createServer(
     // Uploads are watched for silence by the blob store; these bound everything else.
     { headersTimeout: 15_000, requestTimeout: 600_000, keepAliveTimeout: 15_000, maxHeaderSize: 16 * 1024 },
-    createApp(context, { closing }),
+    createApp(context, options),
   )
   server.maxConnections = 5000
   server.on('upgrade', (request, socket, head) => {

@@ -37,7 +37,14 @@ export const SolverFrame = z.discriminatedUnion('type', [
 ])
 export type SolverFrame = z.output<typeof SolverFrame>
 
-/** Frames that a provider sends. Outputs go up with `PUT /jobs/{orderHash}/outputs/{sha256}` before `delivered`. */
+/** Most outputs that travel with a receipt, and most bytes of all of them together. */
+export const smallOutputLimits = { files: 16, bytes: 49_152 } as const
+
+/** An output that travels with the receipt, since an upload of its own would take longer than it. */
+export const SmallOutput = z.strictObject({ sha256: Bytes32, data: z.base64().max(66_000) })
+export type SmallOutput = z.output<typeof SmallOutput>
+
+/** Frames that a provider sends. Outputs go up with `PUT /jobs/{orderHash}/outputs/{sha256}` before `delivered`, or with it in `files`. */
 export const ProviderFrame = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('hello'), provider: Address, validUntil: Counter, signature: Signature }),
   /** Replaces all asks of this provider. */
@@ -60,7 +67,12 @@ export const ProviderFrame = z.discriminatedUnion('type', [
    * The next piece of the job's stream, answered by `chunks`. At most `streamWindowBytes` of them are on their way unanswered.
    */
   z.strictObject({ type: z.literal('chunk'), orderHash: Bytes32, chunk: StreamChunk }),
-  z.strictObject({ type: z.literal('delivered'), orderHash: Bytes32, delivery: Delivery }),
+  z.strictObject({
+    type: z.literal('delivered'),
+    orderHash: Bytes32,
+    delivery: Delivery,
+    files: z.array(SmallOutput).max(smallOutputLimits.files).optional(),
+  }),
   /** The voucher is on the provider's disk. */
   z.strictObject({ type: z.literal('acknowledged'), orderHash: Bytes32 }),
 ])

@@ -1,5 +1,17 @@
-import { askType, type Bytes32, LilypadError, type ProviderFrame, type SignedAsk } from '@lilypad-agents/protocol'
+import { Readable } from 'node:stream'
+import {
+  type Address,
+  askType,
+  type Bytes32,
+  fromBase64,
+  LilypadError,
+  type ProviderFrame,
+  type SignedAsk,
+  type SmallOutput,
+} from '@lilypad-agents/protocol'
 import { nowSeconds, type SolverContext } from '../context.ts'
+import type { OutputDesk } from '../files/output-desk.ts'
+import { findJob } from '../job/job-row.ts'
 import {
   acceptJob,
   confirmAcknowledgement,
@@ -9,6 +21,7 @@ import {
   startJob,
 } from '../job/provider-moves.ts'
 import type { StreamDesk } from '../job/stream-moves.ts'
+import { failureFacts } from '../log/failure-facts.ts'
 import type { ProviderConnection } from './provider-connections.ts'
 
 type JobFrame = Exclude<ProviderFrame, { type: 'hello' }>
@@ -18,7 +31,7 @@ export async function handleFrame(
   context: SolverContext,
   connection: ProviderConnection,
   frame: JobFrame,
-  streams: StreamDesk,
+  { streams, outputs }: { readonly streams: StreamDesk; readonly outputs: OutputDesk },
 ): Promise<void> {
   const { provider } = connection
   switch (frame.type) {
@@ -41,6 +54,7 @@ export async function handleFrame(
       return
     case 'delivered': {
       const { orderHash } = frame
+      if (frame.files) await takeFiles(context, outputs, { provider, orderHash, files: frame.files })
       const answer = await deliverJob(context, provider, orderHash, frame.delivery)
       streams.end(orderHash)
       if (answer.kind === 'expired') connection.send({ type: 'expired', orderHash })
@@ -49,6 +63,24 @@ export async function handleFrame(
     }
     case 'acknowledged':
       return confirmAcknowledgement(context, provider, frame.orderHash)
+  }
+}
+
+/** Takes the outputs that come with a receipt. One that is refused is missing, so the provider learns why when it uploads it. */
+async function takeFiles(
+  context: SolverContext,
+  outputs: OutputDesk,
+  of: { readonly provider: Address; readonly orderHash: Bytes32; readonly files: readonly SmallOutput[] },
+): Promise<void> {
+  const job = await findJob(context.database, of.orderHash)
+  if (job?.provider !== of.provider || (job.state !== 'running' && job.state !== 'reserved')) return
+  for (const { sha256, data } of of.files) {
+    const bytes = fromBase64(data)
+    await outputs
+      .take(job, sha256, Readable.from([bytes]), bytes.length)
+      .catch((error: unknown) =>
+        context.log.info({ failure: failureFacts(error), orderHash: of.orderHash }, 'output.refused'),
+      )
   }
 }
 

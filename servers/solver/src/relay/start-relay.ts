@@ -21,6 +21,7 @@ import { nowSeconds, type SolverContext } from '../context.ts'
 import { jobs } from '../db/schema.ts'
 import { getRequestText, type JobRow, selectJobs } from '../job/job-row.ts'
 import { createStreamDesk } from '../job/stream-moves.ts'
+import type { OutputDesk } from '../files/output-desk.ts'
 import { handleFrame } from './handle-frame.ts'
 import { pendingFrame, pendingKind } from './pending-frame.ts'
 import type { ProviderConnection } from './provider-connections.ts'
@@ -46,7 +47,7 @@ export type Relay = {
 }
 
 /** Holds the connections that providers open: they sit behind routers, so everything for them flows back over these. */
-export function startRelay(context: SolverContext): Relay {
+export function startRelay(context: SolverContext, outputs: OutputDesk): Relay {
   const server = new WebSocketServer({
     noServer: true,
     maxPayload: maxFrameBytes,
@@ -166,7 +167,7 @@ export function startRelay(context: SolverContext): Relay {
           close(4003, 'say hello first')
           return
         }
-        await handleFrame(context, session.connection, frame, streams)
+        await handleFrame(context, session.connection, frame, { streams, outputs })
       } catch (error) {
         const known = toLilypadError(error)
         if (known.code === 'INTERNAL')

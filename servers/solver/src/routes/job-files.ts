@@ -5,10 +5,8 @@ import type { SolverContext } from '../context.ts'
 import { jobFiles } from '../db/schema.ts'
 import { authorizeLink, authorizeProvider, authorizeRequester, digestParameter } from '../http/authorize.ts'
 import { sendBlob } from '../http/send-blob.ts'
-import { OutputRoom } from '../files/relay-room.ts'
-import { Turns } from '../job/turns.ts'
+import type { OutputDesk } from '../files/output-desk.ts'
 import type { JobRow } from '../job/job-row.ts'
-import { getOutputRoom, recordOutput } from '../job/provider-moves.ts'
 import { recordInput } from '../job/requester-moves.ts'
 
 type Direction = 'input' | 'output'
@@ -17,7 +15,7 @@ type Direction = 'input' | 'output'
  * `PUT` and `GET /jobs/{orderHash}/inputs/{sha256}` and `…/outputs/{sha256}`: requester to provider, and back. `GET` and
  * `HEAD` take ranges, and conditions on the digest as entity tag. An output may also be read by a link, `?access=`.
  */
-export function jobFileRoutes(context: SolverContext): Router {
+export function jobFileRoutes(context: SolverContext, outputs: OutputDesk): Router {
   const router = Router()
   const { jobBlobs } = context
 
@@ -41,9 +39,6 @@ export function jobFileRoutes(context: SolverContext): Router {
     })
   }
 
-  const uploads = new Turns()
-  const room = new OutputRoom(context)
-
   router.put('/jobs/:orderHash/inputs/:sha256', async (request, response) => {
     const job = await authorizeRequester(context, request)
     const sha256 = digestParameter(request, 'sha256')
@@ -65,18 +60,7 @@ export function jobFileRoutes(context: SolverContext): Router {
   router.put('/jobs/:orderHash/outputs/:sha256', async (request, response) => {
     const job = await authorizeProvider(context, request)
     const sha256 = digestParameter(request, 'sha256')
-    // One at a time for a job: uploads side by side would each be given the whole room that is left.
-    await uploads.inTurn(job.orderHash, async () => {
-      const known = await findFile(job, 'output', sha256)
-      if (!known || !(await jobBlobs.find(sha256))) {
-        const maxBytes = Math.min(await getOutputRoom(context, job), contentLength(request))
-        await room.within(job, maxBytes, async () => {
-          jobBlobs.pin(job.orderHash, [sha256])
-          const bytes = await jobBlobs.receive(sha256, request, { maxBytes })
-          await recordOutput(context, job.orderHash, { sha256, bytes })
-        })
-      } else request.resume()
-    })
+    if (!(await outputs.take(job, sha256, request, contentLength(request)))) request.resume()
     response.status(204).end()
   })
 
