@@ -39,8 +39,9 @@ const kibibyte = 1024
  * until `keepSeconds` are over; the solver's row and reservation; the requester's order, delivery and outputs.
  */
 const bounds: readonly Bound[] = [
-  { matches: /residentBytes$/, share: 0.25, plus: 48 * mebibyte, perJob: 0 },
-  { matches: /heapBytes$/, share: 0.25, plus: 24 * mebibyte, perJob: 0 },
+  // The engine takes memory ahead of its need: this is to find what is held for good.
+  { matches: /residentBytes$/, share: 0.25, plus: 96 * mebibyte, perJob: 0 },
+  { matches: /heapBytes$/, share: 0.1, plus: 8 * mebibyte, perJob: 0 },
   { matches: /openFiles$/, share: 0, plus: 12, perJob: 0 },
   { matches: /children$/, share: 0, plus: 8, perJob: 0 },
   { matches: /zombies$/, share: 0, plus: 0, perJob: 0 },

@@ -75,6 +75,8 @@ export class DockerExecutor implements Executor {
   readonly #images = new Map<string, Image>()
   readonly #running = new Set<Running>()
   readonly #removals = new Set<Promise<void>>()
+  /** What an engine that was away did not remove; tried again when it removes something else, and at the end. */
+  readonly #leftovers = new Set<() => Promise<void>>()
   #workshop: Promise<Workshop> | undefined
   #isClosed = false
 
@@ -264,15 +266,24 @@ export class DockerExecutor implements Executor {
     const attempt = async () => {
       for (let left = removalAttempts; left > 0; left--) {
         try {
-          return await removal()
+          await removal()
+          this.#retryLeftovers()
+          return
         } catch {
-          // An engine that does not answer now may do so soon; what stays is swept at the next start.
+          // An engine that does not answer now may do so soon.
           await new Promise((resolve) => setTimeout(resolve, 500))
         }
       }
+      this.#leftovers.add(removal)
     }
     const removing = attempt().finally(() => this.#removals.delete(removing))
     this.#removals.add(removing)
+  }
+
+  #retryLeftovers(): void {
+    const leftovers = [...this.#leftovers]
+    this.#leftovers.clear()
+    for (const removal of leftovers) this.#remove(removal)
   }
 
   /** Removes containers, mounts and folders of this node that no living provider owns. */
@@ -302,6 +313,9 @@ export class DockerExecutor implements Executor {
     for (const { control } of running) control.stop({ kind: 'cancelled' })
     const workshop = await this.#workshop?.catch(() => undefined)
     await Promise.allSettled([...running.map(({ settled }) => settled), workshop?.slots?.pool.close()])
+    while (this.#removals.size > 0) await Promise.all(this.#removals)
+    // What stays even now is swept at the next start.
+    this.#retryLeftovers()
     while (this.#removals.size > 0) await Promise.all(this.#removals)
   }
 
@@ -340,6 +354,7 @@ export class DockerExecutor implements Executor {
       initPath,
       engine,
       labels: this.#labels('slot'),
+      discard: (slot) => this.#remove(() => slot.destroy()),
       runtimes,
     })
     const pool = new SlotPool<SlotSpec, Slot>({

@@ -15,6 +15,8 @@ export type SlotOpenerOptions = {
   readonly initPath: string
   readonly engine: Engine
   readonly labels: Readonly<Record<string, string>>
+  /** Takes a slot that did not come up and removes it. */
+  readonly discard: (slot: Slot) => void
   /** Container runtimes to try, the best first. */
   readonly runtimes: readonly string[]
 }
@@ -47,13 +49,13 @@ export class SlotOpener {
   }
 
   async open(spec: SlotSpec): Promise<Slot> {
-    const { docker, jobsFolder, initPath, engine, labels } = this.#options
+    const { docker, jobsFolder, initPath, engine, labels, discard } = this.#options
     const { image, limits } = spec
     let failure: unknown
     for (const runtime of this.#runtimes) {
       const facts = { image, labels, engine, runtime, user: jobUser() }
       try {
-        const slot = await Slot.open({ docker, jobsFolder, initPath, limits, facts })
+        const slot = await Slot.open({ docker, jobsFolder, initPath, limits, facts, discard })
         this.#runtimes = this.#runtimes.slice(this.#runtimes.indexOf(runtime))
         this.#proven = runtime
         this.#restUntil.delete(image.id)

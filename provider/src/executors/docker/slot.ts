@@ -27,6 +27,8 @@ export type OpenSlotOptions = {
   readonly initPath: string
   readonly limits: ModuleLimits
   readonly facts: Omit<ContainerFacts, 'place'>
+  /** Takes a slot that did not come up and removes it, which may take more than one try. */
+  readonly discard: (slot: Slot) => void
 }
 
 const pipeNames = ['record', 'stdin', 'stdout', 'stderr'] as const
@@ -110,7 +112,7 @@ export class Slot {
       await Promise.all(pipeNames.map((name) => unlink(join(folder, name))))
       return slot
     } catch (error) {
-      await slot.destroy().catch(() => {})
+      options.discard(slot)
       throw error
     }
   }
