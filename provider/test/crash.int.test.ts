@@ -44,7 +44,8 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
 
 beforeAll(async () => {
   market = await startTestMarket()
-  await market.publish(testManifest())
+  const manifest = testManifest()
+  await market.publish({ ...manifest, limits: { ...manifest.limits, outputBytes: 200_000 } })
   const actor = await market.createActor()
   providerAddress = actor.signer.address
   ;({ environment, stateDir } = market.createNode(actor, 'crashing'))
@@ -71,7 +72,8 @@ const connected = () =>
 
 describe('kill -9', () => {
   test.each(faultPoints)('at %s: after a restart the job is settled, once', async (fault) => {
-    const dying = start({ LILYPAD_FAULT: fault })
+    const size = fault === 'outputs-uploaded' ? { TEST_LARGE_OUTPUT: '1' } : undefined
+    const dying = start({ LILYPAD_FAULT: fault, ...size })
     const died = once(dying, 'exit')
     const orderHash = await market.order('pond', { text: `frog ${fault}` })
     const completed = market.lilypad.complete(orderHash, { timeoutSeconds: 30 })

@@ -28,7 +28,9 @@ const provider = await startProvider({
   slots: slots ?? 2,
   executors: [
     new SlowlyPreparedExecutor({
-      outputs: cannedOutputs,
+      // Outputs above the bound of small ones are uploaded before the receipt.
+      outputs:
+        process.env.TEST_LARGE_OUTPUT === '1' ? { ...cannedOutputs, 'large.txt': 'c'.repeat(60_000) } : cannedOutputs,
       stdout: 'working\n',
       milliseconds: 150,
       ticks: {
