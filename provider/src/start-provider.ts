@@ -38,6 +38,7 @@ import type { ExposureCaps } from './order/check-order.ts'
 import { OrderDesk } from './order/order-desk.ts'
 import { PayerFactsReader } from './order/payer-facts.ts'
 import { JobRunner } from './run/job-runner.ts'
+import { ExecutorRoster } from './run/executor-roster.ts'
 import { readMachineFacts } from './run/machine-facts.ts'
 import { RunSlots } from './run/run-slots.ts'
 import { StreamDesk } from './stream/stream-desk.ts'
@@ -101,6 +102,8 @@ export type Provider = {
 }
 
 const maintenanceMilliseconds = 30_000
+/** When an executor that cannot be used is looked at again: after this long, then twice as long each time, up to the most. */
+const executorMilliseconds = { first: 15_000, most: 600_000 } as const
 const watchMilliseconds = 300_000
 const maxGpusOffered = 64
 /** The other warnings are said where they come from. */
@@ -150,23 +153,19 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   for (const { orderHash, digests } of journal.listFilesInUse({ deliveredAfter: deliveredAfter() }))
     blobs.pin(orderHash, digests)
 
-  const availability = await probeExecutors(executors, { signer, domain, stateDirectory: folder, log })
-  const available = availability.filter(({ probe }) => probe.available).map(({ executor }) => executor)
-  for (const { executor, probe } of availability) {
-    if (probe.available) await executor.sweep()
-    else
-      log.info(
-        { event: 'executor.unavailable', executor: executor.name, reason: probe.reason },
-        'executor not available',
-      )
-  }
+  const roster = new ExecutorRoster({
+    executors,
+    probe: (looked) => probeExecutors(looked, { signer, domain, stateDirectory: folder, log }),
+    log,
+  })
+  await roster.look()
 
   const stop = new AbortController()
   let isDraining = false
   const client = createSolverClient({ url: network.solverUrl, domain })
   const files = createSolverFiles({ url: network.solverUrl, domain, signer })
   const shelf = new ModuleShelf({
-    executors: available,
+    executors: roster.available,
     artifacts,
     files,
     chain,
@@ -340,6 +339,21 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     }
   }
 
+  async function lookForExecutors(): Promise<void> {
+    for (let wait: number = executorMilliseconds.first; !stop.signal.aborted; ) {
+      await pause(wait, stop.signal)
+      if (stop.signal.aborted) return
+      wait = Math.min(2 * wait, executorMilliseconds.most)
+      const hasCome = await roster.look().catch((error: unknown) => {
+        log.warn({ event: 'executors.not-probed', ...failureFacts(error) }, 'executors not looked at')
+        return false
+      })
+      if (!hasCome) continue
+      shelf.tryAgain()
+      await refreshModules().catch(() => {})
+    }
+  }
+
   async function maintain(): Promise<void> {
     while (!stop.signal.aborted) {
       await pause(maintenanceMilliseconds, stop.signal)
@@ -362,7 +376,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
       isConnected: connection.solver !== undefined,
       money,
       unpaid: journal.claims.listUnpaid().map(({ price }) => price),
-      executors: available.length,
+      executors: roster.available.length,
       modules: shelf.listOffered().length,
     })
 
@@ -384,7 +398,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   settlement.start()
   claims.start()
   for (const orderHash of journal.listJobs('accepted')) runner.start(orderHash)
-  const loops = [refreshRegularly(), maintain()]
+  const loops = [refreshRegularly(), maintain(), lookForExecutors()]
   // Nobody waits for it: a chain that does not answer must not hold up the end.
   void watchMoney()
   log.info(
@@ -392,7 +406,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
       event: 'provider.started',
       address: signer.address,
       slots: slotCount,
-      executors: available.map(({ name }) => name),
+      executors: roster.available.map(({ name }) => name),
     },
     'provider started',
   )
@@ -412,7 +426,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
           moduleVersion,
           executor: executor.name,
         })),
-        executors: availability.map(({ executor, probe }) => ({
+        executors: roster.list().map(({ executor, probe }) => ({
           name: executor.name,
           available: probe.available,
           ...(probe.available ? {} : { reason: probe.reason }),

@@ -31,6 +31,11 @@ export class ModuleShelf {
     this.#options = options
   }
 
+  /** Versions that could not be installed are tried at the next refresh, whatever they had to wait for. */
+  tryAgain(): void {
+    this.#retries.clear()
+  }
+
   find(moduleVersion: Bytes32): InstalledModule | undefined {
     return this.#installed.get(moduleVersion)
   }

@@ -37,9 +37,9 @@ export async function probeExecutors(
   const keepsIn = probed.some(({ executor, probe }) => executor.name === 'docker' && probe.available)
   return Promise.all(
     probed.map(async ({ executor, probe }): Promise<ProbedExecutor> => {
-      if (!(executor instanceof ServerExecutor) || keepsIn) return { executor, probe }
+      if (!(executor instanceof ServerExecutor)) return { executor, probe }
       // Their containers have the same walls, and the same attacks would go through them.
-      executor.withoutContainers()
+      executor.allowContainers(keepsIn)
       return { executor, probe: await executor.probe() }
     }),
   )

@@ -93,9 +93,9 @@ export class ServerExecutor implements Executor {
     vram.onWaiting(() => this.#pool.yieldGpus())
   }
 
-  /** Takes containers away, because nothing shows that they keep strangers in. Trusted modules still run. */
-  withoutContainers(): void {
-    this.#hasContainers = false
+  /** Gives containers, or takes them away while nothing shows that they keep strangers in. Trusted modules run without. */
+  allowContainers(areAllowed: boolean): void {
+    this.#hasContainers = areAllowed
   }
 
   /** Servers there are, for the status page. */

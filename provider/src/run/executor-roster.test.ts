@@ -1,0 +1,42 @@
+import { pino } from 'pino'
+import { expect, test } from 'vitest'
+import type { Availability } from '../executors/executor.ts'
+import { NoopExecutor } from '../executors/noop/noop-executor.ts'
+import { ExecutorRoster } from './executor-roster.ts'
+
+class SweptExecutor extends NoopExecutor {
+  sweeps = 0
+  override async sweep(): Promise<void> {
+    this.sweeps += 1
+  }
+}
+
+test('an executor that comes later is swept once and joins those that were there', async () => {
+  const [early, late] = [new SweptExecutor(), new SweptExecutor()]
+  const away: Availability = { available: false, reason: 'the engine does not answer' }
+  const there: Availability = { available: true, facts: {} }
+  const probes = new Map<unknown, Availability>([
+    [early, there],
+    [late, away],
+  ])
+  let looks = 0
+  const roster = new ExecutorRoster({
+    executors: [early, late],
+    probe: async (executors) => {
+      looks += 1
+      return executors.map((executor) => ({ executor, probe: probes.get(executor) ?? away }))
+    },
+    log: pino({ level: 'silent' }),
+  })
+  const { available } = roster
+  expect(await roster.look()).toBe(true)
+  expect(await roster.look()).toBe(false)
+  expect([available, late.sweeps]).toEqual([[early], 0])
+  expect(roster.list().map(({ probe }) => probe)).toEqual([there, away])
+  probes.set(late, there)
+  expect(await roster.look()).toBe(true)
+  // The list that was handed out before is the one that grows.
+  expect([available, early.sweeps, late.sweeps]).toEqual([[early, late], 1, 1])
+  expect(await roster.look()).toBe(false)
+  expect(looks).toBe(3)
+})
