@@ -50,7 +50,13 @@ function expectTrue(isTrue, what, value) {
 
 /** One call of the Inspector's command line; exits other than the expected one end the lane. */
 async function inspect(inspector, target, era, args, expectedExit = 0) {
-  const command = [inspector, '--cli', ...target, '--protocol-era', era, ...args, '--format', 'json', '-q']
+  const [{ result }] = await inspectPlainly(inspector, target, era, [...args, '--format', 'json'], expectedExit)
+  return result
+}
+
+/** The same, for what prints one JSON value a line. */
+async function inspectPlainly(inspector, target, era, args, expectedExit = 0) {
+  const command = [inspector, '--cli', ...target, '--protocol-era', era, ...args, '-q']
   const options = {
     env: { PATH: env.PATH, HOME: scratch, MCP_INSPECTOR_SECRET_STORE: 'memory' },
     timeout: 120_000,
@@ -61,8 +67,25 @@ async function inspect(inspector, target, era, args, expectedExit = 0) {
     (error) => ({ stdout: error.stdout ?? '', stderr: error.stderr ?? String(error), code: error.code }),
   )
   expectTrue(code === expectedExit, `${era} ${args.join(' ')} ended with ${code}`, { stdout, stderr })
-  const { result } = JSON.parse(stdout)
-  return result
+  return stdout.trim().startsWith('{\n')
+    ? [JSON.parse(stdout)]
+    : stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line))
+}
+
+/** The skills have the digests they claim, and four tools have a page that loads nothing. */
+async function checkExtensions(inspector, target) {
+  const skills = await inspectPlainly(inspector, target, 'modern', ['--method', 'skills/list', '--verify'])
+  expectTrue(skills.length === 2 && skills.every(({ ok }) => ok === true), 'skills', skills)
+  for (const tool of ['lilypad_quote_job', 'lilypad_run_job', 'lilypad_get_job', 'lilypad_get_outputs']) {
+    const call = ['--method', 'tools/call', '--tool-name', tool, '--app-info']
+    const [app] = await inspectPlainly(inspector, target, 'modern', call)
+    const isClosed = app.csp?.connectDomains.length === 0 && app.csp.resourceDomains.length === 0
+    expectTrue(app.hasApp === true && app.resourceUri === 'ui://lilypad/job.html' && isClosed, `page of ${tool}`, app)
+  }
+  process.stdout.write('skills verified, four tools have a page\n')
 }
 
 async function drive(inspector, name, target, era) {
@@ -146,6 +169,7 @@ async function main() {
   ])
   const { url, child } = await startHttp(stateDirectory)
   try {
+    await checkExtensions(inspector, [url, '--transport', 'http'])
     for (const era of ['legacy', 'modern']) {
       await drive(inspector, 'stdio', [...stdioEnv, process.execPath, bundle], era)
       await drive(inspector, 'http', [url, '--transport', 'http'], era)

@@ -95,6 +95,37 @@ test('stdout carries frames only, whatever comes in', async () => {
   expect(errors()).not.toContain('xxxxx')
 })
 
+test('P5: stdout stays empty when the process cannot start or is ended in the middle of a call', async () => {
+  const broken = startRaw(['--state-dir', '/dev/null/none', '--log-level', 'debug'])
+  expect(await once(broken.child, 'exit')).toEqual([1, null])
+  expect(broken.lines).toEqual([])
+  for (const line of broken.errors().trim().split('\n')) expect(() => JSON.parse(line), line).not.toThrow()
+
+  const { child, send, answerTo, lines, errors } = startRaw(['--log-level', 'debug'])
+  send({ id: 1, ...initialize('2025-11-25') })
+  await answerTo(1)
+  send({ id: 2, method: 'tools/call', params: { name: 'lilypad_search_modules', arguments: {} } })
+  send({ id: 3, method: 'tools/call', params: { name: 'lilypad_get_wallet', arguments: {} } })
+  child.stdin.write(`${'['.repeat(5000)}${']'.repeat(5000)}\n`)
+  child.kill('SIGTERM')
+  await once(child, 'exit')
+  for (const line of lines) expect(JSON.parse(line)).toMatchObject({ jsonrpc: '2.0' })
+  for (const line of errors().trim().split('\n')) expect(() => JSON.parse(line), line).not.toThrow()
+})
+
+test('P8: a call that is cancelled over stdio gets no answer, and the server goes on', async () => {
+  const { child, send, answerTo, lines } = startRaw()
+  send({ id: 1, ...initialize('2025-11-25') })
+  await answerTo(1)
+  send({ id: 2, method: 'tools/call', params: { name: 'lilypad_get_wallet', arguments: {} } })
+  send({ method: 'notifications/cancelled', params: { requestId: 2, reason: 'changed my mind' } })
+  send({ id: 3, method: 'tools/list' })
+  await answerTo(3)
+  expect(lines.some((line) => JSON.parse(line).id === 2)).toBe(false)
+  child.stdin.end()
+  await once(child, 'exit')
+})
+
 test('the key is in no byte that leaves the process', async () => {
   const { child, send, answerTo, lines, errors } = startRaw(['--log-level', 'debug'])
   send({ id: 1, ...initialize('2025-11-25') })
