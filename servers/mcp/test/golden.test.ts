@@ -103,5 +103,5 @@ test.each(eras)('S2: what is listed in the %s era is what was reviewed', async (
     prompts: (await client?.listPrompts())?.prompts,
     templates: (await client?.listResourceTemplates())?.resourceTemplates,
   }
-  await expect(`${JSON.stringify(list, undefined, 2)}\n`).toMatchFileSnapshot(`./surface/${era}.json`)
+  await expect(`${JSON.stringify(list, undefined, 2)}\n`).toMatchFileSnapshot(`./surface/${era}.snap`)
 })
