@@ -15,8 +15,8 @@ import { searchModules } from '../module/search-modules.ts'
 const ListQuery = z.object({
   query: z.string().max(200).default(''),
   limit: z.coerce.number().int().min(1).max(100).default(20),
-  /** Opaque to callers: how many were listed before. */
-  cursor: z.coerce.number().int().min(0).max(1_000_000).default(0),
+  /** Opaque to callers: the last module that was listed, so that modules published meanwhile shift no page. */
+  cursor: z.string().max(200).optional(),
 })
 
 /** `GET /modules`, `GET /modules/{name or version}`, `POST /modules`. */
@@ -45,10 +45,15 @@ export function moduleRoutes(context: SolverContext): Router {
   router.get('/modules', (request, response) => {
     const { query, limit, cursor } = parseWire(ListQuery, request.query, 'query')
     const found = searchModules(context.catalog.listNewest(), query)
-    const next = cursor + limit
+    const start = cursor === undefined ? 0 : found.findIndex(({ name }) => name === cursor) + 1
+    if (cursor !== undefined && start === 0)
+      throw new LilypadError('INVALID_REQUEST', 'The cursor is not one that was given out for this search.', {
+        hint: 'search again without a cursor',
+      })
+    const page = found.slice(start, start + limit)
     response.json({
-      modules: found.slice(cursor, next).map(toListing),
-      nextCursor: next < found.length ? String(next) : null,
+      modules: page.map(toListing),
+      nextCursor: start + limit < found.length ? (page.at(-1)?.name ?? null) : null,
     })
   })
 
