@@ -117,7 +117,8 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
       ;(await loadSkills()).attach(mcp)
       if (era === 'modern') serveTasks(mcp.server, tasks)
       if (isLasting || era === 'legacy') {
-        const listen = (listener: (uri: string) => void) => onResourceChange(listener)
+        // A server for one request is gone before anything can change.
+        const listen = isLasting ? onResourceChange : () => () => undefined
         serveSubscriptions(mcp.server, { era, listen, logger })
       }
       return mcp

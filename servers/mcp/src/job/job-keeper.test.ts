@@ -26,3 +26,12 @@ test('a relay that says a job has ended and shows no result does not keep the pr
   expect(kept.orderHash).toBe(orderHash)
   expect(calls).toBeLessThan(5)
 })
+
+test('P8: a call that was given up before it began buys nothing', async () => {
+  const ordered: string[] = []
+  const lilypad = { key: `0x${'1'.repeat(40)}`, order: async (quoteId: string) => void ordered.push(quoteId) }
+  const keeper = createJobKeeper({ lilypad: lilypad as unknown as Lilypad, logger: createLogger('silent') })
+  await expect(keeper.run(orderHash, 0, AbortSignal.abort())).rejects.toMatchObject({ charged: 'none' })
+  expect(ordered).toEqual([])
+  keeper.close()
+})

@@ -24,6 +24,16 @@ class OrderPendingError extends LilypadError {
   }
 }
 
+/** Whoever called has gone before anything was signed. */
+class GivenUpError extends LilypadError {
+  override readonly name = 'GivenUpError'
+  constructor() {
+    super('TIMED_OUT', 'The call was given up before anything was ordered.', {
+      hint: 'call lilypad_run_job again with the same quote_id',
+    })
+  }
+}
+
 /**
  * Brings jobs to their end in the background: waits, verifies, acknowledges, and tries again while the network is
  * away. Calls only look at it for a bounded time, so none of them holds a job up and none is needed to finish one.
@@ -152,6 +162,7 @@ export function createJobKeeper(options: {
       return isDone(job) ? report(orderHash) : wait(orderHash, waitSeconds, signal)
     },
     async run(quoteId, waitSeconds, signal) {
+      if (signal.aborted) throw new GivenUpError()
       const startedAt = Date.now()
       const placed = place(quoteId)
       const outcome = await within(
