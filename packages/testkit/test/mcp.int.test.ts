@@ -298,6 +298,12 @@ test('P8: a job that runs is cancelled: it stops, nothing is charged, and the mo
   const { client } = await connectStdio(settings(freshFolder()), 'modern')
   const { quote_id } = await quote(client, 'lane-slow')
   const ran = await call(client, 'lilypad_run_job', { quote_id, wait_s: 0 })
+  await expect
+    .poll(async () => (await call(client, 'lilypad_get_job', { job_id: ran.job_id })).state, {
+      interval: 20,
+      timeout: 20_000,
+    })
+    .toBe('running')
   const cancelled = await call(client, 'lilypad_cancel_job', { job_id: ran.job_id })
   expect(cancelled).toMatchObject({ state: 'cancelled', done: true, payment: 'none', charged: '0' })
   expect(await call(client, 'lilypad_cancel_job', { job_id: ran.job_id })).toMatchObject({ state: 'cancelled' })

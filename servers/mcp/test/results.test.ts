@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Client } from '@modelcontextprotocol/client'
+import { encode } from 'fast-png'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startMcpHttp } from '../src/index.ts'
 import { type Answer, callRefused, callTool, connectHttp } from './clients.ts'
@@ -12,6 +14,15 @@ const folder = mkdtempSync(join(tmpdir(), 'lilypad-mcp-results-'))
 const state = join(folder, 'state')
 const outputDirectory = join(folder, 'out')
 const png = Buffer.concat([Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]), Buffer.alloc(2000, 7)])
+const wide = Buffer.from(
+  encode({
+    width: 900,
+    height: 900,
+    channels: 3,
+    depth: 8,
+    data: randomBytes(900 * 900 * 3),
+  }),
+)
 const many = Object.fromEntries(
   Array.from({ length: 500 }, (_, index) => [
     `pages/${String(index).padStart(3, '0')}.txt`,
@@ -37,8 +48,15 @@ beforeAll(async () => {
         'b.png': Buffer.from('<svg onload="alert(1)"/>'),
         'c.jpg': png,
         'big.png': Buffer.concat([png, Buffer.alloc(300 * 1024)]),
+        'wide.png': wide,
       },
-      declared: { 'a.png': 'image/png', 'b.png': 'image/png', 'c.jpg': 'image/jpeg', 'big.png': 'image/png' },
+      declared: {
+        'a.png': 'image/png',
+        'b.png': 'image/png',
+        'c.jpg': 'image/jpeg',
+        'big.png': 'image/png',
+        'wide.png': 'image/png',
+      },
     },
     ...Array.from({ length: 27 }, (_, index) => ({ orderedAt: 1_700_000_000 + Math.floor(index / 5) })),
   ])
@@ -160,6 +178,16 @@ describe('S7: images', () => {
     expect(large.content.filter(({ type }) => type === 'resource_link')).toMatchObject([
       { uri: `lilypad://jobs/${ids[3]}/outputs/big.png`, size: 300 * 1024 + png.length },
     ])
+  })
+
+  test('a larger PNG is made smaller, and linked whole', async () => {
+    const answer = await callTool(client, 'lilypad_get_outputs', { ...job(3), path: 'wide.png' })
+    expect(wide.length).toBeGreaterThan(256 * 1024)
+    const [image] = imagesOf(answer)
+    const bytes = Buffer.from(String(image?.data), 'base64')
+    expect(bytes.length).toBeLessThanOrEqual(256 * 1024)
+    expect(bytes.subarray(1, 4).toString()).toBe('PNG')
+    expect(answer.structuredContent.files).toMatchObject([{ bytes: wide.length }])
   })
 
   test('none is shown where the owner wants none', async () => {

@@ -2,6 +2,7 @@ import { type Output, StillRunningError } from '@lilypad-agents/sdk'
 import type { ResourceLink } from '@modelcontextprotocol/server'
 import { z } from 'zod'
 import { findImageType, findText, isImageType, maxImageBytes } from '../outputs/output-kind.ts'
+import { maxPreviewedBytes, previewPng } from '../outputs/preview-png.ts'
 import { OutputUnknownError } from '../outputs/output-unknown-error.ts'
 import { outputUri } from '../resources/resource-uri.ts'
 import { count } from '../text/count.ts'
@@ -22,7 +23,7 @@ export const getOutputs = defineTool({
   name: 'lilypad_get_outputs',
   title: 'Get outputs',
   description:
-    'Read the files of a delivered job: short text inline under untrusted, an image up to 256 kB as an image, anything else as size and digest. Give path for one file, and offset to read on in its text. Free.',
+    'Read the files of a delivered job: short text inline under untrusted, one image (a larger PNG made smaller), anything else as size and digest. Give path for one file, and offset to read on in its text. Free.',
   input: z.strictObject({
     job_id: Handle,
     path: z.string().min(1).max(512).optional(),
@@ -68,7 +69,11 @@ export const getOutputs = defineTool({
     const files: ListedFile[] = []
     for (const output of chosen.slice(0, listedFiles)) {
       const shown = cleanLine(output.path, 200)
-      const { image, text, isMislabelled } = await look(output, declared.get(output.path))
+      const { image, text, isMislabelled } = await look(
+        output,
+        declared.get(output.path),
+        images.length === 0 && config.images !== 'omit',
+      )
       if (image && images.length === 0 && config.images !== 'omit') images.push(image)
       if (text !== undefined && texts.length < shownTexts) {
         const end = Math.min(text.length, offset + length)
@@ -127,8 +132,13 @@ function readPlace(cursor: string, files: number): number {
 }
 
 /** Reads an output only as far as it can be shown. What calls itself an image and is another thing is not shown as either. */
-async function look(output: Output, declared: string | undefined) {
-  if (output.bytes > maxImageBytes) return { image: undefined, text: undefined, isMislabelled: false }
+async function look(output: Output, declared: string | undefined, withPreview: boolean) {
+  if (output.bytes > maxImageBytes) {
+    const isPreviewed = withPreview && declared === 'image/png' && output.bytes <= maxPreviewedBytes
+    const preview = isPreviewed ? await previewPng(await output.read()) : undefined
+    const image: ToolImage | undefined = preview && { bytes: preview, mediaType: 'image/png' }
+    return { image, text: undefined, isMislabelled: false }
+  }
   const bytes = await output.read()
   const imageType = findImageType(bytes)
   const isMislabelled = declared !== undefined && isImageType(declared) && declared !== imageType
