@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Bytes32, JobState } from '@lilypad-agents/protocol'
+import { type Bytes32, isFinal, type JobState } from '@lilypad-agents/protocol'
 import type { Lilypad } from '@lilypad-agents/sdk'
 import { failureFacts, type Logger } from '../log/logger.ts'
 import { createLogTail } from './log-tail.ts'
@@ -86,6 +86,9 @@ export function createJobWatch(options: { readonly lilypad: Lilypad; readonly lo
         if (closing.signal.aborted) return
         logger.debug({ jobId: orderHash, ...failureFacts(error) }, 'the events of a job broke off')
       }
+      // What has ended without its stream telling is not asked about for ever.
+      const job = await lilypad.getStoredJob(orderHash).catch(() => undefined)
+      if (!job || isFinal(job.state)) return
       await sleep(pause, undefined, { signal: closing.signal, ref: false }).catch(() => undefined)
       pause = Math.min(pause * 2, longestPauseMilliseconds)
     }
