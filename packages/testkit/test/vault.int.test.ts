@@ -330,10 +330,10 @@ test('one signature deposits, grants and names a guardian, and is good for nothi
   const plain = { token, from: own.signer.address, amount, validAfter, validBefore, nonce, v, r, s }
   const changed = { ...signed, guardian: relay.signer.address }
   for (const attempt of [
-    depositWithAuthorization.sync(relay.client, plain),
-    depositAndGrant.sync(relay.client, changed),
+    () => depositWithAuthorization.sync(relay.client, plain),
+    () => depositAndGrant.sync(relay.client, changed),
   ])
-    await expect(attempt).rejects.toMatchObject({ code: 'CONTRACT_REVERTED', errorName: named })
+    await expect(attempt()).rejects.toMatchObject({ code: 'CONTRACT_REVERTED', errorName: named })
   await depositAndGrant.sync(relay.client, signed)
   expect(await getAccount(relay.client, { payer: own.signer.address, token })).toMatchObject({
     balance: 3n * lily,
