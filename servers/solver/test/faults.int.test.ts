@@ -148,6 +148,27 @@ describe('a provider', () => {
     }
   })
 
+  test('is not pushed back by a requester that cancels before it could answer', async () => {
+    const own = await startHarness()
+    try {
+      const provider = await connectProvider(own.url)
+      const dearer = await connectProvider(own.url, {
+        signer: actors.otherProvider,
+        asks: [createAsk(actors.otherProvider, { pricePerJob: 2000n })],
+      })
+      await until(async () => (await own.client.getNetwork()).providersConnected === 2)
+      const { request, orderHash } = createOrder({ change: { lane: 57 } })
+      await own.client.postOrder(request)
+      expect(await own.client.cancelJob(orderHash, requester)).toMatchObject({ state: 'expired' })
+      const asked = { module: 'echo', inputs: { text: 'hi' }, payer: requester.address, verification: 0 }
+      expect((await own.client.requestQuote(asked)).ask.ask.provider).toBe(actors.provider.address)
+      await provider.close()
+      await dearer.close()
+    } finally {
+      await own.close()
+    }
+  })
+
   test('can touch its own jobs only, and hears nothing about others', async () => {
     const provider = await connectProvider(harness.url)
     const other = await connectProvider(harness.url, { signer: actors.otherProvider })

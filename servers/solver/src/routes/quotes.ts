@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { and, avg, count, countDistinct, eq, gt, inArray, isNotNull, isNull } from 'drizzle-orm'
+import { and, avg, count, countDistinct, eq, gt, inArray, isNotNull, isNull, ne, or } from 'drizzle-orm'
 import { json, Router } from 'express'
 import {
   type Address,
@@ -134,6 +134,8 @@ async function countSetbacks(
         eq(jobs.missingInputs, 0),
         // What was delivered and not acknowledged, too.
         isNull(jobs.receiptHash),
+        // Whoever cancels before the provider has answered was let down by nobody.
+        or(isNull(jobs.reasonCode), ne(jobs.reasonCode, 'CANCELLED')),
       ),
     )
     .groupBy(jobs.provider)
