@@ -322,6 +322,20 @@ describe('one server for many', () => {
 })
 
 describe('an end from outside', () => {
+  test('ends no job of others, however busy the server is with them', async () => {
+    const executor = start([parrot])
+    const { text: pid } = await ask(executor, parrot, '!pid')
+    const other = ask(executor, parrot, '!wait-unwell 300')
+    await sleep(50)
+    const stop = new AbortController()
+    const asked = ask(executor, parrot, '!hang', { signal: stop.signal })
+    await sleep(50)
+    stop.abort()
+    expect((await asked).outcome).toEqual({ kind: 'cancelled' })
+    expect(await other).toMatchObject({ outcome: { kind: 'exited', code: 0 }, text: 'waited' })
+    expect((await ask(executor, parrot, '!pid')).text).toBe(pid)
+  })
+
   test('closes the request at the server at once', async () => {
     const executor = start([parrot])
     await ask(executor, parrot, 'warm')

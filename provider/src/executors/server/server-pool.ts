@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Bytes32 } from '@lilypad-agents/protocol'
 import { compareEviction, type ResidentModel, withoutRequest, withRequest } from '../../gpu/resident-model.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
@@ -77,6 +78,7 @@ const longestRestMilliseconds = 30_000
 const maxStartFailures = 3
 const gpuRetryMilliseconds = 1000
 const unhealthyLooks = 3
+const examinePauseMilliseconds = 100
 /** What reloading is thought to cost before it was measured. */
 const firstReloadSeconds = 10
 
@@ -228,13 +230,19 @@ export class ServerPool {
     replica.idleTimer = setTimeout(() => this.#stop(replica), group.spec.server.idleSeconds * 1000)
   }
 
-  /** Asks a server that did something wrong whether it is well. */
+  /**
+   * Asks a server that did something wrong whether it is well. While it answers others it may have no time to say so: it gets no more
+   * requests then, and is not ended before they are. Else one requester, by cancelling, could end the jobs of all.
+   */
   async #examine(replica: Replica): Promise<void> {
     if (replica.state !== 'ready' || replica.server === undefined) return
     replica.state = 'suspect'
-    const isWell = await replica.server.isHealthy()
+    while (!(await replica.server.isHealthy())) {
+      if (replica.state !== 'suspect') return
+      if (replica.use.openRequests === 0) return this.#fail(replica)
+      await sleep(examinePauseMilliseconds)
+    }
     if (replica.state !== 'suspect') return
-    if (!isWell) return this.#fail(replica)
     replica.state = 'ready'
     this.#rest(replica)
     this.#pump(replica.group)
