@@ -1,12 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import type { Bytes32, ModuleManifest } from '@lilypad-agents/protocol'
+import { type Bytes32, type ModuleManifest, sha256 } from '@lilypad-agents/protocol'
 import type { StreamedPiece } from '@lilypad-agents/sdk'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { buildWasmPrograms, type WasmProgramName } from '../fixtures/wasm-programs.ts'
 import type { Executor } from '../src/executors/executor.ts'
 import { type CannedRun, NoopExecutor } from '../src/executors/noop/noop-executor.ts'
@@ -208,18 +210,57 @@ describe('files', () => {
     await expectWhole(orderHash)
   })
 
-  test('that change after they were announced break the stream, and the job is not paid', async () => {
+  test('that change after they were announced fail the job, and nobody pays it', async () => {
     await startWasm()
     const orderHash = await market.order('change')
-    await expect(readAll(orderHash)).rejects.toMatchObject({
-      code: 'STREAM_BROKEN',
-      message: expect.stringContaining('"part.txt" was announced with'),
-    })
+    const pieces = await readAll(orderHash)
+    expect(pieces.some(({ channel }) => channel === 'file')).toBe(true)
     await expect(market.lilypad.complete(orderHash)).rejects.toMatchObject({
-      code: 'VERIFICATION_FAILED',
-      message: expect.stringContaining('stream: the file "part.txt"'),
+      code: 'JOB_FAILED',
+      charged: 'none',
+      message: expect.stringContaining('changed after the program had said that it was finished'),
     })
-    expect((await market.lilypad.getStoredJob(orderHash)).acknowledgement).toBeNull()
+    const { acknowledgement, delivery } = await market.lilypad.getStoredJob(orderHash)
+    expect(acknowledgement).toBeNull()
+    expect(delivery?.receipt).toMatchObject({ status: 3, price: 0n })
+  })
+
+  test('that a program names by the dozen go to the relay a few at a time', async () => {
+    const many = testManifest({ name: 'many' })
+    await market.publish({ ...many, limits: { ...many.limits, outputFiles: 300 } })
+    const names = Array.from({ length: 60 }, (_, index) => `file-${index}`)
+    const outputs = { ...cannedOutputs, ...Object.fromEntries(names.map((name) => [name, name])) }
+    const uploads = { open: 0, most: 0 }
+    const realFetch = globalThis.fetch
+    const slowly = vi.spyOn(globalThis, 'fetch').mockImplementation(async (input, init) => {
+      if (init?.method !== 'PUT') return realFetch(input, init)
+      uploads.open += 1
+      uploads.most = Math.max(uploads.most, uploads.open)
+      await sleep(30)
+      return realFetch(input, init).finally(() => {
+        uploads.open -= 1
+      })
+    })
+    class Announcer extends NoopExecutor {
+      override async run(...[task, options = {}]: Parameters<NoopExecutor['run']>) {
+        const source = join(market.folder, 'announced')
+        for (const path of names) {
+          await writeFile(source, path)
+          await options.onFile?.({ path, bytes: path.length, sha256: sha256(path), source })
+        }
+        return super.run(task, options)
+      }
+    }
+    try {
+      await start(new Announcer({ outputs }))
+      const orderHash = await market.order('many')
+      const pieces = await readAll(orderHash)
+      expect(pieces.filter(({ channel }) => channel === 'file')).toHaveLength(names.length)
+      expect(uploads.most).toBeLessThanOrEqual(4)
+      await expectWhole(orderHash)
+    } finally {
+      slowly.mockRestore()
+    }
   })
 })
 

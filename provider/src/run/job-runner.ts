@@ -29,6 +29,7 @@ import { failureFacts, type Logger } from '../log/logger.ts'
 import type { InstalledModule } from '../module/install-module.ts'
 import { executorNameOf } from '../module/module-policy.ts'
 import type { ModuleShelf } from '../module/module-shelf.ts'
+import { quotePath } from '../outputs/collect-outputs.ts'
 import { type EndedRun, sealForRequester } from '../outputs/seal-for-requester.ts'
 import { createDelivery, type JobResult } from '../receipt/create-delivery.ts'
 import { affordableUse } from './affordable-use.ts'
@@ -36,7 +37,7 @@ import { createTask } from './create-task.ts'
 import type { RunStream, StreamDesk } from '../stream/stream-desk.ts'
 import type { MachineFacts } from './machine-facts.ts'
 import { progressGate } from './progress-gate.ts'
-import type { RunSlots } from './run-slots.ts'
+import { RunSlots } from './run-slots.ts'
 import { toServerJob } from './server-job.ts'
 
 export type JobRunnerOptions = {
@@ -64,6 +65,29 @@ export type JobRunnerOptions = {
 const maxFailures = 3
 /** How long a file that a running program has finished may take to the relay, in milliseconds; else it comes at the end. */
 const fileUploadMilliseconds = 10_000
+
+/** Files of one run that go to the relay at a time before its end: a program may name thousands at once. */
+const earlyUploads = 4
+
+/** Files that one run has finished and goes on after. */
+type EarlyUploads = {
+  readonly uploads: Set<Promise<void>>
+  readonly slots: RunSlots
+  /** Digests by path of those that the requester was told of. */
+  readonly announced: Map<string, Bytes32>
+}
+
+/** A run whose files are not the ones it announced contradicts itself: no requester could accept it, so it has failed for all of them. */
+function refuseChanged(execution: Execution, announced: ReadonlyMap<string, Bytes32>): Execution {
+  if (execution.outcome.kind !== 'exited') return execution
+  const delivered = new Map(execution.outputs.map(({ path, sha256 }) => [path, sha256]))
+  for (const [path, sha256] of announced) {
+    if (delivered.get(path) === sha256) continue
+    const reason = 'a file changed after the program had said that it was finished'
+    return { ...execution, outcome: { kind: 'refused-output', reason, path: quotePath(path) }, outputs: [] }
+  }
+  return execution
+}
 
 const codeOf = (error: unknown) => (LilypadError.is(error) ? error.code : 'INTERNAL')
 const seconds = () => Math.floor(Date.now() / 1000)
@@ -245,17 +269,18 @@ export class JobRunner {
     send({ type: 'started', orderHash })
     log.info({ event: 'job.started', orderHash, module: module.manifest.name, attempt: attempt.number }, 'job started')
     const stream = this.#options.streams.open(orderHash, attempt.number, module.manifest.limits)
-    const uploads = new Set<Promise<void>>()
+    const early: EarlyUploads = { uploads: new Set(), slots: new RunSlots(earlyUploads), announced: new Map() }
     const takeFile = (file: OutputFile & { readonly source: string }) =>
-      this.#takeFile(orderHash, module.manifest, file, stream, uploads, signal)
+      this.#takeFile(orderHash, module.manifest, file, stream, early, signal)
     let execution: Execution
     let summary: StreamSummary
     try {
       execution = await this.#execute(job, module, sources, gpus, folder, { stream, takeFile }, outputDirectory, signal)
-      await Promise.all(uploads)
+      await Promise.all(early.uploads)
     } finally {
       summary = await stream.close()
     }
+    execution = refuseChanged(execution, early.announced)
     // Stopped from outside: nobody wants it, or the provider is closing and will begin again.
     if (execution.outcome.kind === 'cancelled' && signal.aborted) return undefined
     reach('run-finished')
@@ -342,18 +367,22 @@ export class JobRunner {
     manifest: ModuleManifest,
     { path, bytes, sha256, source }: OutputFile & { readonly source: string },
     stream: RunStream,
-    uploads: Set<Promise<void>>,
+    { uploads, slots, announced }: EarlyUploads,
     signal: AbortSignal,
   ): Promise<void> {
     const { blobs, files, log } = this.#options
     const kept = await blobs.add({ bytes, sha256 }, source)
     const mediaType = manifest.outputs.files.find((declared) => declared.path === path)?.mediaType
-    const upload = retry(() => files.putOutput(orderHash, { bytes, sha256 }, kept, signal), {
-      signal,
-      until: Date.now() + fileUploadMilliseconds,
-      isRetryable: (error) => LilypadError.is(error) && error.retryable,
-    })
-      .then(() => stream.addFile({ path, bytes, sha256, ...(mediaType === undefined ? {} : { mediaType }) }))
+    const until = AbortSignal.any([signal, AbortSignal.timeout(fileUploadMilliseconds)])
+    const upload = slots
+      .run(until, async () => {
+        await retry(() => files.putOutput(orderHash, { bytes, sha256 }, kept, until), {
+          signal: until,
+          isRetryable: (error) => LilypadError.is(error) && error.retryable,
+        })
+        stream.addFile({ path, bytes, sha256, ...(mediaType === undefined ? {} : { mediaType }) })
+        announced.set(path, sha256)
+      })
       .catch((error: unknown) =>
         log.warn({ event: 'file.not-announced', orderHash, ...failureFacts(error) }, 'file comes at the end'),
       )
