@@ -73,6 +73,33 @@ describe('wasm executor', () => {
     expect(warm.outputs).toEqual(cold.outputs)
   })
 
+  test('a stack ends at the same depth in a prepared process as in an unprepared one, also within the system interface', async () => {
+    const own = new WasmExecutor({ stateDirectory: join(folder, 'state-dig') })
+    const limits = { ...suiteLimits, logBytes: 1024 ** 2 }
+    const { runtime, programPath } = programs.digDown
+    const dig = async () => {
+      const outputDirectory = await mkdtemp(join(folder, 'run-dig-'))
+      return own.run({
+        id: '0x01',
+        runtime,
+        programPath,
+        args: [],
+        env: {},
+        inputs: [],
+        limits,
+        outputDirectory,
+      })
+    }
+    const cold = await dig()
+    await own.prepare(runtime, programPath, { limits })
+    const warm = await dig()
+    await own.close()
+    expect([cold.isolation['start'], warm.isolation['start']]).toEqual(['fresh', 'slot'])
+    expect(cold.outcome).toEqual({ kind: 'trapped', reason: 'stack overflow' })
+    expect(cold.logs.stdout.bytes).toBeGreaterThan(10_000)
+    expect({ outcome: warm.outcome, logs: warm.logs }).toEqual({ outcome: cold.outcome, logs: cold.logs })
+  })
+
   test('hosts that differ in time, time zone, language, user and environment give the same bytes', async () => {
     const script = join(fileURLToPath(new URL('.', import.meta.url)), 'other-host.ts')
     const { runtime, programPath } = programs.wholeWorld

@@ -54,6 +54,10 @@ function openInput(): (length: number) => Uint8Array {
 function main(programPath: string, compilation: string): void {
   // Here and not on the command line, where they would also slow down the WebAssembly inside Node.js itself.
   setFlagsFromString('--no-liftoff')
+  // The system interface runs on the program's stack. Optimised when it has become hot, at no certain time, it takes more or less of it
+  // than before, and a program near the end of its stack would come to another result in one process than in the next.
+  setFlagsFromString('--no-opt')
+  setFlagsFromString('--no-maglev')
   if (compilation === 'ahead') setFlagsFromString('--no-wasm-lazy-compilation')
   const outbox = openOutbox(writeAll)
   let bytes: Uint8Array
