@@ -132,6 +132,30 @@ describe('what a running job says', () => {
     await expect(market.lilypad.complete(orderHash)).rejects.toMatchObject({ code: 'JOB_FAILED' })
   })
 
+  test('cannot be had for nothing by cancelling a reply that was read', async () => {
+    await start({ outputs: cannedOutputs, response: ['all', ' of it'], milliseconds: 1000 })
+    const orderHash = await market.order('pond')
+    for await (const { channel, index } of market.lilypad.stream(orderHash)) {
+      if (channel !== 'response' || index === 0) continue
+      await market.lilypad.cancel(orderHash)
+      break
+    }
+    const { job } = await market.lilypad.complete(orderHash, { timeoutSeconds: 30 })
+    expect(job.price).toBeGreaterThan(0n)
+    expect(job.acknowledgement).not.toBeNull()
+  })
+
+  test('is held back to its end when the order does not pay for the longest reply', async () => {
+    await start({ outputs: cannedOutputs, stdout: 'log', response: ['all', ' of it'] })
+    const { quote } = await eventually(() =>
+      market.lilypad.quote({ module: 'pond', inputs: { text: 'frog' }, maxPrice: 1100n }),
+    )
+    const { orderHash } = await market.lilypad.order(quote.quoteId)
+    const pieces = await readAll(orderHash)
+    expect([textOf(pieces), textOf(pieces, 'response')]).toEqual(['log', ''])
+    await expectWhole(orderHash)
+  })
+
   test('is there within milliseconds', async () => {
     let saidAt: number[] = []
     await start({

@@ -100,7 +100,14 @@ export class JobRunner {
   readonly #options: JobRunnerOptions
   readonly #running = new Map<
     Bytes32,
-    { readonly stop: AbortController; readonly done: Promise<void>; hasStarted: boolean; isCancelled: boolean }
+    {
+      readonly stop: AbortController
+      readonly done: Promise<void>
+      hasStarted: boolean
+      /** The requester reads a reply that it pays for. */
+      isSold: boolean
+      isCancelled: boolean
+    }
   >()
   #isClosed = false
 
@@ -125,7 +132,7 @@ export class JobRunner {
         ),
       )
       .finally(() => this.#running.delete(orderHash))
-    this.#running.set(orderHash, { stop, done, hasStarted: false, isCancelled: false })
+    this.#running.set(orderHash, { stop, done, hasStarted: false, isSold: false, isCancelled: false })
   }
 
   /** Whether a run of the job has begun in this process. */
@@ -138,10 +145,17 @@ export class JobRunner {
     this.#running.get(orderHash)?.stop.abort()
   }
 
-  /** Stops a job that its requester wants no more: signed, without a charge. One that has its result already keeps it. */
+  /**
+   * Stops a job that its requester wants no more: signed, without a charge. One that has its result already keeps it, and a reply with a
+   * price whose beginning was sent goes on to its end: else everybody would read replies and cancel before the last word.
+   */
   cancel(orderHash: Bytes32): void {
     const running = this.#running.get(orderHash)
     if (!running || running.stop.signal.aborted) return
+    if (running.isSold) {
+      this.#options.log.info({ event: 'cancel.late', orderHash }, 'a reply that has begun is not cancelled')
+      return
+    }
     running.isCancelled = true
     running.stop.abort()
   }
@@ -349,9 +363,15 @@ export class JobRunner {
       ({ fraction, text }) =>
         void sendIfFree({ type: 'progress', orderHash, fraction, text: isSealed ? '' : text.slice(0, 200) }),
     )
+    const running = this.#running.get(orderHash)
+    const onResponse: NonNullable<RunOptions['onResponse']> = (bytes) => {
+      if (running) running.isSold = request.order.maxPrice > 0n
+      return live.stream.write('response', bytes)
+    }
     const heard: RunOptions = {
       onLog: (channel, bytes) => live.stream.write(channel, bytes),
-      onResponse: (bytes) => live.stream.write('response', bytes),
+      // A reply that the order may not pay for to its end is shown when it is whole.
+      ...(paidSeconds >= manifest.limits.timeoutSeconds ? { onResponse } : {}),
       onFile: live.takeFile,
     }
     try {

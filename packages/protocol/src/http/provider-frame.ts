@@ -31,7 +31,7 @@ export const SolverFrame = z.discriminatedUnion('type', [
     refused: z.string().max(64).optional(),
   }),
   z.object({ type: z.literal('expired'), orderHash: Bytes32 }),
-  /** The requester wants the job no more: the run is stopped, and a receipt without a price says so. */
+  /** The requester wants the job no more: the run is stopped, and a receipt without a price says so. A reply that was begun to be streamed goes on. */
   z.object({ type: z.literal('cancel'), orderHash: Bytes32 }),
   z.object({ type: z.literal('error'), code: z.string().max(64), message: z.string().max(400) }),
 ])

@@ -16,7 +16,8 @@ class ProviderGoneError extends LilypadError {
 
 /**
  * Ends a job for its requester. One that its provider has not taken ends here, and its money is free at once. Of one that was
- * taken the provider is asked to stop: its receipt, without a price, ends the job; a program that was faster is delivered and paid.
+ * taken the provider is asked to stop: its receipt, without a price, ends the job; a program that was faster is delivered and paid, and so
+ * is a reply whose beginning the provider has sent already.
  * A job that has ended stays as it is, so cancelling twice is cancelling once.
  * @throws {@link ProviderGoneError} {@link StateConflictError} for a job that is delivered already
  */
