@@ -215,6 +215,11 @@ describe('a provider', () => {
       'VERIFICATION_FAILED',
     ],
     [
+      'output units that its module does not count',
+      (parts: ReturnType<typeof createOrder>) => createDelivery(parts, { billed: { outputUnits: 1 } }),
+      'VERIFICATION_FAILED',
+    ],
+    [
       'a success without the declared output',
       (parts: ReturnType<typeof createOrder>) => createDelivery(parts, { outputs: [] }),
       'VERIFICATION_FAILED',

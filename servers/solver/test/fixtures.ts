@@ -13,6 +13,7 @@ import {
   jobPredicateType,
   jobPrice,
   logsDigest,
+  type MeteredUnits,
   ModuleManifest,
   moduleManifestDigest,
   moduleVersionId,
@@ -183,7 +184,12 @@ export const outputFile: OutputFile = { path: 'echo.txt', bytes: outputBytes.len
 
 export function createDelivery(
   { order, orderHash, request }: OrderParts,
-  options: { readonly status?: number; readonly outputs?: readonly OutputFile[]; readonly provider?: Signer } = {},
+  options: {
+    readonly status?: number
+    readonly outputs?: readonly OutputFile[]
+    readonly provider?: Signer
+    readonly billed?: Partial<MeteredUnits>
+  } = {},
 ): Delivery {
   const { status = 0, outputs = status === 0 ? [outputFile] : [], provider = actors.provider } = options
   const emptyStream = { bytes: 0, sha256: sha256(''), truncated: false }
@@ -192,6 +198,7 @@ export function createDelivery(
     meteredSeconds: 1,
     inputUnits: unitBounds(moduleManifest, request.inputs).inputUnits,
     outputUnits: 0,
+    ...options.billed,
   }
   const manifest: JobManifest = {
     _type: 'https://in-toto.io/Statement/v1',

@@ -41,6 +41,17 @@ describe('a genuine bundle', () => {
     expect(await failedChecks(JobBundle.parse(JSON.parse(text)))).toEqual([])
   })
 
+  test('does not hold when it bills output units that its module does not count', async () => {
+    const usage = { runMilliseconds: 1500, meteredSeconds: 2, inputUnits: 5, outputUnits: 9, outputBytes: 10 }
+    const bundle = createSampleBundle({
+      ask: { pricePerOutputUnit: 2n },
+      order: { maxPrice: 1043n },
+      receipt: { outputUnits: 9, price: 1043n },
+      predicate: { usage },
+    })
+    expect((await failedChecks(bundle)).filter((name) => name.startsWith('price.'))).toEqual(['price.output-units'])
+  })
+
   test('says what it checked, each by its own name and with evidence', async () => {
     const { checks } = await verifyBundle(genuine, { findOutput: findSampleOutput })
     expect(checks.map(({ name }) => name)).toMatchInlineSnapshot(`

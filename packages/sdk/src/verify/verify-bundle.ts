@@ -148,7 +148,11 @@ async function checkUnits({ module, inputs, delivery }: JobBundle, findOutput: F
     counted === undefined
       ? [checkCounted(name, 'input units in the reply', usage?.inputUnits, receipt.inputUnits, bounds.inputUnits)]
       : [equal(name, 'input units recomputed from the inputs', counted, receipt.inputUnits)]
-  if (outputFrom?.kind !== 'server-usage') return checks
+  // Nobody can count output units that the module does not define, so none can be billed.
+  if (outputFrom?.kind !== 'server-usage')
+    return receipt.outputUnits === 0
+      ? checks
+      : [...checks, equal('price.output-units', 'output units of a module that counts none', 0, receipt.outputUnits)]
   const what = 'output units in the reply'
   return [
     ...checks,

@@ -62,8 +62,8 @@ export function assertDelivery(
       'receipt.inputUnits',
       counted === undefined ? receipt.inputUnits <= bounds.inputUnits : receipt.inputUnits === counted,
     ],
-    // What a unit of output is, a module says only when its server counts them.
-    ['receipt.outputUnits', module.units.outputFrom === undefined || receipt.outputUnits <= bounds.outputUnits],
+    // Where the module does not say what a unit of output is, there are none: a provider would bill as many as the order pays for.
+    ['receipt.outputUnits', receipt.outputUnits <= bounds.outputUnits],
     ['receipt.price', receipt.price === (succeeded ? jobPrice(request.ask.ask, units) : 0n)],
     ['receipt.price over the order', receipt.price <= order.maxPrice],
     ['receipt.finishedAt', receipt.finishedAt >= receipt.startedAt],

@@ -10,14 +10,12 @@ export type PriceRange = { readonly least: bigint; readonly most: bigint }
  */
 export function priceRange(ask: Ask, manifest: ModuleManifest, inputs: JobInputs): PriceRange {
   const { inputUnits, outputUnits } = unitBounds(manifest, inputs)
-  const { timeoutSeconds, outputBytes } = manifest.limits
-  const isMetered = manifest.units.outputFrom?.kind === 'server-usage'
   return {
     least: jobPrice(ask, { meteredSeconds: 1, inputUnits, outputUnits: Math.min(1, outputUnits) }),
     most: jobPrice(ask, {
-      meteredSeconds: timeoutSeconds,
+      meteredSeconds: manifest.limits.timeoutSeconds,
       inputUnits,
-      outputUnits: isMetered || ask.pricePerOutputUnit === 0n ? outputUnits : outputBytes,
+      outputUnits,
     }),
   }
 }
