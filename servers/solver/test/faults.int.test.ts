@@ -220,6 +220,16 @@ describe('a provider', () => {
       'VERIFICATION_FAILED',
     ],
     [
+      'more seconds than have passed since the order',
+      (parts: ReturnType<typeof createOrder>) => createDelivery(parts, { billed: { meteredSeconds: 9 }, ranFor: 20 }),
+      'VERIFICATION_FAILED',
+    ],
+    [
+      'more seconds than between its start and its end',
+      (parts: ReturnType<typeof createOrder>) => createDelivery(parts, { billed: { meteredSeconds: 2 } }),
+      'VERIFICATION_FAILED',
+    ],
+    [
       'a success without the declared output',
       (parts: ReturnType<typeof createOrder>) => createDelivery(parts, { outputs: [] }),
       'VERIFICATION_FAILED',

@@ -189,6 +189,8 @@ export function createDelivery(
     readonly outputs?: readonly OutputFile[]
     readonly provider?: Signer
     readonly billed?: Partial<MeteredUnits>
+    /** Seconds that it says the run took. */
+    readonly ranFor?: number
   } = {},
 ): Delivery {
   const { status = 0, outputs = status === 0 ? [outputFile] : [], provider = actors.provider } = options
@@ -226,7 +228,7 @@ export function createDelivery(
     logsDigest: logsDigest(logs),
     ...units,
     price: status === 0 ? jobPrice(request.ask.ask, units) : 0n,
-    startedAt: seconds(),
+    startedAt: seconds() - (options.ranFor ?? 0),
     finishedAt: seconds(),
   }
   return {

@@ -98,6 +98,8 @@ function canComeTo(from: JobState, to: JobState): boolean {
 
 const noSpending: SpendingPolicy = { perJob: 0n, perDay: 0n, total: 0n }
 const longPollSeconds = 20
+/** Two clocks differ a little in their speed, and in whole seconds one of them may have just begun. */
+const clockSlackSeconds = 2
 /** An order counts against the limits until its delivery time: no solver may hold a budget longer than any job takes. */
 const longestOrderSeconds = 2 * 86_400
 /** How long a relay may take to send the rest of a stream whose job has ended, in milliseconds. */
@@ -574,8 +576,16 @@ export function createLilypad(options: LilypadOptions) {
     return toVerification([...checks, ...opened])
   }
 
+  /** What the provider's clock says nobody else can see; but no run lasts longer than the time since its order. */
+  function checkSeconds(job: StoredJob): readonly Check[] {
+    const billed = job.delivery?.receipt.meteredSeconds ?? 0
+    const passed = Math.max(0, nowSeconds() - job.orderedAt)
+    if (billed <= passed + clockSlackSeconds) return []
+    return [{ name: 'price.seconds', ok: false, evidence: `${billed} s billed, ordered ${passed} s ago` }]
+  }
+
   async function verifyFiles(job: StoredJob): Promise<Verification> {
-    return verifyBundle(toBundle(job), {
+    const { checks } = await verifyBundle(toBundle(job), {
       ...(streams.has(job.orderHash) ? { stream: { fault: await findStreamFault(job) } } : {}),
       findOutput: async (path) => {
         const file = job.delivery?.manifest.predicate.outputs.find((output) => output.path === path)
@@ -583,6 +593,7 @@ export function createLilypad(options: LilypadOptions) {
         return bytes && { bytes: bytes.length, sha256: sha256(bytes), read: () => bytes }
       },
     })
+    return toVerification([...checks, ...checkSeconds(job)])
   }
 
   /** Checks a job: its files offline, and with `chain` also that it is registered and settled. */

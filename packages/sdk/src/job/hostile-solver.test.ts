@@ -100,6 +100,19 @@ test('a receipt over the maximum of its order is not acknowledged, whatever was 
   await expect(lilypad.acknowledge(orderHash)).rejects.toMatchObject({ code: 'PRICE_OVER_CAP' })
 })
 
+test('a receipt over more seconds than have passed since the order is not acknowledged', async () => {
+  const { usage } = honest.delivery.manifest.predicate
+  const { delivery } = createSampleBundle({
+    receipt: { meteredSeconds: 3, price: honest.delivery.receipt.price + honest.ask.ask.pricePerSecond },
+    predicate: { usage: { ...usage, meteredSeconds: 3 } },
+  })
+  const { lilypad } = await open((path) => (path.includes('/outputs/') ? findOutput(path) : view({ delivery })))
+  const error = await lilypad.complete(orderHash).catch((thrown: unknown) => thrown)
+  expect(error).toMatchObject({ code: 'VERIFICATION_FAILED' })
+  const { checks } = await lilypad.verify(orderHash)
+  expect(checks.filter(({ ok }) => !ok).map(({ name }) => name)).toEqual(['price.seconds'])
+})
+
 test.each(['settled', 'acknowledged'] as const)(
   'a relay that says %s of a job nobody acknowledged is not believed',
   async (state) => {

@@ -105,6 +105,17 @@ describe('what a party may not sign, though it signs it well', () => {
     ['a price below meter times ask', { receipt: { price: 0n } }, 'price.meter'],
     ['a price over the maximum', { order: { maxPrice: 1024n } }, 'price.maximum'],
     ['more input units than the inputs have', { receipt: { inputUnits: 6, price: 1026n } }, 'price.units'],
+    [
+      'more seconds than it ran',
+      {
+        receipt: { meteredSeconds: 4, price: 1045n },
+        order: { maxPrice: 1045n },
+        predicate: {
+          usage: { runMilliseconds: 3500, meteredSeconds: 4, inputUnits: 5, outputUnits: 0, outputBytes: 10 },
+        },
+      },
+      'times',
+    ],
     ['more seconds than the manifest says', { receipt: { meteredSeconds: 3, price: 1035n } }, 'manifest.usage'],
     [
       'output bytes that do not add up',

@@ -280,8 +280,10 @@ export async function verifyBundle(
       'times',
       receipt.startedAt <= order.startBy &&
         receipt.finishedAt <= order.deliverBy &&
-        receipt.startedAt <= receipt.finishedAt,
-      `started ${receipt.startedAt} (by ${order.startBy}), finished ${receipt.finishedAt} (by ${order.deliverBy})`,
+        receipt.startedAt <= receipt.finishedAt &&
+        // Of both moments the receipt has whole seconds.
+        receipt.meteredSeconds <= receipt.finishedAt - receipt.startedAt + 1,
+      `${receipt.meteredSeconds} s billed, started ${receipt.startedAt} (by ${order.startBy}), finished ${receipt.finishedAt} (by ${order.deliverBy})`,
     ),
   ]
   if (options.stream) {

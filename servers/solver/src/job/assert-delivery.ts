@@ -19,6 +19,9 @@ import {
   unitBounds,
 } from '@lilypad-agents/protocol'
 
+/** Two clocks differ a little in their speed, and in whole seconds one of them may have just begun. */
+const clockSlackSeconds = 2
+
 /**
  * Checks that a delivery says one thing: signed by the order's provider, for this order and module, its digests those
  * of its manifest, its price the meter times the ask and within the order's maximum.
@@ -31,10 +34,12 @@ export function assertDelivery(
     readonly orderHash: Bytes32
     readonly request: OrderRequest
     readonly manifest: ModuleManifest
+    /** Seconds since the order came. */
+    readonly age: number
   },
 ): void {
   const { receipt, signature, manifest, manifestSignature } = delivery
-  const { domain, orderHash, request, manifest: module } = facts
+  const { domain, orderHash, request, manifest: module, age } = facts
   const { order } = request
   const { predicate } = manifest
   if (receiptType.findSigner(domain, receipt, signature) !== order.provider) {
@@ -67,6 +72,10 @@ export function assertDelivery(
     ['receipt.price', receipt.price === (succeeded ? jobPrice(request.ask.ask, units) : 0n)],
     ['receipt.price over the order', receipt.price <= order.maxPrice],
     ['receipt.finishedAt', receipt.finishedAt >= receipt.startedAt],
+    [
+      'receipt.meteredSeconds',
+      receipt.meteredSeconds <= Math.min(receipt.finishedAt - receipt.startedAt + 1, age + clockSlackSeconds),
+    ],
     ['manifest.orderHash', predicate.orderHash === orderHash],
     ['manifest.provider', predicate.provider === order.provider],
     [

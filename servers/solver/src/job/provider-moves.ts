@@ -122,7 +122,8 @@ export async function deliverJob(
     if (hasRun(job.state)) throw new StateConflictError(orderHash, job.state, 'delivered')
     const module = context.catalog.get(job.moduleVersion)
     const request = OrderRequest.parse(JSON.parse(await getRequestText(transaction, orderHash)))
-    assertDelivery(delivery, { domain: context.domain, orderHash, request, manifest: module.manifest })
+    const age = Math.max(0, nowSeconds(context) - job.createdAt)
+    assertDelivery(delivery, { domain: context.domain, orderHash, request, manifest: module.manifest, age })
     const { receipt, manifest } = delivery
     const status = receiptStatuses[receipt.status] ?? 'failed'
     if (status === 'succeeded') {
