@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { type Bytes32, StreamChain, type StreamChunk, type StreamPiece } from '@lilypad-agents/protocol'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openStreamStore } from '../src/stream/stream-store.ts'
-import { actors, createAsk, createDelivery, createOrder } from './fixtures.ts'
-import { connectProvider, createStateDir, type Harness, startHarness, type TestProvider } from './harness.ts'
+import { actors, contracts, createAsk, createDelivery, createOrder } from './fixtures.ts'
+import { access, connectProvider, createStateDir, type Harness, startHarness, type TestProvider } from './harness.ts'
 
 let harness: Harness
 let provider: TestProvider
@@ -201,4 +201,30 @@ describe('the files of streams', () => {
       code: 'SOLVER_UNREACHABLE',
     })
   })
+})
+
+test('one requester does not take the places of all readers', async () => {
+  const own = (await startJob()).orderHash
+  const payer = actors.sessionKey
+  harness.chain.setBalance(payer.address, contracts.lilyToken, { balance: 10_000n })
+  const other = (await startJob(createOrder({ payer, change: { lane: 91 } }))).orderHash
+  const hangUp = new AbortController()
+  const listen = async (orderHash: Bytes32, signer: typeof payer) => {
+    const headers = access(orderHash, signer)
+    const { signal } = hangUp
+    return (await fetch(`${harness.url}/jobs/${orderHash}/events`, { headers, signal })).status
+  }
+  const answers = await Promise.all(Array.from({ length: 205 }, () => listen(own, requester)))
+  expect(answers.filter((status) => status === 200)).toHaveLength(200)
+  expect(answers.filter((status) => status === 429)).toHaveLength(5)
+  expect(await listen(other, payer)).toBe(200)
+  hangUp.abort()
+  const again = () => fetch(`${harness.url}/jobs/${own}/events`, { headers: access(own, requester) })
+  await expect
+    .poll(async () => {
+      const response = await again()
+      await response.body?.cancel()
+      return response.status
+    })
+    .toBe(200)
 })

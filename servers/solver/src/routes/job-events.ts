@@ -1,6 +1,6 @@
 import { and, asc, eq, gt } from 'drizzle-orm'
 import { Router } from 'express'
-import { type Bytes32, isFinal, LilypadError, parseWire } from '@lilypad-agents/protocol'
+import { type Address, type Bytes32, isFinal, LilypadError, parseWire } from '@lilypad-agents/protocol'
 import { z } from 'zod'
 import type { SolverContext } from '../context.ts'
 import { jobEvents } from '../db/schema.ts'
@@ -19,18 +19,24 @@ const EventsQuery = z.object({
 const keepAliveMilliseconds = 15_000
 const pageSize = 200
 const maxStreams = 2000
+/** Of one key, so that no requester takes the places of all. */
+const maxStreamsOfKey = 200
 
 /** `GET /jobs/{orderHash}/events?after=&stream=`: server-sent events, from the first one not seen to the job's end. */
 export function jobEventRoutes(context: SolverContext, closing: AbortSignal): Router {
   const router = Router()
   let streams = 0
+  const ofKeys = new Map<Address, number>()
 
   router.get('/jobs/:orderHash/events', async (request, response) => {
     const { after, stream } = parseWire(EventsQuery, request.query, 'query')
     const lastSeen = Number(request.headers['last-event-id'])
-    const { orderHash } = await authorizeRequester(context, request)
-    if (streams >= maxStreams) throw new LilypadError('RATE_LIMITED', 'Too many event streams are open now.')
+    const { orderHash, key } = await authorizeRequester(context, request)
+    const own = ofKeys.get(key) ?? 0
+    if (streams >= maxStreams || own >= maxStreamsOfKey)
+      throw new LilypadError('RATE_LIMITED', 'Too many event streams are open now.')
     streams++
+    ofKeys.set(key, own + 1)
     const chunks = stream === undefined ? undefined : context.streams.openReader(orderHash, parsePlace(stream))
     const waiter = createWaiter(context, orderHash, response, chunks && context.streams.signals)
     const stop = () => response.destroy()
@@ -81,6 +87,9 @@ export function jobEventRoutes(context: SolverContext, closing: AbortSignal): Ro
       response.end()
     } finally {
       streams--
+      const left = (ofKeys.get(key) ?? 1) - 1
+      if (left > 0) ofKeys.set(key, left)
+      else ofKeys.delete(key)
       waiter.close()
       closing.removeEventListener('abort', stop)
     }
