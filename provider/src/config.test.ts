@@ -1,6 +1,6 @@
 import { LilypadError } from '@lilypad-agents/protocol'
 import { sampleContracts } from '@lilypad-agents/sdk'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -41,6 +41,16 @@ test('finds network and key in the state directory, and has defaults for the res
     logLevel: 'info',
     fault: undefined,
   })
+})
+
+test('a configuration file that is added later does not lose the key that was made at the first start', () => {
+  mkdirSync(join(folder, 'keys'))
+  const made = join(folder, 'keys', 'provider.key')
+  writeFileSync(made, `0x${'8'.repeat(64)}\n`, { mode: 0o600 })
+  expect(read()).toMatchObject({ key })
+  rmSync(join(folder, 'provider.key'))
+  writeFileSync(join(folder, 'provider.toml'), '')
+  expect(read()).toMatchObject({ key: `0x${'8'.repeat(64)}` })
 })
 
 test('a flag wins over a variable', () => {

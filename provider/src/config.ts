@@ -134,6 +134,13 @@ const flags = {
   'status-host': 'LILYPAD_STATUS_HOST',
 } as const
 
+/** `provider.key` of the state directory, or the key that `lilypad provider start` made there before there was a configuration file. */
+function findKeyFile(stateDir: string): string {
+  const file = join(stateDir, 'provider.key')
+  const made = join(stateDir, 'keys', 'provider.key')
+  return !existsSync(file) && existsSync(made) ? made : file
+}
+
 /**
  * Reads the settings of this process.
  * @throws LilypadError CONFIG_INVALID that names each setting that does not fit, never a key
@@ -153,7 +160,7 @@ export function readConfig(options: {
   const defaults = {
     LILYPAD_STATE_DIR: stateDir,
     LILYPAD_NETWORK_FILE: join(stateDir, 'network.json'),
-    LILYPAD_KEY_FILE: join(stateDir, 'provider.key'),
+    LILYPAD_KEY_FILE: findKeyFile(stateDir),
   }
   const parsed = Settings.safeParse({ ...defaults, ...chosen })
   if (!parsed.success) {
