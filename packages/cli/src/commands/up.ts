@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { type Address, createSigner, LilypadError, matchesOutput } from '@lilypad-agents/protocol'
 import {
   auditVault,
@@ -15,7 +15,7 @@ import {
 import { readKeyFile } from '@lilypad-agents/sdk/node'
 import { type LocalNetwork, startLocalNetwork } from '../local/local-network.ts'
 import { openClient } from '../local/open-client.ts'
-import type { Printer } from '../output/printer.ts'
+import { plainText, type Printer } from '../output/printer.ts'
 import { type FinishedRun, readGivenFile, runModule } from './run-module.ts'
 import { verifyFiles } from './verify-files.ts'
 
@@ -65,7 +65,8 @@ export async function up(options: UpOptions): Promise<number> {
     )
     for (const { name, version, transaction } of local.published)
       printer.step('module', `${name} ${version} ${transaction ? 'published' : 'already published'}`)
-    for (const { folder, reason } of local.skipped) printer.note(`  - module      ${folder} left out: ${reason}`)
+    for (const { folder, reason } of local.skipped)
+      printer.note(`  - module      ${basename(folder)} left out, its build failed: ${plainText(reason, 400)}`)
     const result = await Promise.race([firstJob(options, local), aborted.then(() => undefined)])
     if (!result) return 130
     printer.result(result.json, result.lines)

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { basename } from 'node:path'
 import {
   createSigner,
   LilypadError,
@@ -32,6 +33,7 @@ import { parseEther } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import { z } from 'zod'
 import { buildModule, type PublishedModule, publishModule } from '../module/publish-module.ts'
+import { plainText } from '../output/printer.ts'
 import { developmentKey, startAnvil } from './anvil.ts'
 import { type Child, startChild, stopOrphans } from './child-process.ts'
 import { findFreePort } from './free-port.ts'
@@ -173,12 +175,13 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
     const skipped: { folder: string; reason: string }[] = []
     for (const folder of modules) {
       try {
-        published.push(
-          await publishModule({ built: await buildModule(folder), client: author, network, allowSameVersion: true }),
-        )
+        const onProgress = (line: string) => onStep(`module ${basename(folder)}: ${plainText(line)}`)
+        onProgress('building')
+        const built = await buildModule(folder, { onProgress })
+        published.push(await publishModule({ built, client: author, network, allowSameVersion: true }))
       } catch (error) {
         if (!LilypadError.is(error) || error.code !== 'CONFIG_INVALID') throw error
-        skipped.push({ folder, reason: error.details.at(-1) ?? error.shortMessage })
+        skipped.push({ folder, reason: error.details.slice(1).slice(-2).join('; ') || error.shortMessage })
       }
     }
 

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import {
   type Bytes32,
@@ -36,9 +37,12 @@ const BuildAnswer = z.object({ manifestPath: z.string().optional(), programPath:
 
 /**
  * Builds the module in a folder: runs its `build.mjs`, if it has one, which may answer with a completed manifest and the program.
- * The build runs with the rights of the caller: build only what you trust.
+ * The build runs with the rights of the caller: build only what you trust. `onProgress` gets the lines that the recipe writes to stderr.
  */
-export async function buildModule(path: string): Promise<BuiltModule> {
+export async function buildModule(
+  path: string,
+  options: { readonly onProgress?: (line: string) => void } = {},
+): Promise<BuiltModule> {
   const folder = resolve(path)
   const manifestPath = join(folder, 'module.json')
   if (!existsSync(manifestPath)) {
@@ -48,7 +52,7 @@ export async function buildModule(path: string): Promise<BuiltModule> {
     })
   }
   const recipe = join(folder, 'build.mjs')
-  const answer = existsSync(recipe) ? BuildAnswer.parse(await runRecipe(recipe, folder)) : {}
+  const answer = existsSync(recipe) ? BuildAnswer.parse(await runRecipe(recipe, folder, options.onProgress)) : {}
   const manifest = parseWire(
     ModuleManifest,
     await readJson(answer.manifestPath ?? manifestPath),
@@ -79,29 +83,44 @@ async function readJson(path: string): Promise<Record<string, unknown>> {
   }
 }
 
-async function runRecipe(recipe: string, folder: string): Promise<unknown> {
+async function runRecipe(
+  recipe: string,
+  folder: string,
+  onProgress: (line: string) => void = () => {},
+): Promise<unknown> {
   try {
-    const { stdout } = await promisify(execFile)(process.execPath, [recipe], {
+    const running = promisify(execFile)(process.execPath, [recipe], {
       cwd: folder,
       maxBuffer: 16 * 1024 ** 2,
       timeout: 900_000,
     })
+    if (running.child.stderr) createInterface({ input: running.child.stderr }).on('line', onProgress)
+    const { stdout } = await running
     return JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
   } catch (error) {
     const stderr = typeof error === 'object' && error !== null && 'stderr' in error ? String(error.stderr) : ''
     throw new LilypadError('CONFIG_INVALID', 'The build recipe of the module failed.', {
       details: [
         `Recipe: ${recipe}`,
-        ...stderr
-          .trim()
-          .slice(-4000)
-          .split('\n')
+        ...recipeFailure(stderr)
           .slice(-5)
           .map((line) => line.slice(0, 300)),
       ],
+      hint: `run it by itself to see all that it says: node ${recipe}`,
       cause: error,
     })
   }
+}
+
+/** What a failed recipe said, without what Node adds to an error that nobody caught, so that the last line is the reason. */
+export function recipeFailure(stderr: string): readonly string[] {
+  const lines = stderr.trim().slice(-8000).split('\n')
+  const ofNode = lines.findLastIndex((line) => /^(node:internal\/|file:\/\/|\/).*:\d+$/.test(line))
+  if (ofNode < 0 || !/^Node\.js v\d/.test(lines.at(-1) ?? '')) return lines
+  const message = lines.slice(ofNode).find((line) => /^(Uncaught )?\w*Error\b.*: /.test(line))
+  const cause = lines.slice(ofNode).find((line) => /^\s+\[cause\]: \w*Error/.test(line))
+  const said = lines.slice(0, ofNode).filter((line) => line.trim() !== '')
+  return [...said, ...(message === undefined ? [] : [`${message}${cause === undefined ? '' : ` (${cause.trim()})`}`])]
 }
 
 /** A version that is in the registry and known to the solver. */
