@@ -87,6 +87,14 @@ function shared(command: Command): Command {
     .option('--json', 'print the result as one line of JSON')
 }
 
+/** Makes a subcommand the one that runs when none is named; a name that is none of the group is said to be so. */
+function asDefault(command: Command): Command {
+  return command.allowExcessArguments().hook('preAction', () => {
+    const [name] = command.args
+    if (name !== undefined) command.parent?.error(`error: unknown command '${plainText(name, 60)}'`)
+  })
+}
+
 /** The default state folder is looked for here and above, so that commands work anywhere inside a clone. */
 function findStateFolder(wanted: string): string {
   if (wanted !== defaultStateFolder) return wanted
@@ -265,7 +273,8 @@ shared(
       privateKey: readKeyFile(options.key ?? state.keyFile('author')),
     })
     printer.progress('building')
-    const published = await publishModule({ built: await buildModule(folder), client, network })
+    const built = await buildModule(folder, { onProgress: (line) => printer.progress(plainText(line)) })
+    const published = await publishModule({ built, client, network })
     printer.result(published, [
       `  ${published.name} ${published.version} ${published.transaction ? `published in ${published.transaction}` : 'was already published'}`,
       `  Version id: ${published.moduleVersion}`,
@@ -286,7 +295,7 @@ shared(
     const stopping = new AbortController()
     process.once('SIGINT', () => stopping.abort())
     printer.progress('building')
-    const built = await buildModule(folder)
+    const built = await buildModule(folder, { onProgress: (line) => printer.progress(plainText(line)) })
     const report = await testModule({
       built,
       runs: options.runs,
@@ -412,14 +421,15 @@ function parseJsonObject(text: string): Record<string, unknown> {
 }
 
 const jobs = program.command('jobs').description('jobs ordered from here')
-shared(jobs.command('list', { isDefault: true }).description('list jobs, newest first')).action((options: Shared) =>
-  withClient(options, async (lilypad, { printer }) => {
-    // States kept here may be old; what still moves is asked for, and the list does not wait for a solver that is away.
-    const moving = (await lilypad.listJobs()).filter((job) => !isFinal(job.state)).slice(0, 20)
-    await Promise.allSettled(moving.map((job) => lilypad.getJob(job.orderHash)))
-    const all = await lilypad.listJobs()
-    printer.result(z.encode(z.array(StoredJob), [...all]), all.length === 0 ? ['  no jobs yet'] : all.map(jobLine))
-  }),
+asDefault(shared(jobs.command('list', { isDefault: true }).description('list jobs, newest first'))).action(
+  (options: Shared) =>
+    withClient(options, async (lilypad, { printer }) => {
+      // States kept here may be old; what still moves is asked for, and the list does not wait for a solver that is away.
+      const moving = (await lilypad.listJobs()).filter((job) => !isFinal(job.state)).slice(0, 20)
+      await Promise.allSettled(moving.map((job) => lilypad.getJob(job.orderHash)))
+      const all = await lilypad.listJobs()
+      printer.result(z.encode(z.array(StoredJob), [...all]), all.length === 0 ? ['  no jobs yet'] : all.map(jobLine))
+    }),
 )
 shared(jobs.command('show').description('show one job, with its newest state').argument('<job>', 'id of the job'))
   .option('--output <folder>', 'write its outputs and receipt there')
@@ -445,6 +455,17 @@ shared(jobs.command('link').description('a URL with which anybody can read one o
     withClient(options, async (lilypad, { printer }) => {
       const link = await lilypad.linkOutput(await findJobId(lilypad, id), { path, seconds: options.seconds })
       printer.result(link, [`  ${link.url}`, `  good until ${new Date(link.validUntil * 1000).toISOString()}`])
+    }),
+  )
+shared(jobs.command('cancel').description('stop a job that is not delivered yet; it costs nothing then'))
+  .argument('<job>', 'id of the job')
+  .action((id: string, options: Shared) =>
+    withClient(options, async (lilypad, { printer }) => {
+      const job = await lilypad.cancel(await findJobId(lilypad, id))
+      printer.result(z.encode(StoredJob, job), [
+        jobLine(job),
+        ...(isFinal(job.state) ? [] : ['  the provider is asked to stop; `lilypad jobs show` says when it has']),
+      ])
     }),
   )
 shared(jobs.command('publish').description('put the outputs of a job into a bucket or an IPFS node'))
@@ -526,7 +547,7 @@ shared(
 
 const wallet = program.command('wallet').description('balances, limits, deposits and withdrawals')
 shared(
-  wallet.command('show', { isDefault: true }).alias('balance').description('balances, guardian and limits'),
+  asDefault(wallet.command('show', { isDefault: true }).alias('balance').description('balances, guardian and limits')),
 ).action((options: Shared) => withClient(options, (lilypad, { printer }) => showWallet(lilypad, printer)))
 shared(
   wallet
@@ -591,14 +612,19 @@ const argumentsOf = (options: ProviderArguments) =>
   providerArguments(open(options).state, { ...options, isStateNamed: options.stateDir !== defaultStateFolder })
 const readProvider = (options: ProviderArguments) =>
   readConfig({ args: argumentsOf(options), environment: process.env })
+/** As `argumentsOf`, with a key that is made the first time where nobody names one. */
+const argumentsWithKey = (options: ProviderArguments) => {
+  const { state } = open(options)
+  const args = argumentsOf(options)
+  if (options.key === undefined && args.includes(state.keyFile('provider'))) state.key('provider')
+  return args
+}
 
 const provider = program.command('provider').description('serve jobs and earn')
 ofProvider(provider.command('start').description('connect to the solver of the network and take jobs'))
   .option('--status-port <port>', 'serve a status page and metrics on this port of loopback', wholeNumber(0, 65_535))
   .action(async (options: ProviderArguments & { statusPort?: number }) => {
-    const { state } = open(options)
-    const args = argumentsOf(options)
-    if (options.key === undefined && args.includes(state.keyFile('provider'))) state.key('provider')
+    const args = argumentsWithKey(options)
     process.argv = [
       process.argv[0] ?? 'node',
       fileURLToPath(import.meta.resolve('@lilypad-agents/provider/main')),
@@ -620,8 +646,8 @@ ofProvider(provider.command('withdraw').description('pay the earned credit out t
 )
 ofProvider(provider.command('doctor').description('look at everything a provider needs, and say what to mend')).action(
   async (options: ProviderArguments) => {
-    if (!(await examineProvider(() => readProvider(options), open(options).printer)))
-      process.exitCode = exitCodes.failed
+    const read = () => readConfig({ args: argumentsWithKey(options), environment: process.env })
+    if (!(await examineProvider(read, open(options).printer))) process.exitCode = exitCodes.failed
   },
 )
 

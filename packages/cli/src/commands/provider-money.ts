@@ -93,15 +93,15 @@ export async function showEarnings(config: ProviderConfig, days: number, printer
       `${earnings.settledJobs} jobs for ${lily(earnings.settled)}, before the shares of author, solver and protocol`,
     ),
     toWithdraw,
-    '  Acknowledged, by module',
+    ...(report.modules.length > 0 ? ['  Acknowledged, by module'] : ['  no job acknowledged yet']),
     ...report.modules.map(({ name, moduleVersion, jobs, amount }) =>
       row(name === undefined ? `${moduleVersion.slice(0, 20)}…` : plainText(name, 26), jobs, amount),
     ),
-    '  Acknowledged, by day (UTC)',
+    ...(report.days.length > 0 ? ['  Acknowledged, by day (UTC)'] : []),
     ...report.days.map(({ day, jobs, amount }) => row(day, jobs, amount)),
     ...(Object.keys(report.claims).length > 0 ? ['  Claims'] : []),
     ...Object.entries(report.claims).map(([state, { jobs, amount }]) => row(state, jobs, amount)),
-    '  Settlements',
+    ...(settlements.length > 0 ? ['  Settlements'] : []),
     ...settlements.map(
       ({ sentAt, jobs, lanes, transaction, blockNumber }) =>
         `    ${date(sentAt)}  ${jobs} jobs of ${lanes} lanes  ${blockNumber === undefined ? 'not in a block' : `block ${blockNumber}`}  ${transaction}`,
