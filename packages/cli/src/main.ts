@@ -30,7 +30,7 @@ import { z } from 'zod'
 import { deploy } from './commands/deploy.ts'
 import { findJobId } from './commands/find-job-id.ts'
 import { examineProvider } from './commands/provider-doctor.ts'
-import { showEarnings, showProvider, withdrawEarnings } from './commands/provider-money.ts'
+import { addProviderStake, showEarnings, showProvider, withdrawEarnings } from './commands/provider-money.ts'
 import { providerArguments, type ProviderFlags } from './commands/provider-settings.ts'
 import { publishOutputs } from './commands/publish-outputs.ts'
 import { resumeJobs } from './commands/resume-jobs.ts'
@@ -644,6 +644,11 @@ ofProvider(provider.command('earnings').description('what was earned, by module,
 ofProvider(provider.command('withdraw').description('pay the earned credit out to the provider')).action(
   (options: ProviderArguments) => withdrawEarnings(readProvider(options), open(options).printer),
 )
+ofProvider(provider.command('stake').description("add to the stake, out of the provider's own LILY and its credit"))
+  .argument('<lily>', 'how much')
+  .action((amount: string, options: ProviderArguments) =>
+    addProviderStake(readProvider(options), parseTokenAmount(amount), open(options).printer),
+  )
 ofProvider(provider.command('doctor').description('look at everything a provider needs, and say what to mend')).action(
   async (options: ProviderArguments) => {
     const read = () => readConfig({ args: argumentsWithKey(options), environment: process.env })

@@ -137,7 +137,7 @@ export function providerSteps(
         return active === 0n
           ? doubtful(
               'no stake: jobs that nobody acknowledges cannot be claimed, and solvers may prefer others',
-              'deposit LILY as a provider in the stake vault: 2.5 times the price of the jobs you expect to have open',
+              '`lilypad provider stake <lily>`: 2.5 times the price of the jobs you expect to have open',
             )
           : fine(text)
       },

@@ -1,4 +1,4 @@
-import { createSigner } from '@lilypad-agents/protocol'
+import { createSigner, LilypadError } from '@lilypad-agents/protocol'
 import {
   createViemChain,
   findEarnings,
@@ -7,7 +7,14 @@ import {
   type ProviderConfig,
   type StoredEarnings,
 } from '@lilypad-agents/provider'
-import { createChainClient, formatTokenAmount, getCredit, toLilypadChain, withdrawCredit } from '@lilypad-agents/sdk'
+import {
+  createChainClient,
+  formatTokenAmount,
+  getCredit,
+  getTokenBalance,
+  toLilypadChain,
+  withdrawCredit,
+} from '@lilypad-agents/sdk'
 import { plainText, type Printer } from '../output/printer.ts'
 
 const lily = (amount: bigint) => `${formatTokenAmount(amount)} LILY`
@@ -106,6 +113,31 @@ export async function showEarnings(config: ProviderConfig, days: number, printer
       ({ sentAt, jobs, lanes, transaction, blockNumber }) =>
         `    ${date(sentAt)}  ${jobs} jobs of ${lanes} lanes  ${blockNumber === undefined ? 'not in a block' : `block ${blockNumber}`}  ${transaction}`,
     ),
+  ])
+}
+
+/**
+ * Adds to the provider's stake out of its own LILY, its credit included.
+ * @throws LilypadError INSUFFICIENT_BALANCE when it has less than the amount; nothing is staked then
+ */
+export async function addProviderStake(config: ProviderConfig, amount: bigint, printer: Printer): Promise<void> {
+  const { client, account, token } = openProvider(config)
+  const [balance, credit] = await Promise.all([
+    getTokenBalance(client, { account, token }),
+    getCredit(client, { account, token }),
+  ])
+  if (balance + credit < amount) {
+    throw new LilypadError('INSUFFICIENT_BALANCE', 'The provider has less than the stake.', {
+      details: [`Wanted: ${lily(amount)}   In its wallet: ${lily(balance)}   To withdraw: ${lily(credit)}`],
+      hint: `stake what it has, or send LILY to ${account}`,
+    })
+  }
+  const { claims } = createViemChain(client)
+  const added = await claims.addStake({ account, token, amount })
+  const stake = await claims.getStake({ account, token })
+  printer.result({ added, stake }, [
+    line('Staked', lily(added)),
+    line('Stake', `${lily(stake.active)}, ${lily(stake.free)} of it free`),
   ])
 }
 
