@@ -438,7 +438,8 @@ const breaks = [
     from: '_spendGrant(grant, payer, key, token, amount, highestPrice, block.timestamp, isVouched)',
     to: '_spendGrant(grant, payer, key, token, 0, highestPrice, block.timestamp, isVouched)',
     test: handlerSays,
-    reason: /(day|total) cap: -?\d+ > -?\d+/,
+    // A grant that should be used up is live still, so that the next one narrows it; or a cap is passed.
+    reason: /(day|total) cap: -?\d+ > -?\d+|custom error 0xc44cc962/,
   },
   {
     suite: 'System',

@@ -293,6 +293,9 @@ contract SystemHandler is SystemFixture {
         uint256 locked = jobClaims.lockBatch(requests);
         require(locked < 2, "an order is locked once");
         if (locked == 0) return;
+        require(
+            order.key == order.payer || order.maxPrice <= _perJob(order.token), "a lock: not above the cap of a job"
+        );
         _hold(order, order.payer);
         _reach(this.lock.selector);
     }
@@ -323,6 +326,7 @@ contract SystemHandler is SystemFixture {
         request.receipt = _receipt(order, uint128(price));
         vm.prank(order.provider);
         if (!_attempt(address(jobClaims), abi.encodeCall(jobClaims.claim, (request)))) return;
+        require(order.key == order.payer || price <= _perJob(order.token), "a claim: not above the cap of a job");
         _hold(order, order.payer);
         _reach(this.claim.selector);
     }
