@@ -12,6 +12,7 @@ import {
   type Verification,
 } from '@lilypad-agents/sdk'
 import { z } from 'zod'
+import { createChatText } from '../output/chat-text.ts'
 import { plainText, type Printer } from '../output/printer.ts'
 
 const mediaTypes: { readonly [extension: string]: string } = {
@@ -207,18 +208,24 @@ const lastLinesMilliseconds = 10_000
 async function showStream(lilypad: Lilypad, orderHash: Bytes32, printer: Printer, signal: AbortSignal): Promise<void> {
   const newDecoders = () => ({ stdout: new TextDecoder(), stderr: new TextDecoder(), response: new TextDecoder() })
   let decoders = newDecoders()
+  let chat = createChatText()
   let attempt = 1
   try {
     for await (const piece of lilypad.stream(orderHash, { signal })) {
       if (piece.attempt !== attempt) {
         attempt = piece.attempt
         decoders = newDecoders()
+        chat = createChatText()
         printer.note(`  the provider begins the job again (run ${attempt}); what came before does not count`)
       }
       if (piece.channel === 'file')
         printer.note(`  file ${plainText(piece.file.path)} (${piece.file.bytes} bytes) is finished`)
-      else printer.echo(decoders[piece.channel].decode(piece.bytes, { stream: true }))
+      else {
+        const text = decoders[piece.channel].decode(piece.bytes, { stream: true })
+        printer.echo(piece.channel === 'response' ? chat.push(text) : text)
+      }
     }
+    printer.echo(chat.end())
   } catch (error) {
     if (!signal.aborted)
       printer.note(`  ${LilypadError.is(error) ? error.shortMessage : 'The stream of the job cannot be shown.'}`)
