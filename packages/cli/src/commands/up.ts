@@ -41,7 +41,11 @@ type Balances = {
 /** Starts the local network, runs the first job of a module on its shipped example, and stays up unless `once`. Returns the exit code. */
 export async function up(options: UpOptions): Promise<number> {
   const { printer, once, signal, stateDirectory, modulesDirectory, ports } = options
-  const folders = await listModuleFolders(modulesDirectory)
+  const found = await listModuleFolders(modulesDirectory)
+  // Nobody who asked for a sentence to be spoken wants to fetch a language model for it.
+  const isWanted = (folder: string) => basename(folder) === options.module || !existsSync(join(folder, 'weights.json'))
+  const folders = found.filter(isWanted)
+  const unfetched = found.filter((folder) => !isWanted(folder)).map((folder) => basename(folder))
   const startedAt = Date.now()
   printer.note('lilypad: starting a local network')
   const local = await startLocalNetwork({
@@ -67,6 +71,10 @@ export async function up(options: UpOptions): Promise<number> {
       printer.step('module', `${name} ${version} ${transaction ? 'published' : 'already published'}`)
     for (const { folder, reason } of local.skipped)
       printer.note(`  - module      ${basename(folder)} left out, its build failed: ${plainText(reason, 400)}`)
+    if (unfetched.length > 0)
+      printer.note(
+        `  - modules     ${unfetched.join(', ')} left out, their weights are a download: --module ${unfetched[0]} fetches them and runs it first`,
+      )
     const result = await Promise.race([firstJob(options, local), aborted.then(() => undefined)])
     if (!result) return 130
     printer.result(result.json, result.lines)
