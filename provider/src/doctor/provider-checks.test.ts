@@ -113,7 +113,10 @@ test('each failure says what to do', async () => {
   chain.ether.set(address, 1n)
   expect(await find('ether')).toMatchObject({ result: 'warning' })
   chain.claims.active = 0n
-  expect(await find('stake')).toMatchObject({ result: 'warning', hint: expect.stringContaining('lilypad provider stake') })
+  expect(await find('stake')).toMatchObject({
+    result: 'warning',
+    hint: expect.stringContaining('lilypad provider stake'),
+  })
   chain.isDown = true
   expect(await find('rpc')).toMatchObject({ result: 'failed' })
   expect(await find('runtimes', { executors: [unavailable] })).toMatchObject({ result: 'failed' })
