@@ -1,21 +1,12 @@
 import { spawn } from 'node:child_process'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ModuleLimits, ModuleRuntime } from '@lilypad-agents/protocol'
+import type { ModuleRuntime } from '@lilypad-agents/protocol'
 import { DockerExecutor } from '@lilypad-agents/provider'
 import { inFolder } from '../job/job-market.ts'
+import { tinyLimits } from '../job/tiny-limits.ts'
 import { importTinyImage } from '../job/tiny-image.ts'
 
-const limits: ModuleLimits = {
-  timeoutSeconds: 60,
-  memoryBytes: 67_108_864,
-  cpuMillis: 1000,
-  outputBytes: 65_536,
-  outputFiles: 1,
-  logBytes: 4096,
-  scratchBytes: 65_536,
-  pids: 16,
-}
 const command = ['/bin/busybox', 'sh', '-c', 'echo done; echo done > /out/result.txt']
 
 /** Milliseconds from the start of a job to its first byte of output and to its result. */
@@ -49,11 +40,11 @@ export async function onSlotWorkbench<T>(
     try {
       return await work({
         nodeId,
-        warm: () => executor.prepare(runtime, undefined, { limits }),
+        warm: () => executor.prepare(runtime, undefined, { limits: tinyLimits }),
         async runJob(start) {
           const outputDirectory = join(folder, `job-${++jobs}`)
           await mkdir(outputDirectory)
-          const task = { id: '0x', runtime, args: command, env: {}, inputs: [], limits, outputDirectory }
+          const task = { id: '0x', runtime, args: command, env: {}, inputs: [], limits: tinyLimits, outputDirectory }
           let firstByte = Number.NaN
           const begin = performance.now()
           const { outcome, outputs, isolation } = await executor.run(task, {

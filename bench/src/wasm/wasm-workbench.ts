@@ -1,22 +1,12 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ModuleLimits, ModuleRuntime } from '@lilypad-agents/protocol'
+import type { ModuleRuntime } from '@lilypad-agents/protocol'
 import { WasmExecutor } from '@lilypad-agents/provider'
 import { openBareWasm } from '../job/bare-wasm.ts'
 import { inFolder } from '../job/job-market.ts'
+import { tinyLimits } from '../job/tiny-limits.ts'
 import { writeWasmModule } from '../job/tiny-module.ts'
-
-const limits: ModuleLimits = {
-  timeoutSeconds: 60,
-  memoryBytes: 67_108_864,
-  cpuMillis: 1000,
-  outputBytes: 65_536,
-  outputFiles: 1,
-  logBytes: 4096,
-  scratchBytes: 65_536,
-  pids: 16,
-}
 
 // The part of the engine's interface that TypeScript has for browsers only.
 type Engine = {
@@ -66,10 +56,19 @@ export async function onWasmWorkbench<T>(work: (bench: WasmWorkbench) => Promise
     }
     try {
       return await work({
-        warm: () => executor.prepare(runtime, programPath, { limits }),
+        warm: () => executor.prepare(runtime, programPath, { limits: tinyLimits }),
         async runJob(start) {
           const outputDirectory = join(await makeFolders(), 'out')
-          const task = { id: '0x', runtime, programPath, args: ['bench'], env: {}, inputs: [], limits, outputDirectory }
+          const task = {
+            id: '0x',
+            runtime,
+            programPath,
+            args: ['bench'],
+            env: {},
+            inputs: [],
+            limits: tinyLimits,
+            outputDirectory,
+          }
           const begin = performance.now()
           const { outcome, outputs, isolation } = await (start === 'slot' ? executor : unprepared).run(task)
           const milliseconds = performance.now() - begin

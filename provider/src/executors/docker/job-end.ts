@@ -1,11 +1,10 @@
 import type { OutputFile } from '@lilypad-agents/protocol'
-import { gpuFacts } from '../../gpu/gpu.ts'
 import { collectOutputs, maxOutputFolders } from '../../outputs/collect-outputs.ts'
 import type { ExecutorTask, Isolation, Outcome } from '../executor.ts'
 import type { RunControl } from '../run-control.ts'
-import { pidsWithin } from './container-runtime.ts'
+import { describeWalls } from './describe-walls.ts'
 import type { Engine } from './engine.ts'
-import { jobUser, type OutputVolume } from './output-volume.ts'
+import type { OutputVolume } from './output-volume.ts'
 
 const watchMilliseconds = 250
 
@@ -47,21 +46,8 @@ export function watchUsage(volume: OutputVolume, task: ExecutorTask, control: Ru
 export function describeIsolation(task: ExecutorTask, engine: Engine, ended: Ended): Isolation {
   const { limits } = task
   return {
-    ...engine.facts,
-    ...gpuFacts(task.gpus ?? []),
-    runtime: ended.runtime,
+    ...describeWalls({ engine, runtime: ended.runtime, limits, gpus: task.gpus ?? [] }),
     start: ended.start,
-    user: jobUser().uid,
-    network: 'none',
-    rootFileSystem: 'read-only',
-    capabilities: 'none',
-    noNewPrivileges: true,
-    seccomp: 'lilypad allowlist 1',
-    ipc: 'none',
-    memoryBytes: limits.memoryBytes,
-    cpuMillis: limits.cpuMillis,
-    pids: pidsWithin(ended.runtime, limits.pids),
-    scratchBytes: limits.scratchBytes,
     outputBytes: limits.outputBytes,
     outputs: ended.volume.bound,
     timeoutSeconds: limits.timeoutSeconds,

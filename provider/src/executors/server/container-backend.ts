@@ -1,13 +1,12 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
-import type { ModuleLimits } from '@lilypad-agents/protocol'
 import Docker from 'dockerode'
 import type { Gpu } from '../../gpu/gpu.ts'
-import { gpuFacts } from '../../gpu/gpu.ts'
 import { findGpuRefusal, gpuRequest, listEngineDevices, withGpus } from '../../gpu/gpu-request.ts'
 import { removeTree } from '../../outputs/remove-tree.ts'
 import { containerOptions, serverFolderInside } from '../docker/container-options.ts'
+import { describeWalls } from '../docker/describe-walls.ts'
 import { createContainer, type Engine, engineFailure, inspectEngine, removeContainer } from '../docker/engine.ts'
 import { findImage } from '../docker/image.ts'
 import { createJobPlace, isOwned, type JobPlace, removeJobPlace } from '../docker/job-place.ts'
@@ -121,7 +120,7 @@ export class ContainerBackend implements ServerBackend {
           stream.destroy()
           await takeDown()
         },
-        isolation: describeIsolation(engine, name, limits, gpus),
+        isolation: describeWalls({ engine, runtime: name, limits, gpus }),
       }
     } catch (error) {
       await takeDown().catch(() => {})
@@ -162,24 +161,5 @@ export class ContainerBackend implements ServerBackend {
     } finally {
       clearInterval(watch)
     }
-  }
-}
-
-function describeIsolation(engine: Engine, runtime: string, limits: ModuleLimits, gpus: readonly Gpu[]) {
-  return {
-    ...engine.facts,
-    ...gpuFacts(gpus),
-    runtime,
-    user: jobUser().uid,
-    network: 'none',
-    rootFileSystem: 'read-only',
-    capabilities: 'none',
-    noNewPrivileges: true,
-    seccomp: 'lilypad allowlist 1',
-    ipc: 'none',
-    memoryBytes: limits.memoryBytes,
-    cpuMillis: limits.cpuMillis,
-    pids: limits.pids,
-    scratchBytes: limits.scratchBytes,
   }
 }
