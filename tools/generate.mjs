@@ -29,10 +29,15 @@ const contracts = [
   return { name, source, file, variable: name.charAt(0).toLowerCase() + name.slice(1) }
 })
 
+// Folders of its own: where tests have been compiled, an artifact can be named after its compiler profile, or be of the other one.
+const artifacts = 'contracts/cache/generate/out'
+const buildFolders = { FOUNDRY_OUT: artifacts, FOUNDRY_CACHE_PATH: 'contracts/cache/generate/cache' }
+
 function buildContracts() {
   const result = spawnSync(foundryBinary('forge'), ['build', '--quiet', 'contracts/src'], {
     cwd: root,
     encoding: 'utf8',
+    env: { ...process.env, ...buildFolders },
   })
   if (result.status === 0) return
   console.error(result.error?.message ?? result.stdout + result.stderr)
@@ -40,13 +45,13 @@ function buildContracts() {
 }
 
 function readArtifact(name) {
-  return JSON.parse(readFileSync(join(root, 'contracts/out', `${name}.sol`, `${name}.json`), 'utf8'))
+  return JSON.parse(readFileSync(join(root, artifacts, `${name}.sol`, `${name}.json`), 'utf8'))
 }
 
 /** The ABI with the parameter names of the interface, which a contract that passes calls on leaves out. */
 function readAbi({ name }, artifact) {
   const signature = ({ type, name, inputs = [] }) => `${type} ${name}(${inputs.map((input) => input.type).join()})`
-  const path = join(root, 'contracts/out', `I${name}.sol`, `I${name}.json`)
+  const path = join(root, artifacts, `I${name}.sol`, `I${name}.json`)
   const declared = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')).abi : []
   const named = new Map(declared.map((entry) => [signature(entry), entry]))
   return artifact.abi.map((entry) => named.get(signature(entry)) ?? entry)
