@@ -30,8 +30,9 @@ import { z } from 'zod'
 import { deploy } from './commands/deploy.ts'
 import { findJobId } from './commands/find-job-id.ts'
 import { examineProvider } from './commands/provider-doctor.ts'
-import { addProviderStake, showEarnings, showProvider, withdrawEarnings } from './commands/provider-money.ts'
+import { showEarnings, showProvider, withdrawEarnings } from './commands/provider-money.ts'
 import { providerArguments, type ProviderFlags } from './commands/provider-settings.ts'
+import { addProviderStake, moveUnstake, type UnstakeMove } from './commands/provider-stake.ts'
 import { publishOutputs } from './commands/publish-outputs.ts'
 import { resumeJobs } from './commands/resume-jobs.ts'
 import { quoteModule, runModule, writeJobFiles } from './commands/run-module.ts'
@@ -454,7 +455,11 @@ shared(jobs.command('link').description('a URL with which anybody can read one o
   .action((id: string, path: string, options: Shared & { seconds: number }) =>
     withClient(options, async (lilypad, { printer }) => {
       const link = await lilypad.linkOutput(await findJobId(lilypad, id), { path, seconds: options.seconds })
-      printer.result(link, [`  ${link.url}`, `  good until ${new Date(link.validUntil * 1000).toISOString()}`])
+      printer.result(link, [
+        `  ${link.url}`,
+        `  good until ${new Date(link.validUntil * 1000).toISOString()}`,
+        ...(link.isSealed ? ['  sealed: only the key of this client opens what it gives'] : []),
+      ])
     }),
   )
 shared(jobs.command('cancel').description('stop a job that is not delivered yet; it costs nothing then'))
@@ -648,6 +653,19 @@ ofProvider(provider.command('stake').description("add to the stake, out of the p
   .argument('<lily>', 'how much')
   .action((amount: string, options: ProviderArguments) =>
     addProviderStake(readProvider(options), parseTokenAmount(amount), open(options).printer),
+  )
+ofProvider(provider.command('unstake').description('ask stake back; it leaves after a delay, with --finalize'))
+  .argument('[lily]', 'how much, in place of what was asked before; without it, what is staked is shown')
+  .addOption(new Option('--finalize', 'pay out what was asked back, once its delay is over').conflicts('cancel'))
+  .option('--cancel', 'let it back jobs again')
+  .action(
+    (amount: string | undefined, options: ProviderArguments & { readonly finalize?: true; readonly cancel?: true }) => {
+      const named = (['finalize', 'cancel'] as const).find((kind) => options[kind])
+      if (amount !== undefined && named) throw new InvalidArgumentError(`--${named} takes all that was asked back.`)
+      const move: UnstakeMove =
+        amount === undefined ? { kind: named ?? 'show' } : { kind: 'request', amount: parseTokenAmount(amount) }
+      return moveUnstake(readProvider(options), move, open(options).printer)
+    },
   )
 ofProvider(provider.command('doctor').description('look at everything a provider needs, and say what to mend')).action(
   async (options: ProviderArguments) => {

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createSigner } from '@lilypad-agents/protocol'
 import { readConfig } from '@lilypad-agents/provider'
-import { sendCallSync, transferCall } from '@lilypad-agents/sdk'
+import { getTokenBalance, sendCallSync, transferCall } from '@lilypad-agents/sdk'
 import { startTestChain, type TestChain } from '@lilypad-agents/testkit'
 import { createTestClient, http, parseEther } from 'viem'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { addProviderStake } from '../src/commands/provider-money.ts'
+import { addProviderStake, moveUnstake, type UnstakeMove } from '../src/commands/provider-stake.ts'
 import { providerArguments } from '../src/commands/provider-settings.ts'
 import { openStateDirectory, type StateDirectory } from '../src/local/state-directory.ts'
 import type { Printer } from '../src/output/printer.ts'
@@ -40,8 +40,9 @@ afterAll(async () => {
   rmSync(state.path, { recursive: true, force: true })
 })
 
-const stake = (amount: bigint) =>
-  addProviderStake(readConfig({ args: providerArguments(state, {}), environment: {} }), amount, printer)
+const config = () => readConfig({ args: providerArguments(state, {}), environment: {} })
+const stake = (amount: bigint) => addProviderStake(config(), amount, printer)
+const unstake = (move: UnstakeMove) => moveUnstake(config(), move, printer)
 
 test('a provider stakes its own LILY, and never a part of what it asked for', async () => {
   await stake(4n * lily)
@@ -49,4 +50,23 @@ test('a provider stakes its own LILY, and never a part of what it asked for', as
   await expect(stake(7n * lily)).rejects.toMatchObject({ code: 'INSUFFICIENT_BALANCE' })
   await stake(6n * lily)
   expect(printed.at(-1)).toMatchObject({ stake: { active: 10n * lily } })
+})
+
+test('stake comes back after its delay, whole, and not a moment earlier', async () => {
+  await expect(unstake({ kind: 'finalize' })).rejects.toMatchObject({ code: 'INVALID_REQUEST' })
+  await expect(unstake({ kind: 'request', amount: 11n * lily })).rejects.toMatchObject({ code: 'INSUFFICIENT_BALANCE' })
+  await unstake({ kind: 'request', amount: 9n * lily })
+  await unstake({ kind: 'cancel' })
+  expect(printed.at(-1)).toMatchObject({ stake: { active: 10n * lily, unbonding: 0n } })
+  await unstake({ kind: 'request', amount: 6n * lily })
+  expect(printed.at(-1)).toMatchObject({ stake: { active: 4n * lily, free: 4n * lily, unbonding: 6n * lily } })
+  await expect(unstake({ kind: 'finalize' })).rejects.toThrow('cannot leave yet')
+  const client = createTestClient({ mode: 'anvil', transport: http(chain.network.rpcUrl) })
+  await client.increaseTime({ seconds: 30 * 86_400 })
+  await client.mine({ blocks: 1 })
+  await unstake({ kind: 'finalize' })
+  expect(printed.at(-1)).toMatchObject({ stake: { active: 4n * lily, unbonding: 0n } })
+  const account = createSigner(state.key('provider')).address
+  const token = chain.network.contracts.lilyToken
+  expect(await getTokenBalance(chain.deployer, { account, token })).toBe(6n * lily)
 })

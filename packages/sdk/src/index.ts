@@ -1,4 +1,11 @@
-export { createLilypad, type GivenFile, type Lilypad, type LilypadOptions, type Output } from './job/create-lilypad.ts'
+export {
+  createLilypad,
+  type GivenFile,
+  type Lilypad,
+  type LilypadOptions,
+  type Output,
+  type OutputLink,
+} from './job/create-lilypad.ts'
 export {
   JobFailedError,
   JobNotRunError,
@@ -133,6 +140,7 @@ export {
   getLane,
   type LaneState,
 } from './vault/vault-reads.ts'
+export { getStake, getStakeCredit, type Stake, type StakeRole, stakeRoles } from './stake/stake-reads.ts'
 export {
   cancelUnbond,
   depositStake,

@@ -1,4 +1,4 @@
-import { jobClaimsAbi, stakeVaultAbi } from '@lilypad-agents/abi'
+import { jobClaimsAbi } from '@lilypad-agents/abi'
 import { type Bytes32, type JobOrder, LilypadError } from '@lilypad-agents/protocol'
 import {
   approveCall,
@@ -10,16 +10,15 @@ import {
   depositStake,
   finalizeClaims,
   getCredit,
+  getStake,
   getTokenBalance,
   sendCallSync,
+  stakeRoles,
   translateChainErrors,
   withdrawClaim,
   withdrawCredit,
 } from '@lilypad-agents/sdk'
 import { type ClaimChain, type ClaimItem, claimStatuses } from './claim-chain.ts'
-
-/** Index of the role in the contracts' `StakeRole`. */
-const providerRole = 0
 
 /** Items of one transaction: about a third of what one may use on today's networks (EIP-7825). */
 const itemsPerTransaction = 80
@@ -28,7 +27,6 @@ const itemsPerTransaction = 80
 export function createViemClaims(client: ChainClient): ClaimChain {
   const { chain } = client
   const claims = { address: chain.contracts.jobClaims.address, abi: jobClaimsAbi } as const
-  const stakes = { address: chain.contracts.stakeVault.address, abi: stakeVaultAbi } as const
   const simulate = (call: ContractCall) =>
     translateChainErrors(call.functionName, () =>
       client.simulateContract({ ...call, ...(client.account ? { account: client.account } : {}) }),
@@ -53,15 +51,7 @@ export function createViemClaims(client: ChainClient): ClaimChain {
       if (name === undefined) throw new RangeError(`the contract gives a claim the status ${status}`)
       return { status: name, finalizableAt: deadline + 1 }
     },
-    async getStake({ account, token }) {
-      const [{ active, exposure }, free] = await translateChainErrors('getStake', () =>
-        Promise.all([
-          client.readContract({ ...stakes, functionName: 'getStake', args: [providerRole, account, token] }),
-          client.readContract({ ...stakes, functionName: 'getFreeStake', args: [providerRole, account, token] }),
-        ]),
-      )
-      return { active, exposure, free }
-    },
+    getStake: (of) => getStake(client, { ...of, role: 'provider' }),
     async findClaimProblem(item) {
       try {
         await simulate(claimJob.call(chain, { request: toRequest(item) }))
@@ -82,8 +72,8 @@ export function createViemClaims(client: ChainClient): ClaimChain {
       const isEnough = balance >= amount
       const added = isEnough ? amount : balance
       if (added === 0n) return 0n
-      await sendCallSync(client, approveCall({ token, spender: stakes.address, amount: added }))
-      await depositStake.sync(client, { role: providerRole, token, amount: added, beneficiary: account })
+      await sendCallSync(client, approveCall({ token, spender: chain.contracts.stakeVault.address, amount: added }))
+      await depositStake.sync(client, { role: stakeRoles.provider, token, amount: added, beneficiary: account })
       return added
     },
     withdraw: (order) => withdrawClaim(client, { order }),

@@ -18,6 +18,7 @@ import {
   zeroBytes32,
   unitBounds,
 } from '@lilypad-agents/protocol'
+import { formatTokenAmount } from '@lilypad-agents/sdk'
 
 /** What the chain says of a payer, in base units. */
 export type PayerAccount = {
@@ -197,7 +198,7 @@ function checkModule({ request, manifest }: OrderFacts, rule: Rule): void {
     'max-price',
     'PRICE_OVER_CAP',
     order.maxPrice >= least,
-    `the job costs at least ${least}, the order pays at most ${order.maxPrice}`,
+    `the job costs at least ${formatTokenAmount(least)} LILY, the order pays at most ${formatTokenAmount(order.maxPrice)} LILY`,
   )
 }
 

@@ -1,4 +1,3 @@
-import { createSigner, LilypadError } from '@lilypad-agents/protocol'
 import {
   createViemChain,
   findEarnings,
@@ -7,25 +6,9 @@ import {
   type ProviderConfig,
   type StoredEarnings,
 } from '@lilypad-agents/provider'
-import {
-  createChainClient,
-  formatTokenAmount,
-  getCredit,
-  getTokenBalance,
-  toLilypadChain,
-  withdrawCredit,
-} from '@lilypad-agents/sdk'
+import { formatTokenAmount, getCredit, getStakeCredit, withdrawCredit, withdrawStakeCredit } from '@lilypad-agents/sdk'
 import { plainText, type Printer } from '../output/printer.ts'
-
-const lily = (amount: bigint) => `${formatTokenAmount(amount)} LILY`
-const date = (seconds: number) => new Date(seconds * 1000).toISOString().slice(0, 16).replace('T', ' ')
-const line = (name: string, text: string) => `  ${name.padEnd(14)} ${text}`
-
-function openProvider({ network, key }: ProviderConfig) {
-  const chain = toLilypadChain(network)
-  const account = createSigner(key).address
-  return { account, token: network.contracts.lilyToken, client: createChainClient({ chain, privateKey: key }) }
-}
+import { count, date, lily, line, openProvider } from './provider-account.ts'
 
 /** Shows a provider at a glance, running or not: jobs, money, what to mend. */
 export async function showProvider(config: ProviderConfig, printer: Printer): Promise<void> {
@@ -111,43 +94,23 @@ export async function showEarnings(config: ProviderConfig, days: number, printer
     ...(settlements.length > 0 ? ['  Settlements'] : []),
     ...settlements.map(
       ({ sentAt, jobs, lanes, transaction, blockNumber }) =>
-        `    ${date(sentAt)}  ${jobs} jobs of ${lanes} lanes  ${blockNumber === undefined ? 'not in a block' : `block ${blockNumber}`}  ${transaction}`,
+        `    ${date(sentAt)}  ${count(jobs, 'job')} in ${count(lanes, 'lane')}  ${blockNumber === undefined ? 'not in a block' : `block ${blockNumber}`}  ${transaction}`,
     ),
   ])
 }
 
-/**
- * Adds to the provider's stake out of its own LILY, its credit included.
- * @throws LilypadError INSUFFICIENT_BALANCE when it has less than the amount; nothing is staked then
- */
-export async function addProviderStake(config: ProviderConfig, amount: bigint, printer: Printer): Promise<void> {
-  const { client, account, token } = openProvider(config)
-  const [balance, credit] = await Promise.all([
-    getTokenBalance(client, { account, token }),
-    getCredit(client, { account, token }),
-  ])
-  if (balance + credit < amount) {
-    throw new LilypadError('INSUFFICIENT_BALANCE', 'The provider has less than the stake.', {
-      details: [`Wanted: ${lily(amount)}   In its wallet: ${lily(balance)}   To withdraw: ${lily(credit)}`],
-      hint: `stake what it has, or send LILY to ${account}`,
-    })
-  }
-  const { claims } = createViemChain(client)
-  const added = await claims.addStake({ account, token, amount })
-  const stake = await claims.getStake({ account, token })
-  printer.result({ added, stake }, [
-    line('Staked', lily(added)),
-    line('Stake', `${lily(stake.active)}, ${lily(stake.free)} of it free`),
-  ])
-}
-
-/** Pays the provider's credit out to its own account. */
+/** Pays out to the provider's own account what it earned, and what the stake vault owes it. */
 export async function withdrawEarnings(config: ProviderConfig, printer: Printer): Promise<void> {
   const { client, account, token } = openProvider(config)
-  const amount = await getCredit(client, { account, token })
-  if (amount === 0n) return printer.result({ withdrawn: 0n, transaction: null }, ['  there is nothing to withdraw'])
-  const {
-    receipt: { transactionHash },
-  } = await withdrawCredit.sync(client, { token })
-  printer.result({ withdrawn: amount, transaction: transactionHash }, [`  ${lily(amount)} in ${transactionHash}`])
+  const [credit, stakeCredit] = await Promise.all([
+    getCredit(client, { account, token }),
+    getStakeCredit(client, { account, token }),
+  ])
+  const transactions: string[] = []
+  if (credit > 0n) transactions.push((await withdrawCredit.sync(client, { token })).receipt.transactionHash)
+  if (stakeCredit > 0n) transactions.push((await withdrawStakeCredit.sync(client, { token })).receipt.transactionHash)
+  const withdrawn = credit + stakeCredit
+  printer.result({ withdrawn, transactions }, [
+    withdrawn === 0n ? '  there is nothing to withdraw' : `  ${lily(withdrawn)} in ${transactions.join(', ')}`,
+  ])
 }

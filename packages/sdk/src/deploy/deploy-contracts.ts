@@ -9,6 +9,9 @@ import { type DeploymentOptions, planDeployment } from './deployment-plan.ts'
 /** The deterministic deployment proxy, at the same address on every chain that matters. @see EIP-1014, Arachnid's proxy */
 const deterministicProxy = '0x4e59b44847b379578588920ca78fbf26c0b4956c'
 
+/** A chain that is slower than this can be deployed to again: what stands is left as it is. */
+const blockWaitMilliseconds = 180_000
+
 /** What was put on a chain, and from what: enough to build and compare it again. */
 export type Deployment = {
   readonly chainId: number
@@ -38,7 +41,7 @@ export async function deployContracts(
   const send = (what: string, to: Address, data: Hex): Promise<Bytes32> =>
     translateChainErrors(`deploy ${what}`, async () => {
       const hash = await client.sendTransaction({ account, chain: client.chain, to, data })
-      const { status } = await client.waitForTransactionReceipt({ hash })
+      const { status } = await client.waitForTransactionReceipt({ hash, timeout: blockWaitMilliseconds })
       if (status === 'success') return hash
       throw new ContractRevertedError({
         errorName: 'reverted in the block',

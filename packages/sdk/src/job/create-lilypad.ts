@@ -91,6 +91,14 @@ export type Output = {
   readonly readDelivered: () => Promise<Uint8Array>
 }
 
+/** A URL with which anybody can read an output until `validUntil`, in Unix seconds; sealed, only its requester can open what it gives. */
+export type OutputLink = {
+  readonly url: string
+  readonly sha256: Bytes32
+  readonly validUntil: number
+  readonly isSealed: boolean
+}
+
 /** Whether a job may still go from one state to another, in any number of steps. */
 function canComeTo(from: JobState, to: JobState): boolean {
   return jobMoves[from].some((next) => next === to || canComeTo(next, to))
@@ -766,8 +774,8 @@ export function createLilypad(options: LilypadOptions) {
     async linkOutput(
       orderHash: Bytes32,
       link: { readonly path: string /** @default 3600 */; readonly seconds?: number },
-    ): Promise<{ readonly url: string; readonly sha256: Bytes32; readonly validUntil: number }> {
-      const { delivery } = await getStoredJob(orderHash)
+    ): Promise<OutputLink> {
+      const { delivery, inputs } = await getStoredJob(orderHash)
       const output = delivery?.manifest.predicate.outputs.find(({ path }) => path === link.path)
       if (!output)
         throw new LilypadError('OUTPUT_UNKNOWN', 'The job has no output of this path.', {
@@ -778,7 +786,8 @@ export function createLilypad(options: LilypadOptions) {
       const validUntil = nowSeconds() + Math.min(link.seconds ?? 3600, maxLinkSeconds)
       const { accessSigner } = requireWallet()
       const access = createLinkAccess(domain, { orderHash, sha256: digest }, accessSigner, validUntil)
-      return { url: `${solver.url}/jobs/${orderHash}/outputs/${digest}?access=${access}`, sha256: digest, validUntil }
+      const url = `${solver.url}/jobs/${orderHash}/outputs/${digest}?access=${access}`
+      return { url, sha256: digest, validUntil, isSealed: findRecipient(inputs) !== undefined }
     },
     async exportBundle(orderHash: Bytes32): Promise<JobBundle> {
       return toBundle(await getStoredJob(orderHash))

@@ -1,3 +1,4 @@
+import { formatTokenAmount } from '../money/token-amount-text.ts'
 import { type Charged, LilypadError } from '@lilypad-agents/protocol'
 import type { Verification } from '../verify/check.ts'
 
@@ -30,7 +31,7 @@ export class PriceOverCapError extends LilypadError {
   override readonly name = 'PriceOverCapError'
   constructor(options: { readonly cap: bigint; readonly price: bigint }) {
     super('PRICE_OVER_CAP', 'The job can cost more than the given maximum.', {
-      details: [`Maximum: ${options.cap}   Price: ${options.price}`],
+      details: [`Maximum: ${formatTokenAmount(options.cap)} LILY   Price: ${formatTokenAmount(options.price)} LILY`],
       hint: 'raise the maximum, or choose another module',
     })
   }
@@ -64,7 +65,10 @@ export class JobFailedError extends LilypadError {
         ...(reason === undefined ? [] : [`Reason given: ${JSON.stringify(reason.slice(0, 300))}`]),
       ],
       charged: options.charged,
-      hint: 'read the logs of the job, correct the inputs, and order again',
+      hint:
+        options.outcome === 'cancelled'
+          ? 'it was cancelled; order again if it is still wanted'
+          : 'read the logs of the job, correct the inputs, and order again',
     })
   }
 }

@@ -9,6 +9,7 @@ import {
   parseInputs,
   type SigningDomain,
 } from '@lilypad-agents/protocol'
+import { formatTokenAmount } from '@lilypad-agents/sdk'
 import { priceRange } from '../matching/quote-price.ts'
 
 /** Longest life of an order: money is never promised for longer, and the vault's withdraw delay stays above it. */
@@ -76,7 +77,9 @@ export function assertOrder(request: OrderRequest, rules: OrderRules): JobInputs
   const { least } = priceRange(ask, manifest, inputs)
   if (order.maxPrice < least) {
     throw new LilypadError('PRICE_OVER_CAP', 'The most the order pays is below the least this ask costs.', {
-      details: [`Expected: at least ${least}   Actual: ${order.maxPrice}`],
+      details: [
+        `Expected: at least ${formatTokenAmount(least)} LILY   Actual: ${formatTokenAmount(order.maxPrice)} LILY`,
+      ],
       hint: 'request a quote and order with its maxPrice',
     })
   }

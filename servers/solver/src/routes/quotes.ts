@@ -15,6 +15,7 @@ import {
   QuoteRequest,
   unitBounds,
 } from '@lilypad-agents/protocol'
+import { formatTokenAmount } from '@lilypad-agents/sdk'
 import { z } from 'zod'
 import { smallerAmount } from '../amount/smaller-amount.ts'
 import { nowSeconds, type SolverContext } from '../context.ts'
@@ -96,7 +97,9 @@ export function quoteRoutes(context: SolverContext): Router {
 function noMatch(module: string, cheapest: bigint | undefined, maxPrice: bigint | undefined): LilypadError {
   if (cheapest !== undefined && maxPrice !== undefined) {
     return new LilypadError('PRICE_OVER_CAP', 'Every provider of this module asks more than the maximum price.', {
-      details: [`Expected: at most ${maxPrice}   Actual: at least ${cheapest}`],
+      details: [
+        `Expected: at most ${formatTokenAmount(maxPrice)} LILY   Actual: at least ${formatTokenAmount(cheapest)} LILY`,
+      ],
       hint: 'raise maxPrice, or try again when a cheaper provider is there',
     })
   }
