@@ -29,6 +29,7 @@ const settingOf: Readonly<Record<string, string>> = {
   'servers.trust_modules': 'LILYPAD_TRUST_MODULES',
   'exposure.max_per_payer': 'LILYPAD_MAX_PER_PAYER',
   'exposure.max_per_solver': 'LILYPAD_MAX_PER_SOLVER',
+  'exposure.max_unpaid_seconds': 'LILYPAD_MAX_UNPAID_SECONDS',
   'settlement.max_jobs': 'LILYPAD_SETTLE_JOBS',
   'settlement.max_age_seconds': 'LILYPAD_SETTLE_SECONDS',
   'settlement.lily_per_ether': 'LILYPAD_LILY_PER_ETHER',

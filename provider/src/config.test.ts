@@ -33,7 +33,7 @@ test('finds network and key in the state directory, and has defaults for the res
     modules: 'all',
     executors: ['wasm', 'docker', 'server'],
     pricing: { all: {}, modules: {} },
-    exposure: {},
+    exposure: { maxUnpaidSeconds: 3600 },
     claims: { isEnabled: true, afterSeconds: 3600, marginSeconds: 1800, minPrice: 0n },
     status: undefined,
     configFile: undefined,
@@ -94,6 +94,7 @@ per_second = "0.000000000000000001"
 per_job = "0.5"
 [exposure]
 max_per_payer = "2"
+max_unpaid_seconds = 60
 [settlement]
 lily_per_ether = "20000"
 max_jobs = 7
@@ -118,7 +119,7 @@ trust_modules = ["0x${'1'.repeat(64)}=/opt/chat/server.mjs"]
       all: { factorBips: 12_050, pricePerSecond: 1n },
       modules: { tts: { pricePerJob: 5n * 10n ** 17n } },
     },
-    exposure: { maxPerPayer: 2n * 10n ** 18n, maxPerSolver: 10n ** 19n },
+    exposure: { maxPerPayer: 2n * 10n ** 18n, maxPerSolver: 10n ** 19n, maxUnpaidSeconds: 60 },
     settlement: { maxJobs: 9, tokenPerEther: 20_000n * 10n ** 18n },
     claims: { isEnabled: false, restakeUpTo: 3n * 10n ** 18n, tokenPerEther: 20_000n * 10n ** 18n },
     status: { port: 9464, host: '127.0.0.1' },

@@ -58,6 +58,7 @@ const Settings = z.object({
   LILYPAD_WORTH_GAS_TIMES: z.coerce.number().min(0).max(1_000_000).default(10),
   LILYPAD_MAX_PER_PAYER: amount.optional(),
   LILYPAD_MAX_PER_SOLVER: amount.optional(),
+  LILYPAD_MAX_UNPAID_SECONDS: integer(1, 31_536_000).default(3600),
   LILYPAD_CLAIMS: z.enum(['true', 'false']).default('true'),
   LILYPAD_CLAIM_AFTER_SECONDS: z.coerce.number().min(0).max(604_800).default(3600),
   LILYPAD_CLAIM_MARGIN_SECONDS: integer(60, 86_400).default(1800),
@@ -208,6 +209,7 @@ export function readConfig(options: {
     exposure: {
       ...(settings.LILYPAD_MAX_PER_PAYER === undefined ? {} : { maxPerPayer: settings.LILYPAD_MAX_PER_PAYER }),
       ...(settings.LILYPAD_MAX_PER_SOLVER === undefined ? {} : { maxPerSolver: settings.LILYPAD_MAX_PER_SOLVER }),
+      maxUnpaidSeconds: settings.LILYPAD_MAX_UNPAID_SECONDS,
     },
     configFile: file?.path,
     status:

@@ -293,6 +293,19 @@ test('exposure counts open jobs at their most, finished ones at their price, and
   expect(exposure(undefined, now + 60 + 86_401)).toBe(0n)
 })
 
+test('what failed jobs of a payer ran is counted, of this payer and of late only', () => {
+  accept(one, 0)
+  accept(two, 1)
+  accept(three, 2)
+  journal.finish(one, delivery(one, 0n, 2), sha256('receipt 0'))
+  journal.finish(two, delivery(two, 70n), sha256('receipt 1'))
+  journal.finish(three, delivery(three, 0n, 2), sha256('receipt 2'))
+  journal.markDelivered(three, { isPayable: false })
+  expect(journal.sumUnpaidSeconds({ payer: address('1'), since: now })).toBe(2)
+  expect(journal.sumUnpaidSeconds({ payer: address('1'), since: now + 1 })).toBe(0)
+  expect(journal.sumUnpaidSeconds({ payer: address('9'), since: 0 })).toBe(0)
+})
+
 describe('a lane', () => {
   test('grows voucher by voucher and says what is not settled', () => {
     for (const [index, orderHash] of [one, two, three].entries()) {

@@ -464,6 +464,17 @@ export class Journal {
     )
   }
 
+  /** Seconds that jobs of a payer, accepted at or after `since` (Unix seconds), ran without getting a price: they failed or were cancelled. */
+  sumUnpaidSeconds(of: { readonly payer: Address; readonly since: number }): number {
+    const row = this.#get(
+      `SELECT COALESCE(sum(json_extract(delivery, '$.receipt.meteredSeconds')), 0) AS seconds FROM jobs
+       WHERE payer = ? AND accepted_at >= ? AND price = '0' AND json_extract(delivery, '$.receipt.status') <> 0`,
+      of.payer,
+      of.since,
+    )
+    return Number(row?.seconds)
+  }
+
   // Lanes
 
   findLane(id: Bytes32): JournalLane | undefined {

@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS jobs (
 CREATE UNIQUE INDEX IF NOT EXISTS jobs_nonce ON jobs (lane_id, nonce) WHERE phase <> 'declined';
 CREATE INDEX IF NOT EXISTS jobs_phase ON jobs (phase);
 CREATE INDEX IF NOT EXISTS jobs_payer ON jobs (payer, token, phase);
+CREATE INDEX IF NOT EXISTS jobs_unpaid ON jobs (payer, accepted_at) WHERE price = '0';
 
 CREATE TABLE IF NOT EXISTS reservations (
   solver TEXT NOT NULL,

@@ -204,6 +204,7 @@ function factsWith(change: Change = {}): OrderFacts {
     payerExposure: 0n,
     keyExposure: 0n,
     solverExposure: 0n,
+    unpaidSeconds: 0,
     caps: {},
     chainGrant: undefined,
     isGrantSigned: false,
@@ -362,6 +363,7 @@ describe('each rule is broken alone', () => {
     ['grant-job-cap: OVER_JOB_LIMIT', { order: bySession, grant: { perJob: 499n } }],
     ['payer-cap: JOB_DECLINED', { facts: { caps: { maxPerPayer: 549n }, payerExposure: 50n } }],
     ['solver-cap: JOB_DECLINED', { facts: { caps: { maxPerSolver: 10_499n }, solverExposure: 10_000n } }],
+    ['unpaid-cap: JOB_DECLINED', { facts: { caps: { maxUnpaidSeconds: 60 }, unpaidSeconds: 60 } }],
     ['grant-day-cap: OVER_DAY_LIMIT', { order: bySession, hasGrant: true, facts: { keyExposure: 501n } }],
     [
       'grant-day-cap: OVER_DAY_LIMIT',

@@ -42,8 +42,16 @@ export type ChainGrant = {
   readonly validUntil: number
 }
 
-/** Most that may be outstanding at a time: ordered, delivered or acknowledged, and not on chain. In base units; no cap where none is set. */
-export type ExposureCaps = { readonly maxPerPayer?: bigint; readonly maxPerSolver?: bigint }
+/**
+ * What the operator is willing to lose. `maxPerPayer` and `maxPerSolver`: most that may be outstanding at a time (ordered, delivered or
+ * acknowledged, and not on chain), in base units. `maxUnpaidSeconds`: most that one payer's failed and cancelled jobs, which cost it
+ * nothing, may have run in 24 hours. No cap where none is set.
+ */
+export type ExposureCaps = {
+  readonly maxPerPayer?: bigint
+  readonly maxPerSolver?: bigint
+  readonly maxUnpaidSeconds?: number
+}
 
 /** Everything an order is judged by. Nothing in it is looked up later. */
 export type OrderFacts = {
@@ -74,6 +82,8 @@ export type OrderFacts = {
   readonly keyExposure: bigint
   /** What jobs that came through the solver have not brought yet. */
   readonly solverExposure: bigint
+  /** Seconds that the payer's jobs ran here in the last 24 hours without a price. */
+  readonly unpaidSeconds: number
   readonly caps: ExposureCaps
   readonly chainGrant: ChainGrant | undefined
   /** Whether the payer, plain key or contract, signed the grant that came with the order. */
@@ -276,9 +286,9 @@ function checkMoney({ request, account, payerExposure, isNonceTaken, unknownLane
 }
 
 /** How much the operator is willing to lose to one party; a refusal says what would make room. */
-function checkCaps({ request, payerExposure, solverExposure, caps }: OrderFacts, rule: Rule): void {
+function checkCaps({ request, payerExposure, solverExposure, unpaidSeconds, caps }: OrderFacts, rule: Rule): void {
   const { maxPrice } = request.order
-  const { maxPerPayer, maxPerSolver } = caps
+  const { maxPerPayer, maxPerSolver, maxUnpaidSeconds } = caps
   rule(
     'payer-cap',
     'JOB_DECLINED',
@@ -290,6 +300,12 @@ function checkCaps({ request, payerExposure, solverExposure, caps }: OrderFacts,
     'JOB_DECLINED',
     maxPerSolver === undefined || solverExposure + maxPrice <= maxPerSolver,
     `jobs of this solver would have ${solverExposure + maxPrice} outstanding at this provider, which takes ${maxPerSolver}; try again later`,
+  )
+  rule(
+    'unpaid-cap',
+    'JOB_DECLINED',
+    maxUnpaidSeconds === undefined || unpaidSeconds < maxUnpaidSeconds,
+    `failed and cancelled jobs of the payer have run ${unpaidSeconds} s here in 24 hours without a price, and this provider gives ${maxUnpaidSeconds} s; take another provider, or wait`,
   )
 }
 

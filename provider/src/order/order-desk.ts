@@ -170,6 +170,7 @@ export class OrderDesk {
       payerExposure: journal.sumExposure({ payer: order.payer, token: order.token, now }),
       keyExposure: journal.sumExposure({ payer: order.payer, token: order.token, key: order.key, now }),
       solverExposure: journal.sumExposure({ solver: order.solver, token: order.token, now }),
+      unpaidSeconds: journal.sumUnpaidSeconds({ payer: order.payer, since: now - 86_400 }),
       caps: exposure,
       chainGrant: payer.chainGrant,
       isGrantSigned: payer.isGrantSigned,
