@@ -20,6 +20,7 @@ import { registerNetworkResources } from './resources/network-resources.ts'
 import { serveSubscriptions } from './resources/serve-subscriptions.ts'
 import { loadSkills } from './skills/load-skills.ts'
 import { createJobTasks, toTask } from './tasks/job-tasks.ts'
+import type { TaskSource } from './tasks/task.ts'
 import { declaresTasks, serveTasks, toTaskResult } from './tasks/serve-tasks.ts'
 import type { ServerDeps, ToolContext } from './tool/tool-context.ts'
 import { tools } from './tools/index.ts'
@@ -40,7 +41,21 @@ export type McpApp = {
   createServer(serving: Serving): Promise<McpServer>
   /** Calls the listener with the address of each resource that changed. */
   onResourceChange(listener: (uri: string) => void): () => void
+  /** Calls the listener after each call of a tool that changes something, and of `tasks/cancel`. */
+  onEffect(listener: (effect: Effect) => void): () => void
+  /** Whether a call of this tool may change something. What is not known changes nothing. */
+  hasEffect(tool: string): boolean
+  /** Whether jobs are being brought to their end. */
+  isBusy(): boolean
   close(): Promise<void>
+}
+
+/** A call that may have changed something. */
+export type Effect = {
+  readonly tool: string
+  /** As they came. */
+  readonly arguments: unknown
+  readonly result: unknown
 }
 
 const Placed = JobResult.pick({ done: true }).extend({ job_id: Handle })
@@ -57,7 +72,21 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
   const deps: ServerDeps = { config, lilypad, keeper, watch, logger }
   const byName = new Map(tools.map((tool) => [tool.name, tool]))
   const listed = tools.filter((tool) => signer || !tool.needsKey)
-  const tasks = createJobTasks({ ...deps, signal: new AbortController().signal, report: () => undefined })
+  const effects = new Map<string, boolean>()
+  const effectListeners = new Set<(effect: Effect) => void>()
+  const jobTasks = createJobTasks({ ...deps, signal: new AbortController().signal, report: () => undefined })
+  const tasks: TaskSource = {
+    ...jobTasks,
+    async cancel(taskId) {
+      const isKnown = await jobTasks.cancel(taskId)
+      tell({
+        tool: 'tasks/cancel',
+        arguments: { job_id: taskId },
+        result: isKnown ? {} : { error: { code: 'JOB_UNKNOWN' } },
+      })
+      return isKnown
+    },
+  }
   const registerPrompts = createPrompts(deps)
   let described: ReturnType<(typeof tools)[number]['describe']>[] | undefined
   keeper.resume().catch((error: unknown) => logger.error(failureFacts(error), 'open jobs could not be taken up'))
@@ -72,6 +101,7 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
     const result = isTask ? await runAsTask(given, toolContext) : await tool.call(given, toolContext)
     const ms = Math.round(performance.now() - startedAt)
     logger.debug({ tool: tool.name, isError: result.isError ?? false, ms }, 'tool called')
+    if (hasEffect(name)) tell({ tool: name, arguments: given, result: result.structuredContent ?? result })
     return result
   }
 
@@ -124,11 +154,31 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
       return mcp
     },
     onResourceChange,
+    onEffect(listener) {
+      effectListeners.add(listener)
+      return () => effectListeners.delete(listener)
+    },
+    hasEffect,
+    isBusy: () => keeper.isBusy(),
     async close() {
       keeper.close()
       watch.close()
       await store.close()
     },
+  }
+
+  function hasEffect(name: string): boolean {
+    const known = effects.get(name)
+    if (known !== undefined) return known
+    const tool = byName.get(name)
+    if (!tool) return false
+    const has = tool.describe(config).annotations?.readOnlyHint !== true
+    effects.set(name, has)
+    return has
+  }
+
+  function tell(effect: Effect): void {
+    for (const listener of effectListeners) listener(effect)
   }
 
   function onResourceChange(listener: (uri: string) => void): () => void {

@@ -19,6 +19,16 @@ async function main(): Promise<void> {
     process.stdout.write(command.name === 'help' ? helpText() : `${version}\n`)
     return
   }
+  if (command.name === 'token') {
+    const { runTokenCommand } = await import('./tokens/run-token-command.ts')
+    // The token alone goes to stdout, so that a script can take it.
+    const [first = '', ...rest] = runTokenCommand(command.command)
+    process.stdout.write(
+      command.command.action === 'add' ? `${first}\n` : [first, ...rest].map((line) => `${line}\n`).join(''),
+    )
+    if (command.command.action === 'add') process.stderr.write(rest.map((line) => `${line}\n`).join(''))
+    return
+  }
   const { name, config } = command
   const logger = createLogger(config.logLevel)
   const running = name === 'http' ? await startHttp(config, logger) : { ...startMcpStdio(config, logger), url: 'stdio' }

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createSigner, LilypadError, parseWire, SignedGrant, type Signer } from '@lilypad-agents/protocol'
-import { type Network, parseTokenAmount, type SpendingPolicy } from '@lilypad-agents/sdk'
+import type { Network, SpendingPolicy } from '@lilypad-agents/sdk'
 import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
 import { z } from 'zod'
+import { type HttpConfig, httpSettings, httpShape, toHttpConfig } from './http-settings.ts'
+import { readTokenCommand, type TokenCommand, tokenFlags } from './token-command.ts'
+import { File, invalid, Lily } from './values.ts'
 
 /** Everything the server is told by the person who runs it. No call can change any of it. */
 export type McpConfig = {
@@ -22,8 +24,12 @@ export type McpConfig = {
   readonly outputDirectory?: string
   /** Whether images among the outputs are shown to the model. @default 'preview' */
   readonly images?: 'preview' | 'omit'
-  /** Port on 127.0.0.1 for HTTP; 0 takes a free one. */
+  /** Port for HTTP; 0 takes a free one. */
   readonly port?: number
+  /** How it is reached over HTTP. @default on loopback, without a login */
+  readonly http?: HttpConfig
+  /** Whose jobs these are, where one process serves several. */
+  readonly principal?: string
   readonly logLevel?: LogLevel
 }
 
@@ -61,23 +67,10 @@ const settings = {
   'input-dir': { env: 'LILYPAD_INPUT_DIR', value: 'folder', help: 'files in it may be job inputs by path  [none]' },
   'output-dir': { env: 'LILYPAD_OUTPUT_DIR', value: 'folder', help: 'outputs are saved into it  [none]' },
   images: { env: 'LILYPAD_IMAGES', value: 'how', help: 'images of outputs: preview or omit  [preview]' },
-  port: { env: 'LILYPAD_PORT', value: 'port', help: 'port on 127.0.0.1 for `http`  [8601]' },
   'log-level': { env: 'LILYPAD_LOG_LEVEL', value: 'level', help: `${logLevels.join(', ')}  [info]` },
 } as const
-type SettingName = keyof typeof settings
-
-const Lily = z.string().transform((text, context) => {
-  try {
-    return parseTokenAmount(text)
-  } catch {
-    context.addIssue({ code: 'custom', message: 'expected an amount of LILY such as 0.5, with at most 18 decimals' })
-    return z.NEVER
-  }
-})
-const File = z
-  .string()
-  .min(1)
-  .transform((path) => resolve(path))
+const allSettings = { ...settings, ...httpSettings }
+type SettingName = keyof typeof allSettings
 
 const Settings = z.strictObject({
   network: File.prefault('.lilypad/network.json'),
@@ -96,18 +89,14 @@ const Settings = z.strictObject({
   'input-dir': File.optional(),
   'output-dir': File.optional(),
   images: z.enum(['preview', 'omit']).default('preview'),
-  port: z
-    .string()
-    .regex(/^\d{1,5}$/, 'expected a port')
-    .transform(Number)
-    .pipe(z.int().max(65535))
-    .prefault('8601'),
   'log-level': z.enum(logLevels).default('info'),
+  ...httpShape,
 } satisfies { readonly [name in SettingName]: z.ZodType })
 
 /** What the command line asks for. */
 export type McpCommand =
   | { readonly name: 'stdio' | 'http'; readonly config: McpConfig }
+  | { readonly name: 'token'; readonly command: TokenCommand }
   | { readonly name: 'help' }
   | { readonly name: 'version' }
 
@@ -123,14 +112,17 @@ export function readCommand(options: {
   if (values.help) return { name: 'help' }
   if (values.version) return { name: 'version' }
   const [name = 'stdio', ...rest] = positionals
+  if (name === 'token') return { name, command: readTokenCommand(rest, values, options.env) }
+  const stray = Object.keys(tokenFlags).find((flag) => values[flag] !== undefined)
+  if (stray) throw invalid(`--${stray}`, 'it belongs to `token add`')
   if ((name !== 'stdio' && name !== 'http') || rest.length > 0) {
     throw invalid(
       `Command: ${JSON.stringify(positionals.join(' ').slice(0, 60))}`,
-      'the commands are `stdio` and `http`',
+      'the commands are `stdio`, `http` and `token`',
     )
   }
   const given = Object.fromEntries(
-    Object.entries(settings).flatMap(([setting, { env }]) => {
+    Object.entries(allSettings).flatMap(([setting, { env }]) => {
       const flag = values[setting]
       const variable = options.env[env]?.trim()
       if (flag !== undefined) return [[setting, flag]]
@@ -155,7 +147,11 @@ export function readCommand(options: {
       hint: 'run it with --help to see the settings',
     })
   }
-  return { name, config: toConfig(parsed.data) }
+  const config = toConfig(parsed.data)
+  return {
+    name,
+    config: name === 'http' ? { ...config, http: toHttpConfig(parsed.data, config.stateDirectory) } : config,
+  }
 }
 
 function readFlags(args: readonly string[]): {
@@ -169,8 +165,12 @@ function readFlags(args: readonly string[]): {
       options: {
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean' },
+        ...tokenFlags,
         ...Object.fromEntries(
-          Object.keys(settings).map((name) => [name, { type: 'string' as const, multiple: name === 'allow-module' }]),
+          Object.keys(allSettings).map((name) => [
+            name,
+            { type: 'string' as const, multiple: name === 'allow-module' },
+          ]),
         ),
       },
     })
@@ -189,18 +189,7 @@ function toConfig(given: z.output<typeof Settings>): McpConfig {
     rpcUrl: given['rpc-url'] ?? fromFile.rpcUrl,
     solverUrl: given['solver-url'] ?? fromFile.solverUrl,
   }
-  const keyFile = given['key-file']
-  const signer = keyFile === undefined ? undefined : createSigner(readKeyFile(keyFile))
-  const grant = given['grant-file'] === undefined ? undefined : readGrantFile(given['grant-file'])
-  if (grant) {
-    if (!signer) throw invalid('--grant-file needs --key-file', 'name the file of the key that the grant is for')
-    const fits = grant.grant.key === signer.address && grant.grant.token === network.contracts.lilyToken
-    if (!fits)
-      throw invalid(
-        `Granted to key: ${grant.grant.key}   Key of this server: ${signer.address}`,
-        'use the grant that the payer signed for this key and network',
-      )
-  }
+  const { signer, grant } = readWallet(network, given['key-file'], given['grant-file'])
   return {
     network,
     stateDirectory: given['state-dir'],
@@ -223,8 +212,31 @@ function toConfig(given: z.output<typeof Settings>): McpConfig {
   }
 }
 
+/**
+ * Reads a key and the grant under which it orders, if any.
+ * @throws LilypadError CONFIG_INVALID; the key is never in it
+ */
+export function readWallet(
+  network: Network,
+  keyFile: string | undefined,
+  grantFile: string | undefined,
+): Pick<McpConfig, 'signer' | 'grant'> {
+  const signer = keyFile === undefined ? undefined : createSigner(readKeyFile(keyFile))
+  const grant = grantFile === undefined ? undefined : readGrantFile(grantFile)
+  if (grant) {
+    if (!signer) throw invalid('--grant-file needs --key-file', 'name the file of the key that the grant is for')
+    const fits = grant.grant.key === signer.address && grant.grant.token === network.contracts.lilyToken
+    if (!fits)
+      throw invalid(
+        `Granted to key: ${grant.grant.key}   Key of this server: ${signer.address}`,
+        'use the grant that the payer signed for this key and network',
+      )
+  }
+  return { ...(signer ? { signer } : {}), ...(grant ? { grant } : {}) }
+}
+
 /** What the payer granted bounds what the server is set to: the smaller of both counts, before anything is signed. */
-function limitPolicy(policy: SpendingPolicy, grant: SignedGrant | undefined): SpendingPolicy {
+export function limitPolicy(policy: SpendingPolicy, grant: SignedGrant | undefined): SpendingPolicy {
   if (!grant) return policy
   const least = (a: bigint, b: bigint) => (a < b ? a : b)
   const { perJob, perDay, total } = grant.grant
@@ -246,26 +258,35 @@ function readGrantFile(path: string): SignedGrant {
   return parseWire(SignedGrant, json, 'grant file')
 }
 
-function invalid(fact: string, hint: string): LilypadError {
-  return new LilypadError('CONFIG_INVALID', 'The configuration of the MCP server is not valid.', {
-    details: [fact],
-    hint,
-  })
-}
-
 /** The text of `--help`. */
 export function helpText(): string {
-  const rows = Object.entries(settings).map(
-    ([name, { env, value, help }]) => `  --${`${name} <${value}>`.padEnd(24)} ${help}\n  ${''.padEnd(26)} ${env}`,
-  )
+  const rows = (
+    of: Readonly<Record<string, { readonly env: string; readonly value: string; readonly help: string }>>,
+  ) =>
+    Object.entries(of)
+      .map(
+        ([name, { env, value, help }]) => `  --${`${name} <${value}>`.padEnd(32)} ${help}\n  ${''.padEnd(34)} ${env}`,
+      )
+      .join('\n')
   return `lilypad-mcp: an MCP server that finds, buys and verifies compute on a Lilypad network
 
 Usage
   lilypad-mcp [stdio] [settings]     speak MCP on stdin and stdout
-  lilypad-mcp http [settings]        serve http://127.0.0.1:<port>/mcp
+  lilypad-mcp http [settings]        serve http://<host>:<port>/mcp
+  lilypad-mcp token add <name>       print a new token for \`http --auth token\`, once; only its hash is kept
+  lilypad-mcp token list             names, limits and ends of the tokens
+  lilypad-mcp token revoke <name>    its bearer is refused from now on
 
 Settings (a flag wins over its variable)
-${rows.join('\n')}
+${rows(settings)}
   --help, --version
+
+Settings of http
+${rows(httpSettings)}
+
+Flags of token add, besides --max-per-job, --max-per-day and --max-total, which bound this token
+${Object.entries(tokenFlags)
+  .map(([name, { type, help }]) => `  --${`${name}${type === 'string' ? ' <count>' : ''}`.padEnd(32)} ${help}`)
+  .join('\n')}
 `
 }

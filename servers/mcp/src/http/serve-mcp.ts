@@ -1,10 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import {
-  localhostHostValidation,
-  localhostOriginValidation,
-  type NodeIncomingMessageLike,
-  toNodeHandler,
-} from '@modelcontextprotocol/node'
+import { type NodeIncomingMessageLike, toNodeHandler } from '@modelcontextprotocol/node'
 import {
   classifyInboundRequest,
   createMcpHandler,
@@ -14,14 +9,15 @@ import {
   type ServerNotifier,
 } from '@modelcontextprotocol/server'
 import { failureFacts, type Logger } from '../log/logger.ts'
+import { refuse } from './refusal.ts'
 import { createSessions } from './sessions.ts'
 
 /** Levels of a message; nothing that is asked for here comes near it. */
 const maxDepth = 100
 
 export type McpEndpoint = {
-  /** Serves one request to the endpoint. */
-  handle(request: IncomingMessage, response: ServerResponse): Promise<void>
+  /** Serves one request to the endpoint. `isAllowed` may look at what was sent, and answers itself when it says no. */
+  handle(request: IncomingMessage, response: ServerResponse, isAllowed?: (body: unknown) => boolean): Promise<void>
   /** Tells changes to clients that listen. */
   readonly notify: ServerNotifier
   close(): Promise<void>
@@ -35,50 +31,70 @@ export type McpEndpointOptions = {
   }) => Promise<McpServer>
   readonly logger: Logger
   readonly maxBodyBytes: number
+  /** Sessions of clients that open with `initialize`; the longest unused gives way to the next. @default 100 */
+  readonly maxSessions?: number
+  /** Streams of changes that are open at once. @default 1024 */
+  readonly maxSubscriptions?: number
   /** Keeps events of old sessions, so that a client can take up a broken stream. @default none are kept */
   readonly createEventStore?: () => EventStore
 }
 
 /**
  * One endpoint for both eras: requests of 2026-07-28 are served one by one; clients that open with `initialize` get a session, so that
- * they can be asked and told things. Requests that name another host, or come from a page of another origin, are refused.
+ * they can be asked and told things. Who may ask at all is decided before (`guardRequests`).
  */
 export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
-  const { createServer, logger, maxBodyBytes, createEventStore } = options
+  const { createServer, logger, maxBodyBytes, maxSessions, maxSubscriptions, createEventStore } = options
   const report = (error: Error) => logger.warn(failureFacts(error), 'request refused')
   const handler = createMcpHandler(({ era }) => createServer({ era, isLasting: false }), {
     onerror: report,
     maxRequestBodySize: maxBodyBytes,
+    ...(maxSubscriptions === undefined ? {} : { maxSubscriptions }),
   })
   const serveRequest = toNodeHandler(handler, { onerror: report, maxRequestBodySize: maxBodyBytes })
   const sessions = createSessions({
     createServer: () => createServer({ era: 'legacy', isLasting: true }),
+    ...(maxSessions === undefined ? {} : { maxSessions }),
     ...(createEventStore ? { createEventStore } : {}),
   })
-  const isLocalHost = localhostHostValidation()
-  const isLocalOrigin = localhostOriginValidation()
 
   return {
     notify: handler.notify,
-    async handle(request, response) {
-      if (!isLocalHost(request, response) || !isLocalOrigin(request, response)) return
+    async handle(request, response, isAllowed = () => true) {
       const session = header(request, 'mcp-session-id')
       if (request.method !== 'POST') {
-        if (session === undefined) return refuse(response, 405, -32_000, 'Method not allowed.', { allow: 'POST' })
+        if (session === undefined)
+          return refuse(response, {
+            status: 405,
+            code: -32_000,
+            message: 'Method not allowed.',
+            headers: { allow: 'POST' },
+          })
         return sessions.handle(session, request, response)
       }
       if (!/^application\/json\b/i.test(header(request, 'content-type') ?? ''))
-        return refuse(response, 415, -32_000, 'Unsupported Media Type: Content-Type must be application/json')
+        return refuse(response, {
+          status: 415,
+          code: -32_000,
+          message: 'Unsupported Media Type: Content-Type must be application/json',
+        })
       const text = await readBody(request, maxBodyBytes)
       if (text === undefined)
-        return refuse(response, 413, -32_600, `Request body exceeds ${maxBodyBytes} bytes`, { connection: 'close' })
+        return refuse(response, {
+          status: 413,
+          code: -32_600,
+          message: `Request body exceeds ${maxBodyBytes} bytes`,
+          headers: { connection: 'close' },
+        })
       let body: unknown
       try {
         body = JSON.parse(text)
       } catch {
-        return refuse(response, 400, -32_700, 'Parse error: Invalid JSON')
+        return refuse(response, { status: 400, code: -32_700, message: 'Parse error: Invalid JSON' })
       }
-      if (isDeeperThan(body, maxDepth)) return refuse(response, 400, -32_600, 'Invalid Request: nested too deeply')
+      if (isDeeperThan(body, maxDepth))
+        return refuse(response, { status: 400, code: -32_600, message: 'Invalid Request: nested too deeply' })
+      if (!isAllowed(body)) return
       const protocolVersionHeader = header(request, 'mcp-protocol-version')
       const mcpMethodHeader = header(request, 'mcp-method')
       const { kind } = classifyInboundRequest({
@@ -108,17 +124,6 @@ function isDeeperThan(value: unknown, depth: number): boolean {
 function header(request: IncomingMessage, name: string): string | undefined {
   const value = request.headers[name]
   return Array.isArray(value) ? value[0] : value
-}
-
-function refuse(
-  response: ServerResponse,
-  status: number,
-  code: number,
-  message: string,
-  headers: Readonly<Record<string, string>> = {},
-): void {
-  response.writeHead(status, { 'content-type': 'application/json', ...headers })
-  response.end(JSON.stringify({ jsonrpc: '2.0', error: { code, message }, id: null }))
 }
 
 /** The body as text; undefined when it is larger than allowed. The rest is let through unread: only then does the client hear the answer. */

@@ -2,7 +2,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { NodeStreamableHTTPServerTransport } from '@modelcontextprotocol/node'
 import type { EventStore, McpServer } from '@modelcontextprotocol/server'
 
-const maxSessions = 100
 const idleMilliseconds = 60 * 60 * 1000
 const retryMilliseconds = 2000
 
@@ -18,8 +17,9 @@ export type Sessions = {
 export function createSessions(options: {
   readonly createServer: () => Promise<McpServer>
   readonly createEventStore?: () => EventStore
+  readonly maxSessions?: number
 }): Sessions {
-  const { createServer, createEventStore } = options
+  const { createServer, createEventStore, maxSessions = 100 } = options
   const sessions = new Map<string, Session>()
 
   async function end(id: string): Promise<void> {

@@ -47,6 +47,8 @@ export type JobKeeper = {
   cancel(orderHash: Bytes32, waitSeconds: number, signal: AbortSignal): Promise<KeptJob>
   /** Takes up what an earlier process left open. */
   resume(): Promise<void>
+  /** Whether a job is being placed, taken up or followed. */
+  isBusy(): boolean
   close(): void
 }
 
@@ -71,6 +73,7 @@ export function createJobKeeper(options: {
   const placing = new Map<Bytes32, Promise<StoredJob>>()
   const problems = new Map<Bytes32, LilypadError>()
   const canSign = lilypad.key !== undefined
+  let resuming = 0
 
   async function bringToEnd(orderHash: Bytes32): Promise<void> {
     let pause = firstPauseMilliseconds
@@ -190,7 +193,10 @@ export function createJobKeeper(options: {
     },
     async resume() {
       if (!canSign) return
-      const failures = await lilypad.resume({ timeoutSeconds: 0, signal: closing.signal })
+      resuming += 1
+      const failures = await lilypad
+        .resume({ timeoutSeconds: 0, signal: closing.signal })
+        .finally(() => (resuming -= 1))
       for (const { orderHash, error } of failures) {
         const failure = toLilypadError(error)
         const isOpen = failure.retryable && failure.code !== 'JOB_DECLINED' && failure.code !== 'JOB_EXPIRED'
@@ -198,6 +204,7 @@ export function createJobKeeper(options: {
         else logger.info({ jobId: orderHash, ...failureFacts(failure) }, 'job not taken up again')
       }
     },
+    isBusy: () => resuming + placing.size + following.size > 0,
     close: () => closing.abort(),
   }
 }

@@ -10,6 +10,7 @@ import {
   ProtocolErrorCode,
 } from '@modelcontextprotocol/server'
 import { loadSkills } from '@modelcontextprotocol/server/ext/skills/node'
+import { guardRequests } from '../../src/http/guard-requests.ts'
 import { createMcpEndpoint } from '../../src/http/serve-mcp.ts'
 import { createLogger } from '../../src/log/logger.ts'
 import { serveSubscriptions } from '../../src/resources/serve-subscriptions.ts'
@@ -81,7 +82,9 @@ const endpoint = createMcpEndpoint({
   },
 })
 
+const isLetThrough = guardRequests({ host: '127.0.0.1', allowedHosts: [], allowedOrigins: [] })
 const http = createServer((request, response) => {
+  if (!isLetThrough(request, response)) return
   endpoint.handle(request, response).catch(() => response.destroy())
 })
 http.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {

@@ -1,0 +1,95 @@
+import { z } from 'zod'
+import { defaultPrincipalsDirectory, defaultTokenFile } from './http-settings.ts'
+import { count, File, invalid, Lily } from './values.ts'
+
+/** A name that is also the name of a folder. */
+export const PrincipalName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'expected a name of small letters, digits and dashes')
+
+/** What a token lets its bearer do. */
+export const scopes = ['lilypad:read', 'lilypad:spend'] as const
+export type Scope = (typeof scopes)[number]
+
+/** What `token` is asked to do. */
+export type TokenCommand =
+  | { readonly action: 'list'; readonly file: string }
+  | { readonly action: 'revoke'; readonly file: string; readonly tokenName: string }
+  | {
+      readonly action: 'add'
+      readonly file: string
+      readonly tokenName: string
+      readonly scopes: readonly Scope[]
+      readonly limits: Partial<Record<'perJob' | 'perDay' | 'total', bigint>>
+      readonly expiresInDays?: number
+      /** Where a key of its own is made; without one it spends from the server's wallet. */
+      readonly keyFile?: string
+    }
+
+/** Flags that only `token add` has; the limits share their names with the server's. */
+export const tokenFlags = {
+  'read-only': { type: 'boolean', help: 'the token cannot spend' },
+  'own-key': { type: 'boolean', help: "make a key that pays its jobs instead of the server's" },
+  'expires-in-days': { type: 'string', help: 'days until the token ends  [never]' },
+} as const
+
+const Given = z.object({
+  'state-dir': File.prefault('.lilypad/mcp'),
+  'token-file': File.optional(),
+  'principals-dir': File.optional(),
+  'max-per-job': Lily.optional(),
+  'max-per-day': Lily.optional(),
+  'max-total': Lily.optional(),
+  'read-only': z.boolean().default(false),
+  'own-key': z.boolean().default(false),
+  'expires-in-days': count(36_500)
+    .refine((days) => days > 0, 'expected at least 1')
+    .optional(),
+})
+const places = {
+  'state-dir': 'LILYPAD_STATE_DIR',
+  'token-file': 'LILYPAD_TOKEN_FILE',
+  'principals-dir': 'LILYPAD_PRINCIPALS_DIR',
+}
+
+/** Reads what follows `token`. Limits come from flags only: the variables are the server's own. @throws LilypadError CONFIG_INVALID */
+export function readTokenCommand(
+  words: readonly string[],
+  flags: Readonly<Record<string, unknown>>,
+  env: Readonly<Record<string, string | undefined>>,
+): TokenCommand {
+  const fromEnv = Object.entries(places).flatMap(([flag, name]) =>
+    env[name]?.trim() ? [[flag, env[name]?.trim()]] : [],
+  )
+  const parsed = Given.safeParse({ ...Object.fromEntries(fromEnv), ...flags })
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues
+    throw invalid(`--${issue?.path.join('.')}: ${issue?.message}`, 'run it with --help to see the settings')
+  }
+  const given = parsed.data
+  const file = given['token-file'] ?? defaultTokenFile(given['state-dir'])
+  const [action, name, ...rest] = words
+  if (action === 'list' && name === undefined) return { action, file }
+  const tokenName = PrincipalName.safeParse(name)
+  if ((action !== 'add' && action !== 'revoke') || !tokenName.success || rest.length > 0)
+    throw invalid(
+      `Command: ${JSON.stringify(`token ${words.join(' ')}`.slice(0, 80))}`,
+      '`token add <name>`, `token revoke <name>` or `token list`; a name has small letters, digits and dashes',
+    )
+  if (action === 'revoke') return { action, file, tokenName: tokenName.data }
+  const limits = {
+    ...(given['max-per-job'] === undefined ? {} : { perJob: given['max-per-job'] }),
+    ...(given['max-per-day'] === undefined ? {} : { perDay: given['max-per-day'] }),
+    ...(given['max-total'] === undefined ? {} : { total: given['max-total'] }),
+  }
+  const folder = `${given['principals-dir'] ?? defaultPrincipalsDirectory(given['state-dir'])}/${tokenName.data}`
+  return {
+    action,
+    file,
+    tokenName: tokenName.data,
+    scopes: given['read-only'] ? ['lilypad:read'] : scopes,
+    limits,
+    ...(given['expires-in-days'] === undefined ? {} : { expiresInDays: given['expires-in-days'] }),
+    ...(given['own-key'] ? { keyFile: `${folder}/key` } : {}),
+  }
+}

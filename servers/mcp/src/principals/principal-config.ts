@@ -1,0 +1,60 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Caller, SpendingLimits } from '../auth/caller.ts'
+import { limitPolicy, type McpConfig, readWallet } from '../config/config.ts'
+import type { HttpConfig } from '../config/http-settings.ts'
+import type { Allotments } from './allotments.ts'
+
+/** Under what terms a principal's app is opened: for a call, as its token says; to finish old jobs, with what it had. */
+export type PrincipalTerms =
+  | ({ readonly kind: 'call' } & Pick<Caller, 'limits' | 'mayHaveWallet'>)
+  | { readonly kind: 'resume' }
+
+/**
+ * The configuration of one principal's server: its own folders, limits that are the least of the server's and its token's, and its own
+ * key, or its share of the server's wallet, or none: then it reads only.
+ * @throws LilypadError CONFIG_INVALID when its key or grant cannot be read
+ */
+export function toPrincipalConfig(options: {
+  readonly server: McpConfig
+  readonly http: HttpConfig
+  readonly principal: string
+  readonly terms: PrincipalTerms
+  readonly allotments: Allotments
+}): McpConfig {
+  const { server, http, principal, terms, allotments } = options
+  const limits = terms.kind === 'call' ? terms.limits : {}
+  const { signer, grant, inputDirectory, outputDirectory, http: _http, ...rest } = server
+  const folder = join(http.principalsDirectory, principal)
+  const config: McpConfig = {
+    ...rest,
+    principal,
+    stateDirectory: join(folder, 'state'),
+    policy: { ...server.policy, ...leastLimits(server.policy, limits) },
+    ...(inputDirectory ? { inputDirectory: join(inputDirectory, principal) } : {}),
+    ...(outputDirectory ? { outputDirectory: join(outputDirectory, principal) } : {}),
+  }
+  if (terms.kind === 'call' && !terms.mayHaveWallet) return config
+  const keyFile = join(folder, 'key')
+  if (existsSync(keyFile)) {
+    const grantFile = join(folder, 'grant.json')
+    const own = readWallet(server.network, keyFile, existsSync(grantFile) ? grantFile : undefined)
+    return { ...config, ...own, policy: limitPolicy(config.policy, own.grant) }
+  }
+  if (!signer || http.principalWallet === 'own') return config
+  const share =
+    terms.kind === 'call'
+      ? allotments.allot(principal, leastLimits(config.policy, { ...http.principalLimits, ...limits }))
+      : allotments.find(principal)
+  if (!share) return config
+  return { ...config, signer, ...(grant ? { grant } : {}), policy: { ...config.policy, ...share } }
+}
+
+function leastLimits(limits: SpendingLimits, others: Partial<SpendingLimits>): SpendingLimits {
+  const least = (a: bigint, b: bigint | undefined) => (b === undefined || a < b ? a : b)
+  return {
+    perJob: least(limits.perJob, others.perJob),
+    perDay: least(limits.perDay, others.perDay),
+    total: least(limits.total, others.total),
+  }
+}
