@@ -13,17 +13,19 @@ import { z } from 'zod'
 export const eras = ['legacy', 'modern'] as const
 export type Era = (typeof eras)[number]
 
-const mode = { legacy: 'legacy', modern: { pin: '2026-07-28' } } as const
+/** How a client of each era opens. */
+export const modeOf = { legacy: 'legacy', modern: { pin: '2026-07-28' } } as const
 export const mainFile = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 export const bundleFile = fileURLToPath(new URL('../dist/lilypad-mcp.js', import.meta.url))
 
 function createClient(era: Era): Client {
-  return new Client({ name: 'test', version: '1.0.0' }, { versionNegotiation: { mode: mode[era] } })
+  return new Client({ name: 'test', version: '1.0.0' }, { versionNegotiation: { mode: modeOf[era] } })
 }
 
-export async function connectHttp(url: string, era: Era): Promise<Client> {
+export async function connectHttp(url: string, era: Era, token?: string): Promise<Client> {
   const client = createClient(era)
-  await client.connect(new StreamableHTTPClientTransport(new URL(url)))
+  const requestInit = token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } }
+  await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit }))
   return client
 }
 

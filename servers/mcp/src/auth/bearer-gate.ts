@@ -53,7 +53,7 @@ export function createBearerGate(options: {
           await challenge(response, error, ['lilypad:read'])
           return undefined
         }
-        if (!LilypadError.is(error)) throw error
+        if (!LilypadError.is(error) || !error.retryable) throw error
         onRefused(request, error.code)
         const { row, shortMessage, hint, code, retryable } = error
         refuse(response, {

@@ -130,7 +130,105 @@ test.each([
   ['an unknown level', ['--log-level', 'loud']],
   ['a module name that is none', ['--allow-module', 'Not A Module']],
   ['an endpoint that is no URL', ['--rpc-url', 'localhost']],
+  ['a host with a port', ['http', '--allowed-hosts', 'mcp.example.com:443']],
+  ['a page with a scheme', ['http', '--allowed-origins', 'https://app.example.com']],
+  ['a login that is none', ['http', '--auth', 'password']],
+  ['OAuth without an issuer', ['http', '--auth', 'oauth']],
+  ['an issuer over plain http', ['http', '--auth', 'oauth', '--oauth-issuer', 'http://issuer.example']],
+  [
+    'keys over plain http',
+    ['http', '--auth', 'oauth', '--oauth-issuer', 'https://a.example', '--oauth-jwks-url', 'http://a.example/k'],
+  ],
+  ['a public address of another kind', ['http', '--public-url', 'file:///mcp']],
+  ['no requests at all', ['http', '--requests-per-minute', '0']],
+  ['a flag of `token add`', ['http', '--own-key']],
 ])('%s is refused', (_what, args) => expect(refusal(args)).toContain('CONFIG_INVALID'))
+
+describe('http', () => {
+  test('is on loopback without a login unless it is told', () => {
+    const { http } = read(['http', '--state-dir', '/state'])
+    expect(http).toEqual({
+      host: '127.0.0.1',
+      allowedHosts: [],
+      allowedOrigins: [],
+      auth: { kind: 'none' },
+      trustedProxies: 0,
+      requestsPerMinute: 300,
+      principalsDirectory: '/state/principals',
+      principalWallet: 'shared',
+      principalLimits: { perDay: lily, total: 10n * lily },
+    })
+  })
+
+  test('takes names, a login and an address; with OAuth nobody spends from the server’s wallet unless that is said', () => {
+    const env = { LILYPAD_ALLOWED_HOSTS: 'MCP.example.com, [2001:db8::1]', LILYPAD_AUTH: 'oauth' }
+    const args = [
+      'http',
+      '--host',
+      '0.0.0.0',
+      '--oauth-issuer',
+      'https://id.example/tenant',
+      '--public-url',
+      'https://mcp.example.com/mcp',
+    ]
+    expect(read(args, env).http).toMatchObject({
+      host: '0.0.0.0',
+      allowedHosts: ['mcp.example.com', '[2001:db8::1]'],
+      auth: { kind: 'oauth', issuer: 'https://id.example/tenant' },
+      publicUrl: 'https://mcp.example.com/mcp',
+      principalWallet: 'own',
+    })
+    expect(read([...args, '--principal-wallet', 'shared'], env).http?.principalWallet).toBe('shared')
+    const withTokens = read(['http', '--auth', 'token', '--state-dir', '/state']).http
+    expect(withTokens).toMatchObject({ auth: { kind: 'token', file: '/state/tokens.json' }, principalWallet: 'shared' })
+    // What only http reads does not keep the others from starting.
+    expect(read(['stdio'], env).http).toBeUndefined()
+  })
+})
+
+describe('token', () => {
+  const readToken = (args: readonly string[], env: Record<string, string> = {}) => {
+    const command = readCommand({ args: ['token', ...args], env })
+    return command.name === 'token' ? command.command : undefined
+  }
+  test('is added with limits of its own; the variables are the server’s limits and do not count', () => {
+    const env = { LILYPAD_MAX_PER_DAY: '7', LILYPAD_STATE_DIR: '/state' }
+    expect(readToken(['add', 'alice', '--max-per-job', '0.5', '--expires-in-days', '30', '--own-key'], env)).toEqual({
+      action: 'add',
+      file: '/state/tokens.json',
+      tokenName: 'alice',
+      scopes: ['lilypad:read', 'lilypad:spend'],
+      limits: { perJob: lily / 2n },
+      expiresInDays: 30,
+      keyFile: '/state/principals/alice/key',
+    })
+    expect(readToken(['add', 'bot', '--read-only', '--token-file', '/t'])).toEqual({
+      action: 'add',
+      file: '/t',
+      tokenName: 'bot',
+      scopes: ['lilypad:read'],
+      limits: {},
+    })
+    expect(readToken(['revoke', 'alice'], env)).toEqual({
+      action: 'revoke',
+      file: '/state/tokens.json',
+      tokenName: 'alice',
+    })
+    expect(readToken(['list'], env)).toEqual({ action: 'list', file: '/state/tokens.json' })
+  })
+
+  test.each([
+    [[]],
+    [['add']],
+    [['add', '../x']],
+    [['add', 'Alice']],
+    [['add', 'a', 'b']],
+    [['list', 'a']],
+    [['remove', 'a']],
+    [['add', 'a', '--max-per-day', 'lots']],
+    [['add', 'a', '--expires-in-days', '0']],
+  ])('%j is refused', (args) => expect(() => readToken(args)).toThrow(/not valid/))
+})
 
 test('addresses of a network can be replaced', () => {
   const { network: replaced } = read(['--rpc-url', 'http://10.0.0.1:8545', '--solver-url', 'https://solver.example'])
@@ -144,5 +242,13 @@ test('a missing network file says how to get one', () => {
 test('help and version need no network', () => {
   expect(readCommand({ args: ['--help'], env: {} })).toEqual({ name: 'help' })
   expect(readCommand({ args: ['http', '--version'], env: {} })).toEqual({ name: 'version' })
-  for (const setting of ['--max-per-job', 'LILYPAD_KEY_FILE', '--allow-module']) expect(helpText()).toContain(setting)
+  for (const setting of [
+    '--max-per-job',
+    'LILYPAD_KEY_FILE',
+    '--allow-module',
+    'token add',
+    '--own-key',
+    'LILYPAD_AUTH',
+  ])
+    expect(helpText()).toContain(setting)
 })

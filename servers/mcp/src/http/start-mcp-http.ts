@@ -23,8 +23,9 @@ export type McpService = {
 const defaultPort = 8601
 const closeMilliseconds = 2000
 // A client that sends its request byte by byte holds a connection no longer than this.
-const headersMilliseconds = 10_000
+const headersMilliseconds = 5000
 const requestMilliseconds = 30_000
+const checkMilliseconds = 1000
 const maxConnections = 2000
 
 /**
@@ -45,7 +46,11 @@ export async function startMcpHttp(
       ? serveAnyone(config, logger)
       : await servePrincipals({ config, http, resource: () => http.publicUrl ?? localUrl(), logger })
   const server = createServer(
-    { headersTimeout: headersMilliseconds, requestTimeout: requestMilliseconds },
+    {
+      headersTimeout: headersMilliseconds,
+      requestTimeout: requestMilliseconds,
+      connectionsCheckingInterval: checkMilliseconds,
+    },
     createListener({ config, http, service, logger }),
   )
   server.maxConnections = maxConnections
