@@ -194,6 +194,17 @@ describe('P7: what comes in', () => {
   })
 })
 
+test('who wants to be told about tasks hears at once that it will not be: they are polled', async () => {
+  const body = message('subscriptions/listen', { notifications: { taskIds: [`0x${'1'.repeat(64)}`] } })
+  const answer = await post(body, headersOf('subscriptions/listen'))
+  expect(answer.status).toBe(200)
+  const messages = [...answer.body.matchAll(/^data: (.*)$/gm)].map(([, json = '']) => JSON.parse(json))
+  expect(messages).toMatchObject([
+    { method: 'notifications/subscriptions/acknowledged', params: { notifications: {} } },
+    { id: 1, result: { resultType: 'complete' } },
+  ])
+})
+
 describe('P8: a call that is given up', () => {
   test('a caller that hangs up ends the wait', async () => {
     const stop = new AbortController()

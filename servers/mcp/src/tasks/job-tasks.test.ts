@@ -50,3 +50,33 @@ test('L3: a hundred tasks are read in little time', async () => {
   watch.close()
   await store.close()
 })
+
+test('L3: a hundred tasks that go on are told at once, again and again, in little memory', async () => {
+  const place = join(folder, 'working')
+  const ids = await seedJobs(
+    place,
+    Array.from({ length: 100 }, () => ({ state: 'running' as const })),
+  )
+  const store = sqliteStore(place)
+  const logger = createLogger('silent')
+  const config = seedConfig(place)
+  const { network, signer, policy } = config
+  // Nobody answers on this network, so each task is tried for again and again meanwhile.
+  const lilypad = createLilypad({ network, store, policy, ...(signer ? { signer } : {}) })
+  const watch = createJobWatch({ lilypad, logger })
+  const keeper = createJobKeeper({ lilypad, logger, watch })
+  const signal = new AbortController().signal
+  const tasks = createJobTasks({ config, lilypad, keeper, watch, logger, signal, report: () => undefined })
+  const askAll = async () => {
+    const found = await Promise.all(ids.map((id) => tasks.find(id)))
+    expect(found.map((task) => task?.status)).toEqual(ids.map(() => 'working'))
+    expect(found.map((task) => task?.pollIntervalMs)).toEqual(ids.map(() => 15_000))
+  }
+  for (let round = 0; round < 5; round++) await askAll()
+  const before = process.memoryUsage().rss
+  for (let round = 0; round < 30; round++) await askAll()
+  expect((process.memoryUsage().rss - before) / 1024 ** 2).toBeLessThan(40)
+  keeper.close()
+  watch.close()
+  await store.close()
+})

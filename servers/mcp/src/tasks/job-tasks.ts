@@ -1,4 +1,4 @@
-import { LilypadError } from '@lilypad-agents/protocol'
+import { type Bytes32, LilypadError } from '@lilypad-agents/protocol'
 import type { StoredJob } from '@lilypad-agents/sdk'
 import type { CallToolResult } from '@modelcontextprotocol/server'
 import { isDone } from '../job/job-keeper.ts'
@@ -26,6 +26,7 @@ export function pollIntervalMs(elapsedMs: number): number {
 export function createJobTasks(context: ToolContext): TaskSource {
   const { keeper, lilypad, watch, logger } = context
   const never = new AbortController().signal
+  const takingUp = new Set<Bytes32>()
 
   async function findJob(taskId: string): Promise<StoredJob | undefined> {
     const id = Handle.safeParse(taskId)
@@ -36,12 +37,21 @@ export function createJobTasks(context: ToolContext): TaskSource {
     })
   }
 
+  /** Reading takes up a job that an earlier process left, as lilypad_get_job does; once, however many ask meanwhile. */
+  function takeUp(orderHash: Bytes32): void {
+    if (takingUp.has(orderHash)) return
+    takingUp.add(orderHash)
+    void keeper
+      .wait(orderHash, 0, never)
+      .catch(() => undefined)
+      .finally(() => takingUp.delete(orderHash))
+  }
+
   return {
     async find(taskId) {
       const job = await findJob(taskId)
       if (!job) return undefined
-      // Reading takes up a job that an earlier process left, as lilypad_get_job does.
-      if (!isDone(job)) void keeper.wait(job.orderHash, 0, never).catch(() => undefined)
+      if (!isDone(job)) takeUp(job.orderHash)
       return toTask(job, watch, async () => getJob.call({ job_id: job.orderHash }, { ...context, signal: never }))
     },
     async cancel(taskId) {
