@@ -108,6 +108,60 @@ test('principals with one wallet each have jobs, limits and lines in the audit l
   await server.close()
 })
 
+const modern = {
+  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+  'io.modelcontextprotocol/clientCapabilities': {},
+}
+/** What a stream of changes says until it is closed. */
+async function listen(url: string, token: string, uri: string) {
+  const stop = new AbortController()
+  const response = await fetch(url, {
+    method: 'POST',
+    signal: stop.signal,
+    headers: {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      authorization: `Bearer ${token}`,
+      'mcp-protocol-version': '2026-07-28',
+      'mcp-method': 'subscriptions/listen',
+    },
+    body: JSON.stringify({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'subscriptions/listen',
+      params: { notifications: { resourceSubscriptions: [uri] }, _meta: modern },
+    }),
+  })
+  const methods: string[] = []
+  const reading = (async () => {
+    for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? [])
+      methods.push(...[...chunk.matchAll(/"method":"([^"]+)"/g)].map(([, method = '']) => method))
+  })().catch(() => undefined)
+  return {
+    methods,
+    async close() {
+      stop.abort()
+      await reading
+    },
+  }
+}
+
+test('S8: changes of a job are told to its principal, and to no other that listens for it', async () => {
+  const state = freshFolder()
+  const [alice, bob] = [addPrincipal(state, 'alice'), addPrincipal(state, 'bob')]
+  const server = await startHttpProcess(settings(state, '--auth', 'token'), bundleFile)
+  const client = await connectHttp(server.url, 'modern', alice)
+  const ran = await call(client, 'lilypad_run_job', { quote_id: await quote(client, 'lane-slow'), wait_s: 0 })
+  const uri = `lilypad://jobs/${ran.job_id}`
+  const [own, other] = await Promise.all([listen(server.url, alice, uri), listen(server.url, bob, uri)])
+  await call(client, 'lilypad_get_job', { job_id: ran.job_id, wait_s: 50 })
+  await expect.poll(() => own.methods, { timeout: 20_000 }).toContain('notifications/resources/updated')
+  expect(other.methods).toEqual(['notifications/subscriptions/acknowledged'])
+  await Promise.all([own.close(), other.close()])
+  await client.close()
+  await server.close()
+})
+
 test('a job of a principal is finished by the next process, without a call, also when its token is gone', async () => {
   const state = freshFolder()
   const token = addPrincipal(state, 'alice')
@@ -130,10 +184,6 @@ test('a job of a principal is finished by the next process, without a call, also
   await second.close()
 })
 
-const modern = {
-  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-  'io.modelcontextprotocol/clientCapabilities': {},
-}
 const runAndHangUp = async (url: string, quoteId: string, milliseconds: number) => {
   const name = 'lilypad_run_job'
   const params = { name, arguments: { quote_id: quoteId, wait_s: 40 }, _meta: modern }

@@ -48,7 +48,12 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end)
   if (name === 'stdio') process.stdin.once('end', end).once('close', end)
   logger.info(
-    { url: running.url, chainId: config.network.chainId, mode: config.signer ? 'spending' : 'read-only' },
+    {
+      url: running.url,
+      chainId: config.network.chainId,
+      mode: config.signer ? 'spending' : 'read-only',
+      ...(config.http ? { login: config.http.auth.kind } : {}),
+    },
     'listening',
   )
 }

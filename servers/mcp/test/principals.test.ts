@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,8 +11,8 @@ import { addToken, revokeToken, type StoredToken } from '../src/auth/token-file.
 import type { McpConfig } from '../src/config/config.ts'
 import type { HttpConfig } from '../src/config/http-settings.ts'
 import { startMcpHttp } from '../src/index.ts'
-import { callRefused, callTool, connectHttp, eras, mainFile } from './clients.ts'
-import { seedConfig, seedJobs } from './seed-jobs.ts'
+import { bundleFile, callRefused, callTool, connectHttp, eras } from './clients.ts'
+import { seedConfig, seedJobs, seedNetwork } from './seed-jobs.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'lilypad-mcp-principals-'))
 const closers: (() => Promise<void>)[] = []
@@ -257,7 +258,7 @@ describe('tokens', () => {
   test('are added, listed and revoked by a command that shows each once', () => {
     const state = join(folder, String(folders++))
     const run = (...args: string[]) =>
-      execFileSync(process.execPath, ['--conditions=source', mainFile, 'token', ...args, '--state-dir', state], {
+      execFileSync(process.execPath, [bundleFile, 'token', ...args, '--state-dir', state], {
         env: {},
         encoding: 'utf8',
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -482,6 +483,27 @@ test('calls that change something are in the audit log, without what was said in
     { event: 'call', principal: 'alice', tool: 'tasks/cancel', jobId: job, code: 'OK' },
   ])
   expect(JSON.stringify(audit())).not.toContain(secret)
+})
+
+test('the token goes to nobody: not to the solver, not to the chain', async () => {
+  const seen: string[] = []
+  const network = createServer((request, response) => {
+    seen.push(JSON.stringify([request.url, request.rawHeaders]))
+    request.on('data', (chunk: Buffer) => seen.push(chunk.toString()))
+    request.on('end', () => response.writeHead(503).end('{}'))
+  })
+  await new Promise<void>((resolve) => network.listen(0, '127.0.0.1', resolve))
+  const address = network.address()
+  if (typeof address !== 'object' || !address) throw new Error('no address')
+  const here = `http://127.0.0.1:${address.port}`
+  const { url, alice } = await start({}, { network: { ...seedNetwork, solverUrl: here, rpcUrl: here } as never })
+  for (const name of ['lilypad_search_modules', 'lilypad_get_wallet'])
+    await ask(url, alice, 'tools/call', { name, arguments: {} })
+  expect(seen.length).toBeGreaterThan(2)
+  for (const text of [alice, alice.slice(8), 'authorization', 'Authorization'])
+    expect(seen.join('\n')).not.toContain(text)
+  network.closeAllConnections()
+  await new Promise((resolve) => network.close(resolve))
 })
 
 test('a corrupted token file lets nobody in', async () => {

@@ -43,7 +43,7 @@ export async function servePrincipals(options: {
   readonly logger: Logger
 }): Promise<McpService> {
   const { config, http, resource, logger } = options
-  const authenticator = await createAuthenticator(http.auth, resource)
+  const authenticator = await createAuthenticator(http.auth, resource, logger)
   const audit = openAuditLog(config.stateDirectory, logger)
   const allotments = openAllotments(http.principalsDirectory, config.policy)
   const byAddress = createTokenBuckets({ perMinute: http.requestsPerMinute * 2 })
@@ -146,7 +146,7 @@ export async function servePrincipals(options: {
 }
 
 /** Loads what checks the tokens: of the two ways only the one that is used. */
-async function createAuthenticator(auth: HttpAuth, resource: () => string): Promise<Authenticator> {
+async function createAuthenticator(auth: HttpAuth, resource: () => string, logger: Logger): Promise<Authenticator> {
   if (auth.kind === 'oauth') {
     const { createIssuerKeys } = await import('../auth/issuer-keys.ts')
     const { createOAuthAuthenticator } = await import('../auth/oauth-authenticator.ts')
@@ -154,5 +154,8 @@ async function createAuthenticator(auth: HttpAuth, resource: () => string): Prom
   }
   if (auth.kind === 'none') throw new TypeError('callers without a token are served by serveAnyone')
   const { createTokenAuthenticator } = await import('../auth/token-authenticator.ts')
+  const { readTokenFile } = await import('../auth/token-file.ts')
+  if (readTokenFile(auth.file).length === 0)
+    logger.warn({ file: auth.file }, 'there are no tokens yet: add one with `lilypad-mcp token add <name>`')
   return createTokenAuthenticator(auth.file)
 }
