@@ -43,7 +43,7 @@ export type McpApp = {
   onResourceChange(listener: (uri: string) => void): () => void
   /** Calls the listener after each call of a tool that changes something, and of `tasks/cancel`. */
   onEffect(listener: (effect: Effect) => void): () => void
-  /** Whether a call of this tool may change something. What is not known changes nothing. */
+  /** Whether a call of this tool may change something: every tool may that does not say otherwise. */
   hasEffect(tool: string): boolean
   /** Whether jobs are being brought to their end. */
   isBusy(): boolean
@@ -72,7 +72,7 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
   const deps: ServerDeps = { config, lilypad, keeper, watch, logger }
   const byName = new Map(tools.map((tool) => [tool.name, tool]))
   const listed = tools.filter((tool) => signer || !tool.needsKey)
-  const effects = new Map<string, boolean>()
+  let readOnly: ReadonlySet<string> | undefined
   const effectListeners = new Set<(effect: Effect) => void>()
   const jobTasks = createJobTasks({ ...deps, signal: new AbortController().signal, report: () => undefined })
   const tasks: TaskSource = {
@@ -101,7 +101,6 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
     const result = isTask ? await runAsTask(given, toolContext) : await tool.call(given, toolContext)
     const ms = Math.round(performance.now() - startedAt)
     logger.debug({ tool: tool.name, isError: result.isError ?? false, ms }, 'tool called')
-    if (hasEffect(name)) tell({ tool: name, arguments: given, result: result.structuredContent ?? result })
     return result
   }
 
@@ -122,7 +121,12 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
       described ??= listed.map((tool) => tool.describe(config))
       return { tools: described }
     })
-    server.setRequestHandler('tools/call', ({ params }, context) => callTool(params.name, params.arguments, context))
+    server.setRequestHandler('tools/call', async ({ params }, context) => {
+      const result = await callTool(params.name, params.arguments, context)
+      if (hasEffect(params.name))
+        tell({ tool: params.name, arguments: params.arguments, result: result.structuredContent })
+      return result
+    })
   }
 
   return {
@@ -168,13 +172,10 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
   }
 
   function hasEffect(name: string): boolean {
-    const known = effects.get(name)
-    if (known !== undefined) return known
-    const tool = byName.get(name)
-    if (!tool) return false
-    const has = tool.describe(config).annotations?.readOnlyHint !== true
-    effects.set(name, has)
-    return has
+    readOnly ??= new Set(
+      tools.filter((tool) => tool.describe(config).annotations?.readOnlyHint === true).map((tool) => tool.name),
+    )
+    return !readOnly.has(name)
   }
 
   function tell(effect: Effect): void {

@@ -60,6 +60,7 @@ const Result = z.object({
   problem: z.object({ code: z.string() }).optional().catch(undefined),
 })
 const Charged = z.string().regex(/^(none|reserved|unknown|\d{1,60}(\.\d{1,18})?)$/)
+const ToolName = z.string().regex(/^[a-z][a-z0-9_/-]{0,127}$/)
 const Code = z.string().regex(/^[A-Z][A-Z_]{0,60}$/)
 
 /** What the audit log keeps of a call: ids, amount and code, and of its arguments nothing but a handle. */
@@ -77,7 +78,7 @@ export function toAuditEntry(principal: string, { tool, arguments: given, result
   return {
     event: 'call',
     principal,
-    tool,
+    tool: ToolName.safeParse(tool).data ?? 'unknown',
     ...(quoteId ? { quoteId } : {}),
     ...(jobId ? { jobId } : {}),
     ...(amount.success ? { charged: amount.data } : {}),

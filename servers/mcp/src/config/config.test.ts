@@ -202,7 +202,7 @@ describe('token', () => {
       expiresInDays: 30,
       keyFile: '/state/principals/alice/key',
     })
-    expect(readToken(['add', 'bot', '--read-only', '--token-file', '/t'])).toEqual({
+    expect(readToken(['add', 'bot', '--scope', 'read', '--token-file', '/t'])).toEqual({
       action: 'add',
       file: '/t',
       tokenName: 'bot',
@@ -227,6 +227,7 @@ describe('token', () => {
     [['remove', 'a']],
     [['add', 'a', '--max-per-day', 'lots']],
     [['add', 'a', '--expires-in-days', '0']],
+    [['add', 'a', '--scope', 'all']],
   ])('%j is refused', (args) => expect(() => readToken(args)).toThrow(/not valid/))
 })
 

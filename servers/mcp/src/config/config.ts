@@ -189,7 +189,7 @@ function toConfig(given: z.output<typeof Settings>): McpConfig {
     rpcUrl: given['rpc-url'] ?? fromFile.rpcUrl,
     solverUrl: given['solver-url'] ?? fromFile.solverUrl,
   }
-  const { signer, grant } = readWallet(network, given['key-file'], given['grant-file'])
+  const { signer, grant } = readWallet(given, network)
   return {
     network,
     stateDirectory: given['state-dir'],
@@ -217,10 +217,10 @@ function toConfig(given: z.output<typeof Settings>): McpConfig {
  * @throws LilypadError CONFIG_INVALID; the key is never in it
  */
 export function readWallet(
+  given: { readonly 'key-file'?: string | undefined; readonly 'grant-file'?: string | undefined },
   network: Network,
-  keyFile: string | undefined,
-  grantFile: string | undefined,
 ): Pick<McpConfig, 'signer' | 'grant'> {
+  const { 'key-file': keyFile, 'grant-file': grantFile } = given
   const signer = keyFile === undefined ? undefined : createSigner(readKeyFile(keyFile))
   const grant = grantFile === undefined ? undefined : readGrantFile(grantFile)
   if (grant) {
@@ -286,7 +286,7 @@ ${rows(httpSettings)}
 
 Flags of token add, besides --max-per-job, --max-per-day and --max-total, which bound this token
 ${Object.entries(tokenFlags)
-  .map(([name, { type, help }]) => `  --${`${name}${type === 'string' ? ' <count>' : ''}`.padEnd(32)} ${help}`)
+  .map(([name, { type, help }]) => `  --${`${name}${type === 'string' ? ' <value>' : ''}`.padEnd(32)} ${help}`)
   .join('\n')}
 `
 }

@@ -1,4 +1,3 @@
-import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { count, File, invalid, Lily } from './values.ts'
@@ -171,8 +170,7 @@ export function isSafeUrl(url: string): boolean {
 /** Whether only this machine reaches a host. */
 export function isLoopback(host: string): boolean {
   const bare = host.replace(/^\[|\]$/g, '')
-  if (bare === 'localhost') return true
-  return isIP(bare) === 4 ? bare.startsWith('127.') : bare === '::1'
+  return bare === 'localhost' || bare === '::1' || /^127(\.\d{1,3}){3}$/.test(bare)
 }
 
 /**

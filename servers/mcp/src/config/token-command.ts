@@ -28,7 +28,7 @@ export type TokenCommand =
 
 /** Flags that only `token add` has; the limits share their names with the server's. */
 export const tokenFlags = {
-  'read-only': { type: 'boolean', help: 'the token cannot spend' },
+  scope: { type: 'string', help: 'read, or spend: everything  [spend]' },
   'own-key': { type: 'boolean', help: "make a key that pays its jobs instead of the server's" },
   'expires-in-days': { type: 'string', help: 'days until the token ends  [never]' },
 } as const
@@ -40,7 +40,7 @@ const Given = z.object({
   'max-per-job': Lily.optional(),
   'max-per-day': Lily.optional(),
   'max-total': Lily.optional(),
-  'read-only': z.boolean().default(false),
+  scope: z.enum(['read', 'spend']).default('spend'),
   'own-key': z.boolean().default(false),
   'expires-in-days': count(36_500)
     .refine((days) => days > 0, 'expected at least 1')
@@ -87,7 +87,7 @@ export function readTokenCommand(
     action,
     file,
     tokenName: tokenName.data,
-    scopes: given['read-only'] ? ['lilypad:read'] : scopes,
+    scopes: given.scope === 'read' ? ['lilypad:read'] : scopes,
     limits,
     ...(given['expires-in-days'] === undefined ? {} : { expiresInDays: given['expires-in-days'] }),
     ...(given['own-key'] ? { keyFile: `${folder}/key` } : {}),

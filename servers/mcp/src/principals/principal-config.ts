@@ -38,7 +38,10 @@ export function toPrincipalConfig(options: {
   const keyFile = join(folder, 'key')
   if (existsSync(keyFile)) {
     const grantFile = join(folder, 'grant.json')
-    const own = readWallet(server.network, keyFile, existsSync(grantFile) ? grantFile : undefined)
+    const own = readWallet(
+      { 'key-file': keyFile, ...(existsSync(grantFile) ? { 'grant-file': grantFile } : {}) },
+      server.network,
+    )
     return { ...config, ...own, policy: limitPolicy(config.policy, own.grant) }
   }
   if (!signer || http.principalWallet === 'own') return config
