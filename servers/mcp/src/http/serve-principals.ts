@@ -61,7 +61,11 @@ export async function servePrincipals(options: {
 
   function openPrincipal(principal: string, terms: PrincipalTerms): PrincipalEndpoint {
     const own = toPrincipalConfig({ server: config, http, principal, terms, allotments })
-    const app = createMcpApp(own, logger.child({ principal }))
+    const ownLogger = logger.child({ principal })
+    const isLeftOut = terms.kind === 'call' && terms.mayHaveWallet && config.signer && http.principalWallet === 'shared'
+    if (isLeftOut && !own.signer)
+      ownLogger.warn('nothing of the shared wallet is left for this principal: it reads only')
+    const app = createMcpApp(own, ownLogger)
     const { createServer } = app
     const endpoint = createMcpEndpoint({ createServer, logger, maxBodyBytes, maxSessions, maxSubscriptions })
     app.onResourceChange((uri) => endpoint.notify.resourceUpdated(uri))
