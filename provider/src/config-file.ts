@@ -17,6 +17,7 @@ const settingOf: Readonly<Record<string, string>> = {
   log_level: 'LILYPAD_LOG_LEVEL',
   executors: 'LILYPAD_EXECUTORS',
   container_runtime: 'LILYPAD_CONTAINER_RUNTIME',
+  docker_socket: 'LILYPAD_DOCKER_SOCKET',
   modules: 'LILYPAD_MODULES',
   slots: 'LILYPAD_SLOTS',
   refresh_seconds: 'LILYPAD_REFRESH_SECONDS',

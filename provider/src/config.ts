@@ -40,6 +40,7 @@ const Settings = z.object({
     .string()
     .regex(/^[A-Za-z0-9._-]{1,64}$/, 'not the name of a runtime of the engine, such as runsc')
     .optional(),
+  LILYPAD_DOCKER_SOCKET: z.string().regex(/^\//, 'not the absolute path of a socket').optional(),
   LILYPAD_TRUST_MODULES: z
     .string()
     .transform((list) => list.split(',').map((entry) => entry.trim()))
@@ -99,6 +100,8 @@ export type ProviderConfig = Pick<
   readonly executors: readonly ('wasm' | 'docker' | 'server' | 'noop')[]
   /** Runtime of the engine for every container job; undefined for the fastest that keeps jobs in. */
   readonly containerRuntime: string | undefined
+  /** Socket of the engine; undefined for `/var/run/docker.sock`. */
+  readonly dockerSocket: string | undefined
   readonly servers: ServerSettings
   readonly logLevel: string
   /** How long a signal to stop waits for jobs to end. */
@@ -119,6 +122,7 @@ const flags = {
   modules: 'LILYPAD_MODULES',
   executors: 'LILYPAD_EXECUTORS',
   'container-runtime': 'LILYPAD_CONTAINER_RUNTIME',
+  'docker-socket': 'LILYPAD_DOCKER_SOCKET',
   'trust-module': 'LILYPAD_TRUST_MODULES',
   'price-factor-bips': 'LILYPAD_PRICE_FACTOR_BIPS',
   slots: 'LILYPAD_SLOTS',
@@ -195,6 +199,7 @@ export function readConfig(options: {
       settings.LILYPAD_MODULES === 'all' ? 'all' : settings.LILYPAD_MODULES.split(',').map((name) => name.trim()),
     executors: settings.LILYPAD_EXECUTORS,
     containerRuntime: settings.LILYPAD_CONTAINER_RUNTIME,
+    dockerSocket: settings.LILYPAD_DOCKER_SOCKET,
     servers: {
       trusted: Object.fromEntries(
         (settings.LILYPAD_TRUST_MODULES ?? []).map((entry) => [entry.slice(0, 66), entry.slice(67)]),

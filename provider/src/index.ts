@@ -1,5 +1,6 @@
 export { startProvider, type Provider, type ProviderOptions } from './start-provider.ts'
 export { readConfig, type ProviderConfig } from './config.ts'
+export type { AttestationSummary } from './preflight/attestation-desk.ts'
 export { createExecutors, type ExecutorName, type ServerSettings } from './run/create-executors.ts'
 export { createTask, type TaskParts } from './run/create-task.ts'
 export { DockerExecutor, type DockerExecutorOptions } from './executors/docker/docker-executor.ts'

@@ -16,6 +16,7 @@ async function main(): Promise<void> {
   const {
     executors,
     containerRuntime,
+    dockerSocket,
     servers,
     logLevel,
     fault,
@@ -34,7 +35,7 @@ async function main(): Promise<void> {
     ...config,
     ...(slots === undefined ? {} : { slots }),
     ...(solver === undefined ? {} : { solver }),
-    executors: createExecutors(executors, { stateDir: config.stateDir, containerRuntime, servers }),
+    executors: createExecutors(executors, { stateDir: config.stateDir, containerRuntime, dockerSocket, servers }),
     log,
     reach: killAt(fault),
   })

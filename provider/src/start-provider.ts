@@ -9,6 +9,7 @@ import {
   LilypadError,
   listInputFiles,
   type ProviderFrame,
+  type SignedAttestation,
 } from '@lilypad-agents/protocol'
 import { installNativeCrypto } from '@lilypad-agents/protocol/node'
 import { createChainClient, createSolverClient, type Network, signingDomain, toLilypadChain } from '@lilypad-agents/sdk'
@@ -20,6 +21,7 @@ import type { Chain } from './chain/chain.ts'
 import { createViemChain } from './chain/viem-chain.ts'
 import { pause } from './connection/backoff.ts'
 import { SolverConnection, type WorkFrame } from './connection/solver-connection.ts'
+import { AttestationDesk } from './preflight/attestation-desk.ts'
 import { probeExecutors } from './preflight/probe-executors.ts'
 import { createSolverFiles } from './connection/solver-files.ts'
 import { Deliverer } from './delivery/deliverer.ts'
@@ -105,6 +107,8 @@ const maintenanceMilliseconds = 30_000
 /** When an executor that cannot be used is looked at again: after this long, then twice as long each time, up to the most. */
 const executorMilliseconds = { first: 15_000, most: 600_000 } as const
 const watchMilliseconds = 300_000
+/** How often it is asked whether what the attestation says is still so. The attacks themselves run once a day. */
+const reviewMilliseconds = 3_600_000
 const maxGpusOffered = 64
 /** The other warnings are said where they come from. */
 const moneyWarnings = new Set(['NO_ETHER', 'ETHER_LOW', 'STAKE_LOW'])
@@ -153,9 +157,14 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   for (const { orderHash, digests } of journal.listFilesInUse({ deliveredAfter: deliveredAfter() }))
     blobs.pin(orderHash, digests)
 
+  // Executors are looked at before there is a connection.
+  const line: { connection?: SolverConnection } = {}
+  const send = (frame: ProviderFrame) => line.connection?.send(frame) ?? false
+  const attestations = new AttestationDesk({ domain, send })
+  const onAttestation = (attestation: SignedAttestation) => attestations.take(attestation)
   const roster = new ExecutorRoster({
     executors,
-    probe: (looked) => probeExecutors(looked, { signer, domain, stateDirectory: folder, log }),
+    probe: (looked) => probeExecutors(looked, { signer, domain, stateDirectory: folder, log, onAttestation }),
     log,
   })
   await roster.look()
@@ -177,7 +186,6 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   })
   const askBook = new AskBook({ domain, signer, token: network.contracts.lilyToken, slots: slotCount, pricing })
   const slots = new RunSlots(slotCount)
-  const send = (frame: ProviderFrame) => connection.send(frame)
   const settlement = new SettlementDaemon({
     ...options.settlement,
     journal,
@@ -215,6 +223,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     slots,
     vram,
     machine,
+    attestation: () => attestations.summary?.digest,
     jobsFolder,
     streams,
     send,
@@ -229,7 +238,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     acceptedTokens: [network.contracts.lilyToken],
     exposure,
     journal,
-    shelf,
+    shelf: { find: (moduleVersion) => shelf.findUsable(moduleVersion) },
     payers: new PayerFactsReader({ chain, domain }),
     prepareModule: async (moduleVersion) => {
       if (shelf.find(moduleVersion)) return
@@ -316,6 +325,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     ...(options.solver === undefined ? {} : { expectedSolver: options.solver }),
     log,
     onReady: (solver) => {
+      attestations.announce()
       sendAsks(solver, true)
       for (const orderHash of journal.listJobs('accepted')) {
         send({ type: 'accepted', orderHash })
@@ -328,6 +338,8 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     },
     onFrame: receive,
   })
+
+  line.connection = connection
 
   async function refreshRegularly(): Promise<void> {
     while (!stop.signal.aborted) {
@@ -351,6 +363,19 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
       if (!hasCome) continue
       shelf.tryAgain()
       await refreshModules().catch(() => {})
+    }
+  }
+
+  /** Attacks the sandbox again when that is due, or when engine, runtime or kernel have changed, and offers no longer what has become unsafe. */
+  async function reviewExecutors(): Promise<void> {
+    while (!stop.signal.aborted) {
+      await pause(reviewMilliseconds, stop.signal)
+      if (stop.signal.aborted) return
+      const hasChanged = await roster.review().catch((error: unknown) => {
+        log.warn({ event: 'executors.not-probed', ...failureFacts(error) }, 'executors not looked at')
+        return false
+      })
+      if (hasChanged && connection.solver !== undefined) sendAsks(connection.solver, false)
     }
   }
 
@@ -398,7 +423,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
   settlement.start()
   claims.start()
   for (const orderHash of journal.listJobs('accepted')) runner.start(orderHash)
-  const loops = [refreshRegularly(), maintain(), lookForExecutors()]
+  const loops = [refreshRegularly(), maintain(), lookForExecutors(), reviewExecutors()]
   // Nobody waits for it: a chain that does not answer must not hold up the end.
   void watchMoney()
   log.info(
@@ -432,6 +457,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
           ...(probe.available ? {} : { reason: probe.reason }),
         })),
         slots: { total: slotCount, taken: slots.taken, waiting: slots.waiting },
+        attestation: attestations.summary,
         servers: describeServers(modelServers, shelf),
         jobs: journal.countJobs(),
         earnings: sumEarnings(journal),

@@ -27,6 +27,23 @@ export {
   type TypedObject,
 } from './eip712/typed-data.ts'
 export { askType, Ask } from './ask/ask.ts'
+export {
+  listFailedChecks,
+  listMissedChecks,
+  listPreflightWarnings,
+  PreflightCheck,
+  PreflightReport,
+  requiredPreflightChecks,
+} from './attestation/preflight-report.ts'
+export {
+  attestationDigest,
+  findAttestationFault,
+  isAttestationSigned,
+  NodeAttestation,
+  nodeAttestationType,
+  SignedAttestation,
+  signAttestation,
+} from './attestation/node-attestation.ts'
 export { GpuOffer, GpuOffers, hasGpusFor, isModelResident } from './ask/gpu-offer.ts'
 export { jobPrice, type MeteredUnits } from './ask/job-price.ts'
 export { sessionGrantType, SessionGrant } from './grant/session-grant.ts'

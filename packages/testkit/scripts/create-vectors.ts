@@ -47,6 +47,7 @@ const types: Readonly<Record<string, string>> = {
   Access: 'bytes32 subject,uint64 validUntil',
   Acknowledgement: 'bytes32 orderHash,bytes32 receiptHash,uint128 price',
   SettlementApproval: 'bytes32 settlementHash,uint64 validUntil',
+  NodeAttestation: 'address provider,bytes32 reportDigest,uint64 ranAt,uint64 validUntil,uint8 failedChecks',
 }
 const fieldsOf = (members: string): Field[] =>
   members.split(',').map((member) => {

@@ -27,6 +27,8 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '20' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    /** Kills only this one: provider, solver, chain or dockerd. */
+    victim: { type: 'string' },
     keep: { type: 'boolean', default: false },
   },
 })
@@ -69,6 +71,7 @@ const network = await startLocalNetwork({
   withoutMcp: true,
   env: {
     LILYPAD_EXECUTORS: withContainers ? 'wasm,docker' : 'wasm',
+    ...('skipped' in owned ? {} : { LILYPAD_DOCKER_SOCKET: owned.socketPath }),
     LILYPAD_SLOTS: '2',
     LILYPAD_SETTLE_SECONDS: '1',
     LILYPAD_REFRESH_SECONDS: '1',
@@ -82,6 +85,10 @@ const targets: readonly Target[] = [
   chainTarget(network),
   ...('skipped' in owned ? [] : [owned.target]),
 ]
+
+const victims = targets.filter(({ name }) => values.victim === undefined || name === values.victim)
+if (victims.length === 0)
+  violations.push(`there is no ${values.victim} to kill${'skipped' in owned ? `: ${owned.skipped}` : ''}`)
 
 async function killOne(target: Target): Promise<void> {
   const pid = target.pid()
@@ -108,7 +115,7 @@ async function playRounds(): Promise<void> {
     // Drawn in a fixed order, so that a seed gives the same plan however the processes behave.
     const [which, delay, patience] = [random(), random(), random()]
     await pause(200 + delay * 2500)
-    const target = targets[Math.floor(which * targets.length)]
+    const target = victims[Math.floor(which * victims.length)]
     if (target !== undefined) await killOne(target)
     // Every third round the next kill hits a network that is still on its way back.
     if (patience > 0.33) await waitForAll()

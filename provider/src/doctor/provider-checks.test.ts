@@ -66,6 +66,7 @@ function examine(
     executors: ['noop'],
     servers: {},
     containerRuntime: undefined,
+    dockerSocket: undefined,
     logLevel: 'silent',
     drainSeconds: 0,
     fault: undefined,

@@ -1,6 +1,7 @@
 import type { Address } from '@lilypad-agents/protocol'
 import type { ClaimState, ClaimTotals } from '../journal/claim-ledger.ts'
 import type { Journal, JournalTotals, RecentJob } from '../journal/journal.ts'
+import type { AttestationSummary } from '../preflight/attestation-desk.ts'
 import type { Warning } from '../status/find-warnings.ts'
 import type { NodeMoney } from '../status/node-money.ts'
 
@@ -40,6 +41,8 @@ export type ProviderStatus = {
   }[]
   readonly executors: readonly { readonly name: string; readonly available: boolean; readonly reason?: string }[]
   readonly slots: { readonly total: number; readonly taken: number; readonly waiting: number }
+  /** What the node says of its own sandbox; undefined where it runs no containers. */
+  readonly attestation: AttestationSummary | undefined
   /** Model servers, and jobs that wait for one. */
   readonly servers: {
     readonly running: readonly {

@@ -40,8 +40,14 @@ export class ModuleShelf {
     return this.#installed.get(moduleVersion)
   }
 
+  /** A module that may be sold: its executor was not withdrawn since it was installed. What was sold before still runs. */
+  findUsable(moduleVersion: Bytes32): InstalledModule | undefined {
+    const module = this.find(moduleVersion)
+    return module !== undefined && this.#options.executors.includes(module.executor) ? module : undefined
+  }
+
   listOffered(): readonly InstalledModule[] {
-    return [...this.#installed.values()].filter(({ moduleVersion }) => this.#offered.has(moduleVersion))
+    return [...this.#offered].flatMap((moduleVersion) => this.findUsable(moduleVersion) ?? [])
   }
 
   /**

@@ -1,8 +1,8 @@
+import type { PreflightCheck } from '@lilypad-agents/protocol'
 import { containerEnvironment } from '../executors/determinism-environment.ts'
 import { attackImageEnvironment } from './attack-image.ts'
 import { type AttackRunName, attackRuns } from './attack-runs.ts'
 import type { Observations, Probe, RunObservation } from './observation.ts'
-import type { CheckResult } from './preflight-report.ts'
 
 /** What was found where it should not be, or undefined when the program was kept in. */
 type Problem = string | undefined
@@ -515,7 +515,7 @@ function findRuntimeProblem(facts: Observations['facts']): Problem {
 }
 
 /** Judges what a preflight saw. A check whose run is missing, or whose probe gave no answer, did not run; a required one then counts as failed. */
-export function evaluateChecks(observed: Observations): readonly CheckResult[] {
+export function evaluateChecks(observed: Observations): readonly PreflightCheck[] {
   return checks.map(({ id, row, required, expected, needs, judge }) => {
     const base = { id, row, required, expected }
     const missing = needs.filter((name) => observed.runs[name] === undefined)

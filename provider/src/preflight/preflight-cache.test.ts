@@ -1,10 +1,10 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createSigner } from '@lilypad-agents/protocol'
+import { createSigner, type PreflightReport, requiredPreflightChecks, signAttestation } from '@lilypad-agents/protocol'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { findFreshPreflight, savePreflight } from './preflight-cache.ts'
-import { findPreflightSigner, type PreflightReport, signPreflight } from './preflight-report.ts'
+import { checks } from './checks.ts'
 
 const signer = createSigner(`0x${'11'.repeat(32)}`)
 const domain = { chainId: 31_337, vault: `0x${'22'.repeat(20)}` } as const
@@ -13,16 +13,21 @@ const report: PreflightReport = {
   version: 1,
   ranAt,
   executor: 'docker',
+  policy: 'job',
   facts: { engine: 'docker 28.2.2', runtime: 'runc', kernel: '6.18.0' },
   profileDigest: `0x${'33'.repeat(32)}`,
   programDigest: `0x${'44'.repeat(32)}`,
   milliseconds: 2300,
   checks: [
-    { id: 'memory', row: 7, required: true, expected: 'killed', result: 'contained', found: '' },
+    ...checks
+      .filter(({ required }) => required)
+      .map(({ id, row, expected }) => ({ id, row, required: true, expected, result: 'contained', found: '' }) as const),
     { id: 'user-namespaces', row: 21, required: false, expected: 'mapped', result: 'failed', found: 'not mapped' },
   ],
 }
-const signed = signPreflight(report, signer, domain)
+const sign = (changes: Partial<PreflightReport> = {}) =>
+  signAttestation({ ...report, ...changes }, { validUntil: ranAt + 172_800, signer, domain })
+const signed = sign()
 const at = (second: number) => new Date(second * 1000)
 const expected = { subject: report, provider: signer.address, domain, now: at(ranAt + 60) }
 let folder: string
@@ -44,6 +49,7 @@ describe('findFreshPreflight', () => {
     ['a day old', { now: at(ranAt + 86_400) }],
     ['from the future', { now: at(ranAt - 1) }],
     ['of another kernel', { subject: { ...report, facts: { ...report.facts, kernel: '6.19.0' } } }],
+    ['of another policy', { subject: { ...report, policy: 'egress' } }],
     ['of another profile', { subject: { ...report, profileDigest: `0x${'55'.repeat(32)}` } }],
     ['of other attacks', { subject: { ...report, programDigest: `0x${'55'.repeat(32)}` } }],
     ['of another provider', { provider: `0x${'66'.repeat(20)}` }],
@@ -61,13 +67,11 @@ describe('findFreshPreflight', () => {
       expect(await findFreshPreflight(folder, expected)).toBeUndefined()
     }
     const failed = report.checks.map((check) => ({ ...check, required: true }))
-    await savePreflight(folder, signPreflight({ ...report, checks: failed }, signer, domain))
+    await savePreflight(folder, sign({ checks: failed }))
     expect(await findFreshPreflight(folder, expected)).toBeUndefined()
   })
 })
 
-test('the signature is of this provider, on this network, over every word of the report', () => {
-  expect(findPreflightSigner(signed, domain)).toBe(signer.address)
-  expect(findPreflightSigner(signed, { ...domain, chainId: 1 })).not.toBe(signer.address)
-  expect(findPreflightSigner({ ...signed, report: { ...report, milliseconds: 1 } }, domain)).not.toBe(signer.address)
+test('what solvers and verifiers require is what this preflight requires', () => {
+  expect(checks.filter(({ required }) => required).map(({ id }) => id)).toEqual([...requiredPreflightChecks])
 })

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import Docker from 'dockerode'
+import { connectEngine } from '../executors/docker/connect-engine.ts'
 import { ExecutorUnavailableError } from '../executors/errors.ts'
 import type { AttackImage } from './attack-image.ts'
 
@@ -20,7 +20,7 @@ export function createPreflightEngine(
     readonly socketPath?: string
   } = {},
 ): PreflightEngine {
-  const docker = new Docker({ socketPath: options.socketPath ?? '/var/run/docker.sock' })
+  const docker = connectEngine(options.socketPath)
   return {
     async load({ tag, archive }) {
       try {

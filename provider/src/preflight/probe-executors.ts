@@ -1,9 +1,15 @@
-import type { Signer, SigningDomain } from '@lilypad-agents/protocol'
+import {
+  listPreflightWarnings,
+  type SignedAttestation,
+  type Signer,
+  type SigningDomain,
+} from '@lilypad-agents/protocol'
+import { DockerExecutor } from '../executors/docker/docker-executor.ts'
 import type { Availability, Executor } from '../executors/executor.ts'
 import { ServerExecutor } from '../executors/server/server-executor.ts'
 import { failureFacts, type Logger } from '../log/logger.ts'
-import { listWarnings } from './preflight-report.ts'
-import { runPreflight } from './run-preflight.ts'
+import { createPreflightEngine } from './preflight-engine.ts'
+import { PreflightFailedError, runPreflight } from './run-preflight.ts'
 
 export type ProbedExecutor = { readonly executor: Executor; readonly probe: Availability }
 
@@ -16,19 +22,25 @@ export async function probeExecutors(
     /** Folder of the signed report, which is good for a day. */
     readonly stateDirectory: string
     readonly log: Logger
+    /** Takes the signed report, whether it is good or bad. */
+    readonly onAttestation: (attestation: SignedAttestation) => void
   },
 ): Promise<readonly ProbedExecutor[]> {
-  const { signer, domain, stateDirectory, log } = options
+  const { signer, domain, stateDirectory, log, onAttestation } = options
   const probed = await Promise.all(
     executors.map(async (executor): Promise<ProbedExecutor> => {
       const probe = await executor.probe()
-      if (executor.name !== 'docker' || !probe.available) return { executor, probe }
+      if (!(executor instanceof DockerExecutor) || !probe.available) return { executor, probe }
       try {
-        const { report } = await runPreflight({ executor, signer, domain, stateDirectory, now: () => new Date() })
-        for (const { id, found } of listWarnings(report))
+        const engine = createPreflightEngine(executor)
+        const now = () => new Date()
+        const attestation = await runPreflight({ executor, engine, signer, domain, stateDirectory, now })
+        onAttestation(attestation)
+        for (const { id, found } of listPreflightWarnings(attestation.report))
           log.warn({ event: 'preflight.warning', check: id, found }, 'the sandbox could be tighter')
         return { executor, probe }
       } catch (error) {
+        if (error instanceof PreflightFailedError) onAttestation(error.attestation)
         log.error({ event: 'preflight.failed', ...failureFacts(error) }, 'no container jobs are taken')
         return { executor, probe: { available: false, reason: 'the preflight failed' } }
       }

@@ -7,8 +7,12 @@ import {
   canonicalJson,
   type Json,
   LilypadError,
+  listMissedChecks,
   type ModuleRuntime,
+  type PreflightReport,
   sha256,
+  type SignedAttestation,
+  signAttestation,
   type Signer,
   type SigningDomain,
 } from '@lilypad-agents/protocol'
@@ -23,14 +27,15 @@ import { checks, evaluateChecks } from './checks.ts'
 import { type Observations, parseProbes, type RunObservation } from './observation.ts'
 import { findFreshPreflight, savePreflight } from './preflight-cache.ts'
 import { createPreflightEngine, type PreflightEngine } from './preflight-engine.ts'
-import { listFailedChecks, type PreflightReport, type SignedPreflight, signPreflight } from './preflight-report.ts'
 
 /** A program in the sandbox of this node could do what no job may. */
 export class PreflightFailedError extends LilypadError {
   override readonly name = 'PreflightFailedError'
-  readonly report: PreflightReport
-  constructor(report: PreflightReport) {
-    const failed = listFailedChecks(report)
+  /** What the provider signs all the same: it is not asked whether it likes its report. */
+  readonly attestation: SignedAttestation
+  constructor(attestation: SignedAttestation) {
+    const missed = new Set(listMissedChecks(attestation.report))
+    const failed = attestation.report.checks.filter(({ id }) => missed.has(id))
     super('EXECUTOR_UNAVAILABLE', 'The sandbox of this machine does not keep programs in, so no jobs are run in it.', {
       retryable: false,
       details: failed.flatMap(({ id, expected, result, found }) => [
@@ -39,7 +44,7 @@ export class PreflightFailedError extends LilypadError {
       ]),
       hint: 'mend what the checks name, or leave `docker` out of the executors; docs/security-of-providers.md explains each',
     })
-    this.report = report
+    this.attestation = attestation
   }
 }
 
@@ -60,14 +65,18 @@ export type PreflightOptions = {
 }
 
 const runsAtOnce = 3
+/** Name of the profile of ordinary jobs, which the attacks run under. */
+const policy = 'job'
+/** How long an attestation stands, in seconds: a preflight is run every day, and has another day to succeed. */
+const attestationSeconds = 2 * 86_400
 
 /**
  * Attacks the sandbox of this node from inside with the attack image, under the profile of ordinary jobs, and signs
- * what came of it. A report of the last day about the same engine, kernel, runtime and profile stands.
+ * what came of it, good or bad. A report of the last day about the same engine, kernel, runtime and profile stands.
  * @throws PreflightFailedError when a required check was not contained
  * @throws ExecutorUnavailableError when the engine does not answer or there is no attack program for it
  */
-export async function runPreflight(options: PreflightOptions): Promise<SignedPreflight> {
+export async function runPreflight(options: PreflightOptions): Promise<SignedAttestation> {
   const { executor, signer, domain, stateDirectory, now, isForced = false } = options
   const engine = options.engine ?? createPreflightEngine()
   const probe = await executor.probe()
@@ -79,7 +88,7 @@ export async function runPreflight(options: PreflightOptions): Promise<SignedPre
   // Names only: an option may carry a path of the operator.
   const security = securityOptions.map((option) => option.split(',', 1)[0]).join(' ')
   const facts = { ...probe.facts, security, ...(runtimeVersion === undefined ? {} : { runtimeVersion }) }
-  const subject = { facts, profileDigest: profileDigest(architecture), programDigest: image.programDigest }
+  const subject = { facts, policy, profileDigest: profileDigest(architecture), programDigest: image.programDigest }
 
   if (!isForced) {
     const fresh = await findFreshPreflight(stateDirectory, { subject, provider: signer.address, domain, now: now() })
@@ -98,9 +107,9 @@ export async function runPreflight(options: PreflightOptions): Promise<SignedPre
     milliseconds: Math.round(performance.now() - startedAt),
     checks: [...evaluateChecks({ ...observed, facts, securityOptions })],
   }
-  const signed = signPreflight(report, signer, domain)
+  const signed = signAttestation(report, { validUntil: ranAt + attestationSeconds, signer, domain })
   await savePreflight(stateDirectory, signed)
-  if (listFailedChecks(report).length > 0) throw new PreflightFailedError(report)
+  if (listMissedChecks(report).length > 0) throw new PreflightFailedError(signed)
   return signed
 }
 

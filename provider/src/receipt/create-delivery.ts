@@ -35,6 +35,8 @@ export type JobResult = {
   readonly manifest: ModuleManifest
   readonly executor: Executor['name']
   readonly machine: MachineFacts
+  /** Digest of the attestation that the node had, when a container ran. */
+  readonly preflight?: Bytes32
   /** Runs started for this order, the last one included. */
   readonly attempts: number
   /** Unix seconds at which the first run began. */
@@ -126,7 +128,11 @@ export function createDelivery(domain: SigningDomain, signer: Signer, result: Jo
         ...units,
         outputBytes: outputs.reduce((sum, { bytes }) => sum + bytes, 0),
       },
-      machine: { ...result.machine, attempts: result.attempts },
+      machine: {
+        ...result.machine,
+        attempts: result.attempts,
+        ...(result.preflight === undefined ? {} : { preflight: result.preflight }),
+      },
     },
   }
   const finishedAt = Math.floor((run?.finishedAt ?? ('at' in ended ? ended.at * 1000 : 0)) / 1000)

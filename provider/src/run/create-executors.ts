@@ -20,12 +20,18 @@ export function createExecutors(
   options: {
     readonly stateDir: string
     readonly containerRuntime?: string | undefined
+    /** Socket of the engine. @default '/var/run/docker.sock' */
+    readonly dockerSocket?: string | undefined
     readonly servers?: ServerSettings
   },
 ): readonly Executor[] {
   const stateDirectory = join(options.stateDir, 'provider', 'executors')
   // Two nodes of one machine share the engine; each may only sweep what it started itself.
   const nodeId = createHash('sha256').update(resolve(options.stateDir)).digest('hex').slice(0, 16)
+  const engine = {
+    ...(options.containerRuntime === undefined ? {} : { runtime: options.containerRuntime }),
+    ...(options.dockerSocket === undefined ? {} : { socketPath: options.dockerSocket }),
+  }
   return [...new Set(names)].map((name) => {
     switch (name) {
       case 'wasm':
@@ -34,7 +40,7 @@ export function createExecutors(
         return new DockerExecutor({
           stateDirectory,
           nodeId,
-          ...(options.containerRuntime === undefined ? {} : { runtime: options.containerRuntime }),
+          ...engine,
         })
       case 'server':
         return new ServerExecutor({
@@ -42,7 +48,7 @@ export function createExecutors(
           nodeId,
           // Containers are trusted by what the preflight of the other executor has shown.
           hasContainers: names.includes('docker'),
-          ...(options.containerRuntime === undefined ? {} : { runtime: options.containerRuntime }),
+          ...engine,
           ...options.servers,
         })
       case 'noop':

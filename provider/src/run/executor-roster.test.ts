@@ -40,3 +40,21 @@ test('an executor that comes later is swept once and joins those that were there
   expect(await roster.look()).toBe(false)
   expect(looks).toBe(3)
 })
+
+test('an executor that can be used no more leaves the list, and may come back', async () => {
+  const executor = new SweptExecutor()
+  let probe: Availability = { available: true, facts: {} }
+  const roster = new ExecutorRoster({
+    executors: [executor],
+    probe: async ([first = executor]) => [{ executor: first, probe }],
+    log: pino({ level: 'silent' }),
+  })
+  const { available } = roster
+  await roster.look()
+  expect([await roster.review(), available]).toEqual([false, [executor]])
+  probe = { available: false, reason: 'the preflight failed' }
+  expect([await roster.review(), available, roster.list()[0]?.probe]).toEqual([true, [], probe])
+  expect(await roster.review()).toBe(false)
+  probe = { available: true, facts: {} }
+  expect([await roster.look(), available, executor.sweeps]).toEqual([true, [executor], 2])
+})

@@ -20,7 +20,7 @@ export class ExecutorRoster {
     this.#log = options.log
   }
 
-  /** Those that can be used, in the order in which they came. Grows when another one comes. */
+  /** Those that can be used, in the order in which they came. Changes when one comes or goes. */
   get available(): readonly Executor[] {
     return this.#available
   }
@@ -35,26 +35,42 @@ export class ExecutorRoster {
   /** Looks again at all that cannot be used, and sweeps what killed runs left in those that now can. Returns whether one came. */
   async look(): Promise<boolean> {
     const missing = this.#executors.filter((executor) => !this.#available.includes(executor))
-    if (missing.length === 0) return false
+    return missing.length === 0 ? false : (await this.#probeAll()).hasCome
+  }
+
+  /** Looks again at all of them, and no longer lists those that can be used no more. Returns whether the list has changed. */
+  async review(): Promise<boolean> {
+    const { hasCome, hasGone } = await this.#probeAll()
+    return hasCome || hasGone
+  }
+
+  async #probeAll(): Promise<{ readonly hasCome: boolean; readonly hasGone: boolean }> {
     const isFirst = this.#probes.size === 0
     // All of them: what one may do can hang on another.
     const probed = await this.#probe(this.#executors)
-    let hasCome = false
+    let [hasCome, hasGone] = [false, false]
     for (const { executor, probe } of probed) {
       const before = this.#probes.get(executor)
       this.#probes.set(executor, probe)
-      if (this.#available.includes(executor)) continue
-      if (probe.available) {
+      const place = this.#available.indexOf(executor)
+      if (probe.available && place < 0) {
         await executor.sweep()
         this.#available.push(executor)
         hasCome = true
         if (!isFirst) this.#log.info({ event: 'executor.available', executor: executor.name }, 'executor available')
-      } else if (before === undefined || before.available || before.reason !== probe.reason)
+      } else if (!probe.available && place >= 0) {
+        this.#available.splice(place, 1)
+        hasGone = true
+        this.#log.warn(
+          { event: 'executor.withdrawn', executor: executor.name, reason: probe.reason },
+          'executor takes no more jobs',
+        )
+      } else if (!probe.available && (before === undefined || before.available || before.reason !== probe.reason))
         this.#log.info(
           { event: 'executor.unavailable', executor: executor.name, reason: probe.reason },
           'executor not available',
         )
     }
-    return hasCome
+    return { hasCome, hasGone }
   }
 }

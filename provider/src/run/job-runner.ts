@@ -20,6 +20,7 @@ import {
 import { pause, retry } from '../connection/backoff.ts'
 import type { SolverFiles } from '../connection/solver-files.ts'
 import type { Execution, ExecutorTask, RunOptions } from '../executors/executor.ts'
+import { isWalledIn } from '../executors/docker/describe-walls.ts'
 import type { ReachPoint } from '../fault/fault-point.ts'
 import type { AcceptedJob, Journal } from '../journal/journal.ts'
 import type { Gpu } from '../gpu/gpu.ts'
@@ -50,6 +51,8 @@ export type JobRunnerOptions = {
   readonly slots: RunSlots
   readonly vram: VramLedger
   readonly machine: MachineFacts
+  /** Digest of what the node says of its sandbox now. */
+  readonly attestation: () => Bytes32 | undefined
   /** Folder for the working directories and kept logs of runs. */
   readonly jobsFolder: string
   readonly send: (frame: ProviderFrame) => boolean
@@ -298,6 +301,7 @@ export class JobRunner {
     // Stopped from outside: nobody wants it, or the provider is closing and will begin again.
     if (execution.outcome.kind === 'cancelled' && signal.aborted) return undefined
     reach('run-finished')
+    const preflight = isWalledIn(execution.isolation) ? this.#options.attestation() : undefined
     const result: JobResult = {
       orderHash,
       request: job.request,
@@ -308,6 +312,7 @@ export class JobRunner {
       firstStartedAt: attempt.firstStartedAt,
       stream: summary,
       ended: execution,
+      ...(preflight === undefined ? {} : { preflight }),
     }
     return sealForRequester({ result, outputDirectory }, join(folder, 'sealed'))
   }

@@ -17,6 +17,7 @@ const status: ProviderStatus = {
     { name: 'docker', available: false, reason: '<script>alert(1)</script>' },
   ],
   slots: { total: 4, taken: 1, waiting: 2 },
+  attestation: undefined,
   servers: { running: [{ module: 'chat', state: 'ready', openRequests: 2, memoryBytes: 1 }], waiting: 3 },
   jobs: { accepted: 1, finished: 0, delivered: 2, acknowledged: 5, closed: 0, declined: 3 },
   earnings: { unsettled: one / 2n, settled: 5n * one, settledJobs: 5, unsettledJobs: 1 },

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { SignedAttestation } from '../attestation/node-attestation.ts'
 import { Delivery, SignedAsk, SignedGrant, SignedReservation, SignedVoucher } from '../http/solver-api.ts'
 import { JobInputs } from '../module/inputs.ts'
 import { ModuleManifest } from '../module/module-manifest.ts'
@@ -21,5 +22,7 @@ export const JobBundle = z.strictObject({
   reservation: SignedReservation,
   delivery: Delivery,
   acknowledgement: SignedVoucher.nullable(),
+  /** What the manifest names as `machine.preflight`. Absent where it names none, and in older bundles. */
+  attestation: SignedAttestation.optional(),
 })
 export type JobBundle = z.output<typeof JobBundle>

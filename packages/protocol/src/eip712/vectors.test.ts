@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { accessType } from '../access/access.ts'
 import { acknowledgementType } from '../acknowledgement/acknowledgement.ts'
 import { askType } from '../ask/ask.ts'
+import { nodeAttestationType } from '../attestation/node-attestation.ts'
 import { pureCrypto, setCryptoBackend } from '../crypto/crypto-backend.ts'
 import { installNativeCrypto } from '../crypto/native-crypto.ts'
 import { createSigner, findSigner } from '../crypto/signer.ts'
@@ -57,6 +58,7 @@ const signedTypes = [
   accessType,
   acknowledgementType,
   settlementApprovalType,
+  nodeAttestationType,
 ]
 
 type Value = Hex | bigint

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { GpuOffers } from '../ask/gpu-offer.ts'
+import { SignedAttestation } from '../attestation/node-attestation.ts'
 import { Bytes32, Address, Signature } from '../primitives/hex.ts'
 import { Counter } from '../primitives/integer.ts'
 import { StreamChunk } from '../stream/stream-chunk.ts'
@@ -49,6 +50,8 @@ export const ProviderFrame = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('hello'), provider: Address, validUntil: Counter, signature: Signature }),
   /** Replaces all asks of this provider. */
   z.strictObject({ type: z.literal('asks'), asks: z.array(SignedAsk).max(1000), gpus: GpuOffers.optional() }),
+  /** How well the sandbox of this provider holds. Replaces the one before; comes before the asks that need it. */
+  z.strictObject({ type: z.literal('attestation'), attestation: SignedAttestation }),
   z.strictObject({ type: z.literal('accepted'), orderHash: Bytes32 }),
   z.strictObject({
     type: z.literal('declined'),

@@ -66,6 +66,7 @@ export const JobManifest = z
         outputUnits: Counter,
         outputBytes: Counter,
       }),
+      /** Facts of the machine. `preflight` is the digest of the attestation that the node had when it ran a container. */
       machine: z.record(z.string().max(64), z.union([z.string().max(256), z.number(), z.boolean()])),
     }),
   })

@@ -8,26 +8,29 @@ import type { Target } from './killer.ts'
 const run = promisify(execFile)
 const daemon = '/usr/sbin/dockerd'
 
-const answersDocker = () =>
-  run('docker', ['version', '--format', '{{.Server.Version}}'], { timeout: 5000 }).then(
-    () => true,
-    () => false,
-  )
-
 /**
- * Starts a Docker engine that may be killed, with all it has below a folder. Gives the reason where there can be none:
- * an engine that somebody else started is left alone.
+ * Starts a Docker engine that may be killed, with its socket and all it has below a folder, beside any other engine of the
+ * machine. From then on it is the engine that this process and its children reach by `DOCKER_HOST`. Gives the reason where
+ * there can be none.
  */
 export async function startOwnEngine(
   folder: string,
-): Promise<{ readonly engine: Child; readonly target: Target } | { readonly skipped: string }> {
-  if (await answersDocker()) return { skipped: 'a Docker engine runs here that is not this lane’s to kill' }
+): Promise<
+  { readonly engine: Child; readonly target: Target; readonly socketPath: string } | { readonly skipped: string }
+> {
   if (process.getuid?.() !== 0) return { skipped: 'a Docker engine can be started by root only' }
   const isInstalled = await access(daemon).then(
     () => true,
     () => false,
   )
   if (!isInstalled) return { skipped: `there is no ${daemon}` }
+  const socketPath = join(folder, 'docker.sock')
+  const host = `unix://${socketPath}`
+  const isReady = () =>
+    run('docker', ['--host', host, 'version', '--format', '{{.Server.Version}}'], { timeout: 5000 }).then(
+      () => true,
+      () => false,
+    )
   const engine = await startChild({
     name: 'dockerd',
     command: daemon,
@@ -35,13 +38,15 @@ export async function startOwnEngine(
       '--bridge=none',
       '--iptables=false',
       '--ip6tables=false',
+      `--host=${host}`,
       `--data-root=${join(folder, 'docker')}`,
       `--exec-root=${join(folder, 'docker-exec')}`,
       `--pidfile=${join(folder, 'docker.pid')}`,
     ],
     env: { PATH: process.env.PATH ?? '' },
     logFile: join(folder, 'dockerd.log'),
-    isReady: answersDocker,
+    isReady,
   })
-  return { engine, target: { name: 'dockerd', pid: engine.pid, isReady: answersDocker } }
+  process.env.DOCKER_HOST = host
+  return { engine, target: { name: 'dockerd', pid: engine.pid, isReady }, socketPath }
 }

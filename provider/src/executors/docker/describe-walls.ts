@@ -1,8 +1,14 @@
 import type { ModuleLimits } from '@lilypad-agents/protocol'
 import { type Gpu, gpuFacts } from '../../gpu/gpu.ts'
+import type { Isolation } from '../executor.ts'
 import { pidsWithin } from './container-runtime.ts'
 import type { Engine } from './engine.ts'
 import { jobUser } from './output-volume.ts'
+
+const systemCallList = 'lilypad allowlist 1'
+
+/** Whether a run was kept in by the walls of a container: those that the preflight attacks. */
+export const isWalledIn = (isolation: Isolation) => isolation.seccomp === systemCallList
 
 /** What every container of a stranger's program is kept in by, whether it serves one job or many. */
 export function describeWalls(options: {
@@ -21,7 +27,7 @@ export function describeWalls(options: {
     rootFileSystem: 'read-only',
     capabilities: 'none',
     noNewPrivileges: true,
-    seccomp: 'lilypad allowlist 1',
+    seccomp: systemCallList,
     ipc: 'none',
     memoryBytes: limits.memoryBytes,
     cpuMillis: limits.cpuMillis,

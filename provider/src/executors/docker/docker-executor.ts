@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ModuleLimits, ModuleRuntime } from '@lilypad-agents/protocol'
-import Docker from 'dockerode'
+import type Docker from 'dockerode'
 import { removeTree } from '../../outputs/remove-tree.ts'
 import { containerEnvironment, environmentLines } from '../determinism-environment.ts'
 import { ExecutorClosedError, ExecutorUnavailableError } from '../errors.ts'
@@ -10,6 +10,7 @@ import { LogSpool } from '../log-spool.ts'
 import { RunControl } from '../run-control.ts'
 import { SlotPool } from '../slot-pool.ts'
 import { judgeExit, runCold, startFailure } from './cold-run.ts'
+import { connectEngine, defaultEngineSocket } from './connect-engine.ts'
 import { fastRuntime, isGvisor } from './container-runtime.ts'
 import { type Engine, engineFailure, inspectEngine, removeContainer, statusOf } from './engine.ts'
 import { commandLine, findImage, type Image } from './image.ts'
@@ -69,6 +70,8 @@ const removalAttempts = 3
  */
 export class DockerExecutor implements Executor {
   readonly name = 'docker'
+  /** Of the engine that runs the jobs. */
+  readonly socketPath: string
   readonly #options: DockerExecutorOptions
   readonly #docker: Docker
   readonly #jobsFolder: string
@@ -82,7 +85,8 @@ export class DockerExecutor implements Executor {
 
   constructor(options: DockerExecutorOptions) {
     this.#options = options
-    this.#docker = new Docker({ socketPath: options.socketPath ?? '/var/run/docker.sock' })
+    this.socketPath = options.socketPath ?? defaultEngineSocket
+    this.#docker = connectEngine(this.socketPath)
     this.#jobsFolder = join(options.stateDirectory, 'docker')
   }
 

@@ -1,12 +1,13 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
-import Docker from 'dockerode'
+import type Docker from 'dockerode'
 import type { Gpu } from '../../gpu/gpu.ts'
 import { findGpuRefusal, gpuRequest, listEngineDevices, withGpus } from '../../gpu/gpu-request.ts'
 import { removeTree } from '../../outputs/remove-tree.ts'
 import { containerOptions, serverFolderInside } from '../docker/container-options.ts'
 import { describeWalls } from '../docker/describe-walls.ts'
+import { connectEngine } from '../docker/connect-engine.ts'
 import { createContainer, type Engine, engineFailure, inspectEngine, removeContainer } from '../docker/engine.ts'
 import { findImage } from '../docker/image.ts'
 import { createJobPlace, isOwned, type JobPlace, removeJobPlace } from '../docker/job-place.ts'
@@ -50,7 +51,7 @@ export class ContainerBackend implements ServerBackend {
 
   constructor(options: ContainerBackendOptions) {
     this.#options = options
-    this.#docker = new Docker({ socketPath: options.socketPath ?? '/var/run/docker.sock' })
+    this.#docker = connectEngine(options.socketPath)
     this.#folder = join(options.stateDirectory, 'server-containers')
   }
 
