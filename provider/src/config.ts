@@ -7,6 +7,7 @@ import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
 import { z } from 'zod'
 import { listPrices } from './ask/pricing.ts'
 import { type ConfigFile, readConfigFile } from './config-file.ts'
+import { defaultEngineSocket } from './executors/docker/connect-engine.ts'
 import { claimFaultPoints, type FaultPoint, faultPoints } from './fault/fault-point.ts'
 import type { ServerSettings } from './run/create-executors.ts'
 import type { ProviderOptions } from './start-provider.ts'
@@ -40,7 +41,7 @@ const Settings = z.object({
     .string()
     .regex(/^[A-Za-z0-9._-]{1,64}$/, 'not the name of a runtime of the engine, such as runsc')
     .optional(),
-  LILYPAD_DOCKER_SOCKET: z.string().regex(/^\//, 'not the absolute path of a socket').optional(),
+  LILYPAD_DOCKER_SOCKET: z.string().regex(/^\//, 'not the absolute path of a socket').default(defaultEngineSocket),
   LILYPAD_TRUST_MODULES: z
     .string()
     .transform((list) => list.split(',').map((entry) => entry.trim()))
@@ -100,8 +101,8 @@ export type ProviderConfig = Pick<
   readonly executors: readonly ('wasm' | 'docker' | 'server' | 'noop')[]
   /** Runtime of the engine for every container job; undefined for the fastest that keeps jobs in. */
   readonly containerRuntime: string | undefined
-  /** Socket of the engine; undefined for `/var/run/docker.sock`. */
-  readonly dockerSocket: string | undefined
+  /** Socket of the engine that runs containers. */
+  readonly dockerSocket: string
   readonly servers: ServerSettings
   readonly logLevel: string
   /** How long a signal to stop waits for jobs to end. */

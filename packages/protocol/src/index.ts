@@ -38,6 +38,8 @@ export {
 export {
   attestationDigest,
   findAttestationFault,
+  findAttestationLapse,
+  findMissedFault,
   isAttestationSigned,
   NodeAttestation,
   nodeAttestationType,

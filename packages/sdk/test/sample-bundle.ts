@@ -2,6 +2,7 @@ import {
   appendRecord,
   type Ask,
   askType,
+  attestationDigest,
   createSigner,
   inputsDigest,
   type JobBundle,
@@ -17,6 +18,8 @@ import {
   moduleManifestDigest,
   moduleVersionId,
   outputsRoot,
+  type PreflightReport,
+  requiredPreflightChecks,
   type Receipt,
   type Reservation,
   receiptType,
@@ -24,6 +27,9 @@ import {
   type SessionGrant,
   sessionGrantType,
   sha256,
+  signAttestation,
+  type SignedAttestation,
+  type Signer,
   signManifest,
   toSubjects,
   type Voucher,
@@ -107,11 +113,59 @@ export type SampleChanges = {
   readonly predicate?: Partial<JobManifest['predicate']>
   readonly receipt?: Partial<Receipt>
   readonly voucher?: Partial<Voucher>
+  /** Put into the bundle as it is; the manifest names it. */
+  readonly attestation?: SignedAttestation
+}
+
+/** The sample module as a container. */
+export const sampleContainer: ModuleManifest = {
+  ...sampleModule,
+  runtime: {
+    kind: 'container',
+    image: { digest: `sha256:${'00'.repeat(32)}`, reference: 'sample' },
+    args: [],
+    stdin: 'none',
+    env: {},
+  },
+}
+
+const sampleReport: PreflightReport = {
+  version: 1,
+  ranAt: 1_799_990_000,
+  executor: 'docker',
+  policy: 'job',
+  facts: { engine: 'docker 28', runtime: 'runc' },
+  profileDigest: sha256('profile'),
+  programDigest: sha256('attacks'),
+  milliseconds: 2500,
+  checks: requiredPreflightChecks.map((id) => ({
+    id,
+    row: 1,
+    required: true,
+    expected: 'nothing',
+    result: 'contained',
+    found: '',
+  })),
+}
+
+/** What the provider of the sample, or another signer, says of its sandbox. */
+export function createSampleAttestation(
+  changes: Partial<PreflightReport> = {},
+  options: { readonly validUntil?: number; readonly signer?: Signer } = {},
+): SignedAttestation {
+  const { validUntil = 1_800_100_000, signer = sampleSigners.provider } = options
+  return signAttestation({ ...sampleReport, ...changes }, { validUntil, signer, domain: sampleDomain })
+}
+
+/** A job of a container, with what its provider says of the sandbox. */
+export function createContainerBundle(changes: SampleChanges = {}): JobBundle {
+  const program = { image: `sha256:${'00'.repeat(32)}` }
+  return createSampleBundle({ module: sampleContainer, ...changes, predicate: { program, ...changes.predicate } })
 }
 
 /** A job from order to acknowledgement, signed with fixed keys. */
 export function createSampleBundle(changes: SampleChanges = {}): JobBundle {
-  const { module = sampleModule, payerOrders = false, outputs = outputFiles } = changes
+  const { module = sampleModule, payerOrders = false, outputs = outputFiles, attestation } = changes
   const { payer, session, provider, solver } = sampleSigners
   const key = payerOrders ? payer : session
   const manifestDigest = moduleManifestDigest(module)
@@ -195,7 +249,11 @@ export function createSampleBundle(changes: SampleChanges = {}): JobBundle {
     logs,
     outcome: { kind: 'exited', code: 0 },
     usage: { runMilliseconds: 1500, ...units, outputBytes: outputs.reduce((sum, { bytes }) => sum + bytes, 0) },
-    machine: { cpus: 2, architecture: 'x64' },
+    machine: {
+      cpus: 2,
+      architecture: 'x64',
+      ...(attestation === undefined ? {} : { preflight: attestationDigest(attestation, sampleDomain) }),
+    },
     ...changes.predicate,
   }
   const manifest: JobManifest = {
@@ -252,6 +310,7 @@ export function createSampleBundle(changes: SampleChanges = {}): JobBundle {
       manifestSignature: signManifest(manifest, provider),
     },
     acknowledgement: { voucher, signature: voucherType.sign(sampleDomain, voucher, key) },
+    ...(attestation === undefined ? {} : { attestation }),
   }
 }
 

@@ -66,7 +66,7 @@ function examine(
     executors: ['noop'],
     servers: {},
     containerRuntime: undefined,
-    dockerSocket: undefined,
+    dockerSocket: '/var/run/docker.sock',
     logLevel: 'silent',
     drainSeconds: 0,
     fault: undefined,

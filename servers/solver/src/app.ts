@@ -5,6 +5,7 @@ import { rateLimit } from './http/rate-limit.ts'
 import { errorHandler } from './http/send-error.ts'
 import { createOrderDesk } from './job/place-order.ts'
 import { artifactRoutes } from './routes/artifacts.ts'
+import { attestationRoutes } from './routes/attestations.ts'
 import { cancellationRoutes } from './routes/cancellations.ts'
 import { jobEventRoutes } from './routes/job-events.ts'
 import type { OutputDesk } from './files/output-desk.ts'
@@ -40,6 +41,7 @@ export function createApp(
   app.use(networkRoutes(context))
   app.use(moduleRoutes(context))
   app.use(artifactRoutes(context))
+  app.use(attestationRoutes(context))
   app.use(quoteRoutes(context))
   app.use(jobRoutes(context, createOrderDesk(context)))
   app.use(cancellationRoutes(context))

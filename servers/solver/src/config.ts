@@ -62,6 +62,15 @@ export const SolverConfig = z.object({
   deliveryGraceSeconds: z.coerce.number().int().min(0).default(30),
   acknowledgeWithinSeconds: z.coerce.number().int().min(1).default(86_400),
   requestsPerSecond: z.coerce.number().min(1).default(1000),
+  /** Whether providers that have sent no attestation are given container jobs. One whose attestation does not hold never is. */
+  containerAttestation: z.enum(['required', 'if-given']).default('required'),
+  /** Oldest preflight that counts. */
+  attestationMaxAgeSeconds: z.coerce
+    .number()
+    .int()
+    .min(60)
+    .max(7 * 86_400)
+    .default(2 * 86_400),
 })
 export type SolverConfig = z.input<typeof SolverConfig>
 export type ParsedSolverConfig = z.output<typeof SolverConfig>
@@ -75,6 +84,8 @@ const Settings = z.object({
   port: z.string().optional(),
   databaseUrl: z.string().optional(),
   logLevel: z.string().optional(),
+  containerAttestation: z.string().optional(),
+  attestationMaxAgeSeconds: z.string().optional(),
 })
 
 const flags = {
@@ -85,6 +96,8 @@ const flags = {
   host: { type: 'string' },
   port: { type: 'string' },
   'log-level': { type: 'string' },
+  'container-attestation': { type: 'string' },
+  'attestation-max-age-seconds': { type: 'string' },
 } as const
 
 /**
@@ -102,6 +115,8 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
     port: values.port ?? environment.LILYPAD_PORT,
     databaseUrl: environment.DATABASE_URL,
     logLevel: values['log-level'] ?? environment.LILYPAD_LOG_LEVEL,
+    containerAttestation: values['container-attestation'] ?? environment.LILYPAD_CONTAINER_ATTESTATION,
+    attestationMaxAgeSeconds: values['attestation-max-age-seconds'] ?? environment.LILYPAD_ATTESTATION_MAX_AGE_SECONDS,
   })
   const { networkFile = join(settings.stateDir, 'network.json'), rpcUrl, keyFile, ...rest } = settings
   const network = parse(SolverNetwork, readJson(networkFile))

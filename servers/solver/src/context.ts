@@ -45,6 +45,13 @@ export type SolverRules = {
   readonly requestsPerSecond: number
   readonly reorgBlocks: number
   readonly quotas: RelayQuotas
+  /** What a provider has to show before it is given container jobs. */
+  readonly attestation: {
+    /** Whether one without an attestation is given none; one whose attestation does not hold never is. */
+    readonly isRequired: boolean
+    /** Oldest preflight that counts. */
+    readonly maxAgeSeconds: number
+  }
   /** Programs that one author may keep here, in bytes. */
   readonly authorBytes: number
 }

@@ -7,6 +7,7 @@ import { installNativeCrypto } from '@lilypad-agents/protocol/node'
 import { WrongChainError } from '@lilypad-agents/sdk'
 import { destination, type Logger, pino } from 'pino'
 import { createApp } from './app.ts'
+import { sweepAttestations } from './attestation/attestation-shelf.ts'
 import { repeat } from './background/repeat.ts'
 import type { Chain } from './chain/chain.ts'
 import { createViemChain } from './chain/viem-chain.ts'
@@ -130,6 +131,10 @@ async function createContext(
         providerBytes: config.providerQuotaBytes ?? Math.floor(config.blobQuotaBytes / 2),
         unpaidBytes: config.unpaidQuotaBytes ?? Math.floor(config.blobQuotaBytes / 10),
       },
+      attestation: {
+        isRequired: config.containerAttestation === 'required',
+        maxAgeSeconds: config.attestationMaxAgeSeconds,
+      },
       authorBytes: config.authorQuotaBytes ?? Math.floor(config.blobQuotaBytes / 4),
     },
   }
@@ -161,6 +166,7 @@ async function startBackground(context: SolverContext, config: ParsedSolverConfi
     ),
     repeat(context, { name: 'files', everyMilliseconds: 60_000, signal }, async () => {
       await releaseFiles(context, keep)
+      await sweepAttestations(context)
       await context.streams.sweep(new Date(context.clock().getTime() - config.blobTtlSeconds * 1000))
     }),
   ])

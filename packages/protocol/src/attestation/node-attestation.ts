@@ -75,25 +75,34 @@ export function isAttestationSigned(attestation: SignedAttestation, domain: Sign
   return nodeAttestationType.findSigner(domain, toAttestation(attestation), signature) === provider
 }
 
-/** Why an attestation does not show that a provider keeps containers in at a moment, or undefined when it does. */
-export function findAttestationFault(
-  attestation: SignedAttestation,
+/** Why an attestation does not stand at a moment, or undefined when it does. Says nothing about who signed it and what it says. */
+export function findAttestationLapse(
+  { report, validUntil }: Pick<SignedAttestation, 'report' | 'validUntil'>,
   options: {
-    readonly domain: SigningDomain
-    readonly provider: Address
     /** Unix seconds. */
     readonly at: number
     /** Oldest preflight that counts, in seconds. @default 604800 */
     readonly maxAgeSeconds?: number
   },
 ): string | undefined {
-  const { domain, provider, at, maxAgeSeconds = maxAttestationSeconds } = options
-  const { report, validUntil } = attestation
-  if (attestation.provider !== provider) return `it is the attestation of ${attestation.provider}, not of ${provider}`
-  if (!isAttestationSigned(attestation, domain)) return 'it is not signed by its provider'
+  const { at, maxAgeSeconds = maxAttestationSeconds } = options
   if (report.ranAt > at + clockSlackSeconds) return `its preflight ran at ${report.ranAt}, after ${at}`
   const end = Math.min(validUntil, report.ranAt + maxAgeSeconds)
-  if (at > end) return `it stood until ${end}, before ${at}`
-  const missed = listMissedChecks(report)
+  return at > end ? `it stood until ${end}, before ${at}` : undefined
+}
+
+/** Why an attestation does not show that a provider keeps containers in at a moment, or undefined when it does. */
+export function findAttestationFault(
+  attestation: SignedAttestation,
+  options: Parameters<typeof findAttestationLapse>[1] & { readonly domain: SigningDomain; readonly provider: Address },
+): string | undefined {
+  const { domain, provider } = options
+  if (attestation.provider !== provider) return `it is the attestation of ${attestation.provider}, not of ${provider}`
+  if (!isAttestationSigned(attestation, domain)) return 'it is not signed by its provider'
+  return findAttestationLapse(attestation, options) ?? findMissedFault(listMissedChecks(attestation.report))
+}
+
+/** What missed checks say against a node, or undefined when there are none. */
+export function findMissedFault(missed: readonly string[]): string | undefined {
   return missed.length === 0 ? undefined : `required checks were not contained: ${missed.join(', ').slice(0, 300)}`
 }

@@ -1,5 +1,6 @@
 import {
   type AcknowledgementRequest,
+  attestationDigest,
   type Bytes32,
   cancellationSubject,
   concatBytes,
@@ -22,6 +23,7 @@ import {
   settlementHash,
   SettlementLanes,
   sha256,
+  SignedAttestation,
   type SigningDomain,
   type Signer,
   AcknowledgementRequest as AcknowledgementSchema,
@@ -198,6 +200,13 @@ export function createSolverClient(options: {
     },
     async downloadArtifact(digest: Bytes32): Promise<Uint8Array> {
       return readBlob(await call(`/artifacts/${digest}`, { timeoutSeconds: 600 }), digest)
+    },
+    /** What a provider signed about its sandbox. Who signed it and what it says is for the caller to check. */
+    async getAttestation(digest: Bytes32): Promise<SignedAttestation> {
+      const attestation = await callJson(SignedAttestation, `/attestations/${digest}`)
+      const actual = attestationDigest(attestation, domain)
+      if (actual !== digest) throw new DigestMismatchError({ expected: digest, actual })
+      return attestation
     },
     requestQuote: (request: QuoteRequest): Promise<Quote> =>
       callJson(Quote, '/quotes', post(z.encode(QuoteRequest, request))),

@@ -30,6 +30,7 @@ import {
   receiptType,
   recipientInput,
   sha256,
+  type SignedAttestation,
   type SignedGrant,
   StreamBrokenError,
   type Signer,
@@ -46,6 +47,7 @@ import { getTokenBalance } from '../token/token-actions.ts'
 import { getAccount } from '../vault/vault-reads.ts'
 import { deriveOutputIdentity, openSealed, type OutputIdentity } from '../sealing/seal.ts'
 import { type Check, toVerification, type Verification } from '../verify/check.ts'
+import { findNamedAttestation } from '../verify/check-attestation.ts'
 import { verifyBundle } from '../verify/verify-bundle.ts'
 import { verifySettlement } from '../verify/verify-settlement.ts'
 import { createKeyWallet, type KeyWallet, ReadOnlyError } from '../wallet/key-wallet.ts'
@@ -112,6 +114,8 @@ const clockSlackSeconds = 2
 const longestOrderSeconds = 2 * 86_400
 /** How long a relay may take to send the rest of a stream whose job has ended, in milliseconds. */
 const streamRestMilliseconds = 120_000
+/** Attestations that a client keeps in memory. */
+const maxAttestations = 64
 /** How long a solver that restarts is waited for, in milliseconds. */
 const longestAway = 30_000
 const pause = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds))
@@ -491,6 +495,22 @@ export function createLilypad(options: LilypadOptions) {
     }
   }
 
+  /** Attestations that were fetched here, the newest last: a provider has one for all its jobs of a day. */
+  const attestations = new Map<Bytes32, SignedAttestation>()
+
+  /** The bundle of a job with the attestation that its manifest names, where the solver still has it. */
+  async function collectBundle(job: StoredJob): Promise<JobBundle> {
+    const bundle = toBundle(job)
+    const digest = findNamedAttestation(bundle.delivery.manifest)
+    if (digest === undefined) return bundle
+    const attestation = attestations.get(digest) ?? (await solver.getAttestation(digest).catch(() => undefined))
+    if (attestation === undefined) return bundle
+    attestations.set(digest, attestation)
+    const [oldest] = attestations.keys()
+    if (attestations.size > maxAttestations && oldest !== undefined) attestations.delete(oldest)
+    return { ...bundle, attestation }
+  }
+
   /** Streams of jobs that were read here, from their first chunk on. */
   const streams = new Map<Bytes32, JobStream[]>()
 
@@ -593,7 +613,7 @@ export function createLilypad(options: LilypadOptions) {
   }
 
   async function verifyFiles(job: StoredJob): Promise<Verification> {
-    const { checks } = await verifyBundle(toBundle(job), {
+    const { checks } = await verifyBundle(await collectBundle(job), {
       ...(streams.has(job.orderHash) ? { stream: { fault: await findStreamFault(job) } } : {}),
       findOutput: async (path) => {
         const file = job.delivery?.manifest.predicate.outputs.find((output) => output.path === path)
@@ -790,7 +810,7 @@ export function createLilypad(options: LilypadOptions) {
       return { url, sha256: digest, validUntil, isSealed: findRecipient(inputs) !== undefined }
     },
     async exportBundle(orderHash: Bytes32): Promise<JobBundle> {
-      return toBundle(await getStoredJob(orderHash))
+      return collectBundle(await getStoredJob(orderHash))
     },
     listJobs: (): Promise<readonly StoredJob[]> => store.transaction((transaction) => transaction.listJobs()),
     findQuote: (quoteId: Bytes32): Promise<StoredQuote | undefined> =>

@@ -31,6 +31,7 @@ import {
   voucherType,
   zeroBytes32,
 } from '@lilypad-agents/protocol'
+import { checkAttestation } from './check-attestation.ts'
 import { type Check, toVerification, type Verification } from './check.ts'
 
 /** What was found at an output's path. `read` gives its bytes; needed for the reply of a model server, which is the meter. */
@@ -286,6 +287,7 @@ export async function verifyBundle(
       `${receipt.meteredSeconds} s billed, started ${receipt.startedAt} (by ${order.startBy}), finished ${receipt.finishedAt} (by ${order.deliverBy})`,
     ),
   ]
+  checks.push(...checkAttestation(bundle, domain))
   if (options.stream) {
     const { fault } = options.stream
     const { chunks = 0, bytes = 0, truncated = false } = predicate.stream ?? {}

@@ -26,6 +26,7 @@ export async function startOwnEngine(
   if (!isInstalled) return { skipped: `there is no ${daemon}` }
   const socketPath = join(folder, 'docker.sock')
   const host = `unix://${socketPath}`
+  const dataRoot = join(folder, 'docker')
   const isReady = () =>
     run('docker', ['--host', host, 'version', '--format', '{{.Server.Version}}'], { timeout: 5000 }).then(
       () => true,
@@ -39,7 +40,7 @@ export async function startOwnEngine(
       '--iptables=false',
       '--ip6tables=false',
       `--host=${host}`,
-      `--data-root=${join(folder, 'docker')}`,
+      `--data-root=${dataRoot}`,
       `--exec-root=${join(folder, 'docker-exec')}`,
       `--pidfile=${join(folder, 'docker.pid')}`,
     ],
@@ -48,5 +49,10 @@ export async function startOwnEngine(
     isReady,
   })
   process.env.DOCKER_HOST = host
-  return { engine, target: { name: 'dockerd', pid: engine.pid, isReady }, socketPath }
+  const close = async () => {
+    await engine.close()
+    // It mounts its folder on itself, and leaves it so.
+    await run('umount', ['--lazy', dataRoot]).catch(() => {})
+  }
+  return { engine: { ...engine, close }, target: { name: 'dockerd', pid: engine.pid, isReady }, socketPath }
 }

@@ -48,6 +48,6 @@ test('whole answers are values, empty ones are nothing, and refusals keep their 
   expect(String(await container.start())).toBe('')
   await expect(container.remove({ force: true })).rejects.toMatchObject({
     statusCode: 409,
-    json: { message: 'is being removed' },
+    message: expect.stringContaining('is being removed'),
   })
 })

@@ -189,6 +189,22 @@ export const announcements = pgTable(
   ],
 )
 
+/** What providers said of their sandboxes. */
+export const attestations = pgTable(
+  'attestations',
+  {
+    digest: hex('digest').primaryKey(),
+    provider: hex('provider').notNull(),
+    /** SignedAttestation. */
+    attestation: text('attestation').notNull(),
+    receivedAt: seconds('received_at').notNull(),
+  },
+  (table) => [
+    index('attestations_provider').on(table.provider, table.receivedAt),
+    index('attestations_received').on(table.receivedAt),
+  ],
+)
+
 /** How far the chain has been read. */
 export const chainCursors = pgTable('chain_cursors', {
   name: text('name').primaryKey(),

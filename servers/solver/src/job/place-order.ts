@@ -12,6 +12,7 @@ import {
   zeroAddress,
 } from '@lilypad-agents/protocol'
 import { z } from 'zod'
+import { findAskProblem } from '../attestation/find-ask-problem.ts'
 import type { ChainGrant } from '../chain/chain.ts'
 import { nowSeconds, type SolverContext } from '../context.ts'
 import type { Transaction } from '../db/open-database.ts'
@@ -51,6 +52,13 @@ export function createOrderDesk(context: SolverContext) {
       throw new LilypadError('PROVIDER_GONE', 'The provider of this order is not connected now.', {
         details: [`Provider: ${order.provider}`],
         hint: 'request a new quote; the solver names a provider that is there',
+      })
+    }
+    const problem = findAskProblem(context, order)
+    if (problem !== undefined) {
+      throw new LilypadError('NO_PROVIDER_AVAILABLE', 'The provider of this order is given no container jobs now.', {
+        details: [`Provider: ${order.provider}`, `Reason: ${problem}`],
+        hint: 'request a new quote',
       })
     }
     if (grant) {

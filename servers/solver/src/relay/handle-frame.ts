@@ -5,10 +5,13 @@ import {
   type Bytes32,
   fromBase64,
   LilypadError,
+  listMissedChecks,
   type ProviderFrame,
   type SignedAsk,
   type SmallOutput,
 } from '@lilypad-agents/protocol'
+import { keepAttestation } from '../attestation/attestation-shelf.ts'
+import { findAskProblem } from '../attestation/find-ask-problem.ts'
 import { nowSeconds, type SolverContext } from '../context.ts'
 import type { OutputDesk } from '../files/output-desk.ts'
 import { findJob } from '../job/job-row.ts'
@@ -38,8 +41,16 @@ export async function handleFrame(
     case 'asks':
       connection.asks = frame.asks.map((signedAsk) => checkAsk(context, connection, signedAsk))
       connection.gpus = frame.gpus ?? []
+      tellRefused(context, connection)
       context.log.info({ provider, asks: connection.asks.length }, 'provider.asks')
       return
+    case 'attestation': {
+      const { attestation } = frame
+      const digest = await keepAttestation(context, provider, attestation)
+      connection.sandbox = { attestation, missed: listMissedChecks(attestation.report) }
+      context.log.info({ provider, digest }, 'provider.attestation')
+      return
+    }
     case 'accepted':
       return tellIfExpired(connection, await acceptJob(context, provider, frame.orderHash))
     case 'declined':
@@ -82,6 +93,14 @@ async function takeFiles(
         context.log.info({ failure: failureFacts(error), orderHash: of.orderHash }, 'output.refused'),
       )
   }
+}
+
+/** Says why asks are not matched, so that an operator need not guess why no jobs come. */
+function tellRefused(context: SolverContext, connection: ProviderConnection): void {
+  const [problem] = connection.asks.flatMap(({ ask }) => findAskProblem(context, ask) ?? [])
+  if (problem === undefined) return
+  const message = `No container jobs are given to this provider: ${problem}.`
+  connection.send({ type: 'error', code: 'EXECUTOR_UNAVAILABLE', message: message.slice(0, 400) })
 }
 
 function tellIfExpired(

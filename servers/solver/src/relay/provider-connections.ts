@@ -1,11 +1,16 @@
-import type { Address, GpuOffers, SignedAsk, SolverFrame } from '@lilypad-agents/protocol'
+import type { Address, GpuOffers, SignedAsk, SignedAttestation, SolverFrame } from '@lilypad-agents/protocol'
 import type { JobRow } from '../job/job-row.ts'
+
+/** What a provider has signed about its sandbox, with the required checks that did not hold. Its signature was checked. */
+export type AttestedSandbox = { readonly attestation: SignedAttestation; readonly missed: readonly string[] }
 
 /** One connected provider. */
 export type ProviderConnection = {
   readonly provider: Address
   asks: readonly SignedAsk[]
   gpus: GpuOffers
+  /** Undefined until the provider has said something of it. */
+  sandbox: AttestedSandbox | undefined
   /** So much waits for the provider already that more has to wait here. */
   readonly isCongested: boolean
   send(frame: SolverFrame): void
@@ -18,6 +23,7 @@ export type ProviderConnections = {
   isConnected(provider: Address): boolean
   listAsks(): readonly SignedAsk[]
   listProviders(): readonly Address[]
+  findSandbox(provider: Address): AttestedSandbox | undefined
   /** GPUs of the providers that have some. */
   listGpus(): ReadonlyMap<Address, GpuOffers>
   /** Sends a frame if the provider is connected. */
@@ -42,6 +48,7 @@ export function createProviderConnections(): ProviderConnections {
     },
     isConnected: (provider) => connections.has(provider),
     listAsks: () => [...connections.values()].flatMap(({ asks }) => asks),
+    findSandbox: (provider) => connections.get(provider)?.sandbox,
     listProviders: () => [...connections.keys()],
     listGpus: () =>
       new Map([...connections].flatMap(([provider, { gpus }]) => (gpus.length > 0 ? [[provider, gpus]] : []))),

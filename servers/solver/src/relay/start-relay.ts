@@ -145,6 +145,7 @@ export function startRelay(context: SolverContext, outputs: OutputDesk): Relay {
         provider,
         asks: [],
         gpus: [],
+        sandbox: undefined,
         send,
         close,
         get isCongested() {

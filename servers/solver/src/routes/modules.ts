@@ -8,6 +8,7 @@ import {
   PublishRequest,
 } from '@lilypad-agents/protocol'
 import { z } from 'zod'
+import { findAskProblem } from '../attestation/find-ask-problem.ts'
 import { nowSeconds, type SolverContext } from '../context.ts'
 import type { CatalogModule } from '../module/module-catalog.ts'
 import { searchModules } from '../module/search-modules.ts'
@@ -28,7 +29,12 @@ export function moduleRoutes(context: SolverContext): Router {
     const offers = context.providers
       .listAsks()
       .map(({ ask }) => ask)
-      .filter((ask) => ask.moduleVersion === module.moduleVersion && ask.validUntil > now)
+      .filter(
+        (ask) =>
+          ask.moduleVersion === module.moduleVersion &&
+          ask.validUntil > now &&
+          findAskProblem(context, ask) === undefined,
+      )
       .sort((a, b) => (a.pricePerJob < b.pricePerJob ? -1 : 1))
       .slice(0, 100)
       .map(({ provider, pricePerJob, pricePerSecond, pricePerInputUnit, pricePerOutputUnit, token }) => ({

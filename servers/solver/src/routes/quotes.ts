@@ -18,6 +18,7 @@ import {
 import { formatTokenAmount } from '@lilypad-agents/sdk'
 import { z } from 'zod'
 import { smallerAmount } from '../amount/smaller-amount.ts'
+import { findAskProblem } from '../attestation/find-ask-problem.ts'
 import { nowSeconds, type SolverContext } from '../context.ts'
 import { jobs } from '../db/schema.ts'
 import { matchAsks } from '../matching/match-asks.ts'
@@ -48,7 +49,7 @@ export function quoteRoutes(context: SolverContext): Router {
     parseInputs(manifest.inputs, asked.inputs)
     const quoteId = keccak256(randomUUID())
     const { matches, cheapestOverCap } = matchAsks({
-      asks: context.providers.listAsks(),
+      asks: context.providers.listAsks().filter(({ ask }) => findAskProblem(context, ask) === undefined),
       moduleVersion,
       manifest,
       inputs: asked.inputs,
