@@ -1,15 +1,16 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createSigner } from '@lilypad-agents/protocol'
+import { createSigner, requiredPreflightChecks, signAttestation } from '@lilypad-agents/protocol'
 import { sampleContracts } from '@lilypad-agents/sdk'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { MemoryChain } from '../chain/memory-chain.ts'
 import type { ProviderConfig } from '../config.ts'
 import type { Executor } from '../executors/executor.ts'
 import { NoopExecutor } from '../executors/noop/noop-executor.ts'
+import { savePreflight } from '../preflight/preflight-cache.ts'
 import { bad, fine } from './check.ts'
 import { nodeStep, providerSteps } from './provider-checks.ts'
 import { runDoctor } from './run-doctor.ts'
@@ -151,4 +152,47 @@ test('a look that breaks or hangs does not keep from the others', async () => {
   )
   expect(checks.map(({ result }) => result)).toEqual(['failed', 'failed', 'ok'])
   expect(seen).toEqual(['broken', 'hanging', 'fine'])
+})
+
+test('what the last preflight came to is read from the state directory', async () => {
+  const docker: Executor = Object.assign(new NoopExecutor(), { name: 'docker' as const })
+  const look = () => find('sandbox', { executors: [docker] })
+  expect(await look()).toMatchObject({ result: 'warning', text: 'not attacked yet, so no container job is taken' })
+  const domain = { chainId: 31_337, vault: contract }
+  const ranAt = Math.floor(Date.now() / 1000) - 60
+  const save = async (result: 'contained' | 'failed', signer = createSigner(key)) => {
+    mkdirSync(join(folder, 'provider'), { recursive: true })
+    const checks = requiredPreflightChecks.map((id) => ({
+      id,
+      row: 1,
+      required: true,
+      expected: '',
+      result,
+      found: '',
+    }))
+    const report = {
+      version: 1 as const,
+      ranAt,
+      executor: 'docker' as const,
+      policy: 'job',
+      facts: {},
+      profileDigest: `0x${'55'.repeat(32)}` as const,
+      programDigest: `0x${'66'.repeat(32)}` as const,
+      milliseconds: 1,
+      checks,
+    }
+    await savePreflight(join(folder, 'provider'), signAttestation(report, { validUntil: ranAt + 600, signer, domain }))
+  }
+  await save('contained')
+  expect(await look()).toMatchObject({
+    result: 'ok',
+    text: expect.stringMatching(/^27 attacks kept in at .* attestation 0x/),
+  })
+  await save('failed')
+  expect(await look()).toMatchObject({
+    result: 'failed',
+    text: expect.stringContaining('required checks were not contained: capabilities'),
+  })
+  await save('contained', createSigner(`0x${'8'.repeat(64)}`))
+  expect(await look()).toMatchObject({ result: 'warning', text: expect.stringContaining(`not of ${address}`) })
 })

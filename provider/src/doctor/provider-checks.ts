@@ -17,6 +17,7 @@ import type { Executor } from '../executors/executor.ts'
 import { Journal } from '../journal/journal.ts'
 import { findExecutor, findLimitProblem, isWanted } from '../module/module-policy.ts'
 import { discoverGpus } from '../gpu/discover-gpus.ts'
+import { describeSandbox, findSandbox } from '../preflight/find-sandbox.ts'
 import { readMachineFacts } from '../run/machine-facts.ts'
 import { etherToKeep } from '../status/find-warnings.ts'
 import { bad, type DoctorStep, doubtful, fine } from './check.ts'
@@ -101,6 +102,14 @@ export function providerSteps(
         },
       }),
     ),
+    ...(executors.some(({ name }) => name === 'docker')
+      ? [
+          {
+            name: 'sandbox',
+            look: () => lookAtSandbox({ stateDir, provider: address, domain, now: new Date(now() * 1000) }),
+          },
+        ]
+      : []),
     {
       name: 'runtimes',
       async look() {
@@ -211,6 +220,15 @@ async function lookAtState(stateDir: string) {
     })
   })
   return fine(`${folder}, ${Journal.isInUse(folder) ? 'a provider runs on it' : 'no provider runs on it now'}`)
+}
+
+async function lookAtSandbox(options: Parameters<typeof findSandbox>[0]) {
+  const sandbox = await findSandbox(options)
+  const again = 'it runs again when the provider starts; docs/security-of-providers.md explains each check'
+  if (sandbox === undefined) return doubtful('not attacked yet, so no container job is taken', again)
+  const text = describeSandbox(sandbox)
+  if (sandbox.fault === undefined) return fine(text)
+  return sandbox.missed.length > 0 ? bad(text, again) : doubtful(text, again)
 }
 
 async function lookAtDisk(stateDir: string) {

@@ -31,6 +31,18 @@ export function renderMetrics(status: ProviderStatus): string {
   gauge('start_time_seconds', 'When the process started, in Unix seconds.', status.startedAt)
   gauge('connected', 'Whether the solver is connected.', Number(status.isConnected))
   gauge('modules', 'Modules on offer.', status.modules.length)
+  if (status.attestation) {
+    gauge(
+      'attestation_until_seconds',
+      'When the attestation of the sandbox ends, in Unix seconds.',
+      status.attestation.validUntil,
+    )
+    gauge(
+      'attestation_missed_checks',
+      'Required checks of the sandbox that did not hold.',
+      status.attestation.missed.length,
+    )
+  }
   gauge('slots', 'Jobs that can run at the same time.', slots.total)
   gauge('slots_taken', 'Jobs that run now.', slots.taken)
   gauge('slots_waiting', 'Jobs that wait for a slot.', slots.waiting)

@@ -1,5 +1,7 @@
+import { findMissedFault } from '@lilypad-agents/protocol'
 import { formatTokenAmount } from '@lilypad-agents/sdk'
 import type { ProviderStatus } from '../earnings/provider-status.ts'
+import { describeSandbox } from '../preflight/find-sandbox.ts'
 
 const entities: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -107,6 +109,7 @@ ${table(
     available ? 'available' : `not available: ${reason ?? ''}`,
   ]),
 )}
+${status.attestation === undefined ? '' : `<h2>Sandbox</h2>\n<p>${escapeHtml(describeSandbox({ ...status.attestation, fault: findMissedFault(status.attestation.missed) }), 600)}</p>`}
 <p class="sub"><a href="/metrics">metrics</a> · <a href="/status.json">json</a></p>
 </body></html>
 `

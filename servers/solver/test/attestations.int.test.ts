@@ -131,7 +131,7 @@ describe('no container job is given to a provider', () => {
 test('of each provider the newest are kept, and none that is larger than a report', async () => {
   const shown = Array.from({ length: 40 }, (_, index) => sign({ milliseconds: index }))
   for (const [index, attestation] of shown.entries()) {
-    harness.clock.offsetSeconds = index
+    harness.clock.offsetSeconds = 10_000 + index
     provider.send({ type: 'attestation', attestation })
     const digest = attestationDigest(attestation, domain)
     await until(async () => (await codeOf(harness.client.getAttestation(digest))) !== 'NOT_FOUND')

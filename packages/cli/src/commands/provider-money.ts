@@ -1,12 +1,22 @@
 import {
   createViemChain,
+  describeSandbox,
   findEarnings,
   findNodeMoney,
+  findSandbox,
   findWarnings,
   type ProviderConfig,
   type StoredEarnings,
 } from '@lilypad-agents/provider'
-import { formatTokenAmount, getCredit, getStakeCredit, withdrawCredit, withdrawStakeCredit } from '@lilypad-agents/sdk'
+import {
+  formatTokenAmount,
+  getCredit,
+  getStakeCredit,
+  signingDomain,
+  toLilypadChain,
+  withdrawCredit,
+  withdrawStakeCredit,
+} from '@lilypad-agents/sdk'
 import { plainText, type Printer } from '../output/printer.ts'
 import { count, date, lily, line, openProvider } from './provider-account.ts'
 
@@ -15,13 +25,23 @@ export async function showProvider(config: ProviderConfig, printer: Printer): Pr
   const { client, account, token } = openProvider(config)
   const stored = findEarnings({ stateDir: config.stateDir })
   const money = await findNodeMoney(createViemChain(client), { account, token })
+  const domain = signingDomain(toLilypadChain(config.network))
+  const sandbox = await findSandbox({ stateDir: config.stateDir, provider: account, domain, now: new Date() })
   const isRunning = stored?.isRunning ?? false
   // Whether it is connected and what it offers is known to the process alone.
   const warnings = findWarnings({ isConnected: true, money, unpaid: stored?.unpaid ?? [], executors: 1, modules: 1 })
-  printer.result({ provider: account, credit: money?.credit ?? null, money: money ?? null, warnings, ...stored }, [
+  const result = {
+    provider: account,
+    credit: money?.credit ?? null,
+    money: money ?? null,
+    warnings,
+    sandbox: sandbox ?? null,
+  }
+  printer.result({ ...result, ...stored }, [
     line('Provider', account),
     line('State', `${config.stateDir}, ${isRunning ? 'running' : 'not running'}`),
     ...(stored ? describeJobs(stored) : [line('Jobs', 'none yet')]),
+    ...(sandbox ? [line('Sandbox', plainText(describeSandbox(sandbox), 400))] : []),
     ...(money
       ? [
           line('To withdraw', `${lily(money.credit)}   (lilypad provider withdraw)`),
