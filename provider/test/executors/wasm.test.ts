@@ -1,13 +1,14 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { describeExecutor, suiteLimits } from '../../../packages/testkit/src/suites/executor.ts'
 import { buildWasmPrograms, type WasmProgramName } from '../../fixtures/wasm-programs.ts'
+import { findSystemWall } from '../../src/executors/wasm/system-wall.ts'
 import { WasmExecutor } from '../../src/executors/wasm/wasm-executor.ts'
 
 describeExecutor({
@@ -247,13 +248,24 @@ describe('wasm executor', () => {
       })
       await expect.poll(async () => (await readdir(join(stateDirectory, 'wasm')).catch(() => [])).length).toBe(1)
       const pid = Number((await readdir(join(stateDirectory, 'wasm')))[0]?.split('-')[0])
-      const [environment, commandLine] = await Promise.all([
+      const [environment, commandLine, status, network, memory] = await Promise.all([
         readFile(`/proc/${pid}/environ`, 'utf8'),
         readFile(`/proc/${pid}/cmdline`, 'utf8'),
+        readFile(`/proc/${pid}/status`, 'utf8'),
+        readlink(`/proc/${pid}/ns/net`),
+        readlink(`/proc/${pid}/ns/ipc`),
       ])
+      const interfaces = (await readFile(`/proc/${pid}/net/dev`, 'utf8')).match(/^ *\w+(?=:)/gm)
+      const { name: wall } = await findSystemWall()
       await watched.close()
       expect((await running).outcome).toEqual({ kind: 'cancelled' })
       expect(environment).toBe('')
+      const isShared = (await readlink('/proc/self/ns/net')) === network
+      expect(isShared).toBe(wall === 'none')
+      expect((await readlink('/proc/self/ns/ipc')) === memory).toBe(wall === 'none')
+      if (wall !== 'none') expect(interfaces).toEqual(['    lo'])
+      if (wall === 'own network, users and IPC') expect(status).toMatch(/^CapEff:\t0+$/m)
+      expect((await running).isolation.systemWall).toBe(wall)
       const flags = commandLine.split('\0').filter((argument) => argument.startsWith('--'))
       expect(flags).toContain('--permission')
       expect(

@@ -8,6 +8,7 @@ import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { RunnerJob } from './frames.ts'
 import { recordProcess } from './process-records.ts'
+import { findSystemWall, type SystemWall } from './system-wall.ts'
 
 /** When V8 compiles a function: before the job is there, or when the program first calls it. */
 export type Compilation = 'ahead' | 'lazy'
@@ -56,6 +57,7 @@ async function runnerFlags(options: RunnerOptions, programPath: string): Promise
 export class RunnerProcess {
   readonly pid: number
   readonly compilation: Compilation
+  readonly wall: SystemWall
   readonly frames: Readable
   /** Resolves when the process is gone and its record removed. */
   readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>
@@ -66,12 +68,13 @@ export class RunnerProcess {
   private constructor(
     child: ChildProcessByStdio<Writable, Readable, Readable>,
     pid: number,
-    options: RunnerOptions,
+    options: RunnerOptions & { readonly wall: SystemWall },
     forget: Promise<() => Promise<void>>,
   ) {
     this.#child = child
     this.pid = pid
     this.compilation = options.compilation
+    this.wall = options.wall
     // Without a listener Node would throw away what an ended child has written and nobody has read yet.
     this.frames = child.stdout.on('readable', () => {})
     this.ended = new Promise((resolve) => {
@@ -89,20 +92,21 @@ export class RunnerProcess {
 
   static async start(options: RunnerOptions): Promise<RunnerProcess> {
     const programPath = await realpath(options.programPath)
-    const child = spawn(
-      process.execPath,
-      [...(await runnerFlags(options, programPath)), await realpath(runnerPath), programPath, options.compilation],
-      {
-        cwd: '/',
-        env: {},
-        stdio: ['pipe', 'pipe', 'pipe'],
-        windowsHide: true,
-      },
-    )
+    const wall = await findSystemWall()
+    const flags = await runnerFlags(options, programPath)
+    const runner = [process.execPath, ...flags, await realpath(runnerPath), programPath, options.compilation]
+    // The wall becomes the runner: its number stays.
+    const [command = process.execPath, ...args] = [...wall.command, ...runner]
+    const child = spawn(command, args, {
+      cwd: '/',
+      env: {},
+      stdio: ['pipe', 'pipe', 'pipe'],
+      windowsHide: true,
+    })
     await once(child, 'spawn')
     const { pid } = child
     if (pid === undefined) throw new Error('a spawned process has a number')
-    return new RunnerProcess(child, pid, options, recordProcess(options.recordFolder, pid))
+    return new RunnerProcess(child, pid, { ...options, wall }, recordProcess(options.recordFolder, pid))
   }
 
   /** Whether it has ended. */

@@ -13,6 +13,7 @@ import { FrameError, frameReader, type RunnerEnd, type RunnerJob } from './frame
 import { EarlyFiles } from './early-files.ts'
 import { OutputReceiver } from './output-receiver.ts'
 import { sweepProcesses } from './process-records.ts'
+import { findSystemWall } from './system-wall.ts'
 import { type Compilation, findPermissionFlag, memoryPages, RunnerProcess } from './runner-process.ts'
 
 export type WasmExecutorOptions = {
@@ -81,7 +82,8 @@ export class WasmExecutor implements Executor {
 
   async probe(): Promise<Availability> {
     if (findPermissionFlag() === undefined) return { available: false, reason: 'this Node.js has no permission model' }
-    return { available: true, facts: { node: process.versions.node, v8: process.versions.v8 } }
+    const { name: systemWall } = await findSystemWall()
+    return { available: true, facts: { node: process.versions.node, v8: process.versions.v8, systemWall } }
   }
 
   async prepare(
@@ -401,6 +403,7 @@ function describeIsolation(task: ExecutorTask, runner: RunnerProcess): Isolation
   return {
     process: 'one per run',
     permissionModel: findPermissionFlag() !== undefined,
+    systemWall: runner.wall.name,
     fileSystem: 'in memory',
     network: 'none',
     hostEnvironment: 'none',
