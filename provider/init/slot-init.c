@@ -4,6 +4,9 @@
 // The pipes below /.lp are opened before the frame comes and have no names any more when it does. This process cannot
 // be dumped, so the program, which has the same user and no capabilities, cannot open them through /proc/1 either:
 // only this process writes records, and the one that says "ended" is written when no other process is left.
+//
+// For a module that declares hosts it also starts a forwarder: whoever connects to 127.0.0.1:3128 in here is connected to the
+// socket /.lp/egress, where the provider's proxy listens. The proxy alone decides what is let through.
 
 typedef unsigned int u32;
 typedef unsigned long usize;
@@ -11,7 +14,8 @@ typedef unsigned long usize;
 #if defined(__x86_64__)
 enum { sys_read = 0, sys_write = 1, sys_close = 3, sys_clone = 56, sys_execve = 59, sys_wait4 = 61, sys_kill = 62,
        sys_setsid = 112, sys_prctl = 157, sys_exit_group = 231, sys_openat = 257, sys_dup3 = 292, sys_pipe2 = 293,
-       sys_ppoll = 271, sys_statfs = 137, sys_close_range = 436 };
+       sys_ppoll = 271, sys_statfs = 137, sys_close_range = 436, sys_socket = 41, sys_connect = 42, sys_sendto = 44,
+       sys_shutdown = 48, sys_bind = 49, sys_listen = 50, sys_accept4 = 288 };
 static long call(long number, long a, long b, long c, long d, long e) {
   long result;
   register long r10 __asm__("r10") = d;
@@ -24,7 +28,8 @@ __asm__(".globl _start\n_start:\n  xor %ebp, %ebp\n  mov %rsp, %rdi\n  and $-16,
 #elif defined(__aarch64__)
 enum { sys_read = 63, sys_write = 64, sys_close = 57, sys_clone = 220, sys_execve = 221, sys_wait4 = 260,
        sys_kill = 129, sys_setsid = 157, sys_prctl = 167, sys_exit_group = 94, sys_openat = 56, sys_dup3 = 24,
-       sys_pipe2 = 59, sys_ppoll = 73, sys_statfs = 43, sys_close_range = 436 };
+       sys_pipe2 = 59, sys_ppoll = 73, sys_statfs = 43, sys_close_range = 436, sys_socket = 198, sys_connect = 203,
+       sys_sendto = 206, sys_shutdown = 210, sys_bind = 200, sys_listen = 201, sys_accept4 = 242 };
 static long call(long number, long a, long b, long c, long d, long e) {
   register long x8 __asm__("x8") = number;
   register long x0 __asm__("x0") = a;
@@ -44,6 +49,7 @@ enum { read_only = 0, write_only = 1, close_on_exec = 02000000, at_cwd = -100, n
        no_execution = 8, no_child = 10, no_access = 13, not_folder = 20, set_dumpable = 4, no_suid = 2, no_device = 4, no_programs = 8, sig_kill = 9, sig_child = 17,
        wait_all = 0x40000000, mark_close_on_exec = 4, frame_magic = 0x3153504c };
 // The provider keeps to the same numbers: slot-frame.ts.
+enum { flag_stdin = 1, flag_egress = 2, egress_port = 3128 };
 enum { max_frame_bytes = 1 << 20, max_strings = 1 << 14, max_inherited = 1 << 10, max_path = 4096 };
 
 static _Alignas(8) char frame[max_frame_bytes];
@@ -90,13 +96,13 @@ static int has_same_name(const char *a, const char *b) {
   return (*a == '=' || *a == 0) && (*b == '=' || *b == 0);
 }
 
-/** Takes the frame apart: two counts, a flag, then strings that each end in a zero. */
-static int parse_frame(usize bytes, char **inherited, int *has_stdin) {
+/** Takes the frame apart: two counts, flags, then strings that each end in a zero. */
+static int parse_frame(usize bytes, char **inherited, u32 *flags) {
   u32 *head = (u32 *)frame;
   if (bytes < 13 || frame[bytes - 1] != 0) return 0;
   u32 argument_count = head[0], variable_count = head[1];
   if (argument_count == 0 || argument_count > max_strings || variable_count > max_strings) return 0;
-  *has_stdin = head[2] != 0;
+  *flags = head[2];
   char *at = frame + 12, *past = frame + bytes;
   for (u32 index = 0; index < argument_count + variable_count; index++) {
     if (at >= past) return 0;
@@ -145,6 +151,109 @@ static u32 execute(void) {
   return problem;
 }
 
+// The forwarder. One process, no more connections than these at a time; others wait to be accepted.
+enum { max_lines = 32, room_bytes = 16384, family_unix = 1, family_inet = 2, stream_socket = 1, no_wait = 04000,
+       no_signal = 0x4000, end_of_writing = 1, can_read = 1, can_write = 4, try_again = 11 };
+struct room { u32 from, to; int has_ended; char bytes[room_bytes]; };
+struct line { int open; int ends[2]; struct room rooms[2]; };
+static struct line lines[max_lines];
+
+static void hang_up(struct line *line) {
+  call(sys_close, line->ends[0], 0, 0, 0, 0);
+  call(sys_close, line->ends[1], 0, 0, 0, 0);
+  line->open = 0;
+}
+
+/** Reads into an empty room and empties a full one. Tells whether the connection still stands. */
+static int carry(int from, int to, struct room *room, int may_read) {
+  if (may_read && room->from == room->to && !room->has_ended) {
+    long got = call(sys_read, from, (long)room->bytes, room_bytes, 0, 0);
+    if (got < 0 && got != -try_again && got != -interrupted) return 0;
+    if (got >= 0) room->from = 0, room->to = (u32)got;
+    if (got == 0) {
+      room->has_ended = 1;
+      call(sys_shutdown, to, end_of_writing, 0, 0, 0);
+    }
+  }
+  if (room->from < room->to) {
+    long put = call(sys_sendto, to, (long)(room->bytes + room->from), room->to - room->from, no_signal, 0);
+    if (put < 0 && put != -try_again && put != -interrupted) return 0;
+    if (put > 0) room->from += (u32)put;
+  }
+  return 1;
+}
+
+static void take_line(int listener) {
+  struct line *line = lines;
+  while (line->open) line++;
+  long near = call(sys_accept4, listener, 0, 0, no_wait | close_on_exec, 0);
+  if (near < 0) return;
+  static const struct { unsigned short family; char path[12]; } proxy = {family_unix, "/.lp/egress"};
+  long far = call(sys_socket, family_unix, stream_socket | no_wait | close_on_exec, 0, 0, 0);
+  if (far < 0 || call(sys_connect, far, (long)&proxy, sizeof proxy, 0, 0) != 0) {
+    if (far >= 0) call(sys_close, far, 0, 0, 0, 0);
+    call(sys_close, near, 0, 0, 0, 0);
+    return;
+  }
+  line->open = 1;
+  line->ends[0] = (int)near, line->ends[1] = (int)far;
+  for (int way = 0; way < 2; way++) line->rooms[way].from = line->rooms[way].to = 0, line->rooms[way].has_ended = 0;
+}
+
+static void forward(int listener) {
+  for (;;) {
+    struct { int descriptor; short wanted, seen; } watched[2 * max_lines + 1];
+    u32 open = 0;
+    for (u32 index = 0; index < max_lines; index++) {
+      struct line *line = &lines[index];
+      open += (u32)line->open;
+      for (int way = 0; way < 2; way++) {
+        // An end is read when the room behind it is empty, and written when that of the other end is not.
+        struct room *out = &line->rooms[way], *in = &line->rooms[1 - way];
+        short wanted = (short)((out->from == out->to && !out->has_ended ? can_read : 0) | (in->from < in->to ? can_write : 0));
+        watched[2 * index + (u32)way].descriptor = line->open && wanted != 0 ? line->ends[way] : -1;
+        watched[2 * index + (u32)way].wanted = wanted;
+        watched[2 * index + (u32)way].seen = 0;
+      }
+    }
+    watched[2 * max_lines].descriptor = open < max_lines ? listener : -1;
+    watched[2 * max_lines].wanted = can_read;
+    watched[2 * max_lines].seen = 0;
+    if (call(sys_ppoll, (long)watched, 2 * max_lines + 1, 0, 0, 0) < 0) continue;
+    for (u32 index = 0; index < max_lines; index++) {
+      struct line *line = &lines[index];
+      if (!line->open) continue;
+      short near = watched[2 * index].seen, far = watched[2 * index + 1].seen;
+      if ((near | far) == 0) continue;
+      if (!carry(line->ends[0], line->ends[1], &line->rooms[0], near != 0) ||
+          !carry(line->ends[1], line->ends[0], &line->rooms[1], far != 0) ||
+          (line->rooms[0].has_ended && line->rooms[1].has_ended))
+        hang_up(line);
+    }
+    if (watched[2 * max_lines].seen != 0) take_line(listener);
+  }
+}
+
+/** Listens before the program starts, so that its first connection is not too early. */
+static int start_forwarder(void) {
+  static const struct { unsigned short family; unsigned char port[2], address[4]; char rest[8]; } here = {
+      family_inet, {egress_port >> 8, egress_port & 0xff}, {127, 0, 0, 1}, {0}};
+  long listener = call(sys_socket, family_inet, stream_socket | no_wait | close_on_exec, 0, 0, 0);
+  if (listener < 0 || call(sys_bind, listener, (long)&here, sizeof here, 0, 0) != 0 ||
+      call(sys_listen, listener, max_lines, 0, 0, 0) != 0)
+    return -1;
+  long child = call(sys_clone, sig_child, 0, 0, 0, 0);
+  if (child == 0) {
+    call(sys_setsid, 0, 0, 0, 0, 0);
+    // It must not hold the streams of the program open, nor write records.
+    call(sys_dup3, listener, 0, 0, 0, 0);
+    call(sys_close_range, 1, ~0u, 0, 0, 0);
+    forward(0);
+  }
+  call(sys_close, listener, 0, 0, 0, 0);
+  return child < 0 ? -1 : 0;
+}
+
 static void run_program(int in, int out, int err, int problem_pipe) {
   call(sys_setsid, 0, 0, 0, 0, 0);
   call(sys_dup3, in, 0, 0, 0, 0);
@@ -170,13 +279,17 @@ __attribute__((used)) void begin(long *stack) {
   u32 head[2];
   // The end of the pipe instead of a frame: the provider is gone or does not need this slot.
   if (!read_all(in, (char *)head, sizeof head)) end(0);
-  int has_stdin = 0;
+  u32 flags = 0;
   if (head[0] != frame_magic || head[1] > max_frame_bytes || !read_all(in, frame, head[1]) ||
-      !parse_frame(head[1], inherited, &has_stdin)) {
+      !parse_frame(head[1], inherited, &flags)) {
     report('F', 0);
     end(122);
   }
-  if (!has_stdin) in = open_pipe("/dev/null", read_only);
+  if ((flags & flag_egress) != 0 && start_forwarder() < 0) {
+    report('F', 1);
+    end(126);
+  }
+  if ((flags & flag_stdin) == 0) in = open_pipe("/dev/null", read_only);
 
   int problem_pipe[2];
   if (call(sys_pipe2, (long)problem_pipe, close_on_exec, 0, 0, 0) != 0) end(123);

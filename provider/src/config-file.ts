@@ -24,6 +24,10 @@ const settingOf: Readonly<Record<string, string>> = {
   drain_seconds: 'LILYPAD_DRAIN_SECONDS',
   job_files_bytes: 'LILYPAD_JOB_FILES_BYTES',
   programs_bytes: 'LILYPAD_PROGRAMS_BYTES',
+  'egress.policy': 'LILYPAD_EGRESS',
+  'egress.hosts': 'LILYPAD_EGRESS_HOSTS',
+  'egress.max_bytes': 'LILYPAD_EGRESS_BYTES',
+  'egress.max_connections': 'LILYPAD_EGRESS_CONNECTIONS',
   'servers.resident': 'LILYPAD_SERVERS_RESIDENT',
   'servers.memory_bytes': 'LILYPAD_SERVERS_MEMORY_BYTES',
   'servers.replicas': 'LILYPAD_SERVERS_REPLICAS',
@@ -46,7 +50,7 @@ const settingOf: Readonly<Record<string, string>> = {
   'status.port': 'LILYPAD_STATUS_PORT',
   'status.host': 'LILYPAD_STATUS_HOST',
 }
-const tables = new Set(['servers', 'exposure', 'settlement', 'claims', 'status'])
+const tables = new Set(['egress', 'servers', 'exposure', 'settlement', 'claims', 'status'])
 const paths = new Set(['network', 'key_file', 'state_dir'])
 
 const Amount = z.string('write amounts of LILY as text, such as "0.05"').transform((text, context) => {

@@ -1,12 +1,13 @@
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Address, LilypadError } from '@lilypad-agents/protocol'
+import { Address, LilypadError, ModuleHost } from '@lilypad-agents/protocol'
 import { parseTokenAmount } from '@lilypad-agents/sdk'
 import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
 import { z } from 'zod'
 import { listPrices } from './ask/pricing.ts'
 import { type ConfigFile, readConfigFile } from './config-file.ts'
+import { egressPolicies, type EgressSettings } from './egress/egress-policy.ts'
 import { defaultEngineSocket } from './executors/docker/connect-engine.ts'
 import { claimFaultPoints, type FaultPoint, faultPoints } from './fault/fault-point.ts'
 import type { ServerSettings } from './run/create-executors.ts'
@@ -42,6 +43,14 @@ const Settings = z.object({
     .regex(/^[A-Za-z0-9._-]{1,64}$/, 'not the name of a runtime of the engine, such as runsc')
     .optional(),
   LILYPAD_DOCKER_SOCKET: z.string().regex(/^\//, 'not the absolute path of a socket').default(defaultEngineSocket),
+  LILYPAD_EGRESS: z.enum(egressPolicies).default('none'),
+  LILYPAD_EGRESS_HOSTS: z
+    .string()
+    .transform((list) => list.split(',').map((host) => host.trim()))
+    .pipe(z.array(ModuleHost).min(1))
+    .optional(),
+  LILYPAD_EGRESS_BYTES: integer(1, Number.MAX_SAFE_INTEGER).default(64 * 1024 ** 2),
+  LILYPAD_EGRESS_CONNECTIONS: integer(1, 100_000).default(256),
   LILYPAD_TRUST_MODULES: z
     .string()
     .transform((list) => list.split(',').map((entry) => entry.trim()))
@@ -104,6 +113,7 @@ export type ProviderConfig = Pick<
   /** Socket of the engine that runs containers. */
   readonly dockerSocket: string
   readonly servers: ServerSettings
+  readonly egress: EgressSettings
   readonly logLevel: string
   /** How long a signal to stop waits for jobs to end. */
   readonly drainSeconds: number
@@ -124,6 +134,7 @@ const flags = {
   executors: 'LILYPAD_EXECUTORS',
   'container-runtime': 'LILYPAD_CONTAINER_RUNTIME',
   'docker-socket': 'LILYPAD_DOCKER_SOCKET',
+  egress: 'LILYPAD_EGRESS',
   'trust-module': 'LILYPAD_TRUST_MODULES',
   'price-factor-bips': 'LILYPAD_PRICE_FACTOR_BIPS',
   slots: 'LILYPAD_SLOTS',
@@ -201,6 +212,12 @@ export function readConfig(options: {
     executors: settings.LILYPAD_EXECUTORS,
     containerRuntime: settings.LILYPAD_CONTAINER_RUNTIME,
     dockerSocket: settings.LILYPAD_DOCKER_SOCKET,
+    egress: {
+      policy: settings.LILYPAD_EGRESS,
+      maxBytes: settings.LILYPAD_EGRESS_BYTES,
+      maxConnections: settings.LILYPAD_EGRESS_CONNECTIONS,
+      ...(settings.LILYPAD_EGRESS_HOSTS === undefined ? {} : { hosts: settings.LILYPAD_EGRESS_HOSTS }),
+    },
     servers: {
       trusted: Object.fromEntries(
         (settings.LILYPAD_TRUST_MODULES ?? []).map((entry) => [entry.slice(0, 66), entry.slice(67)]),

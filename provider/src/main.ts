@@ -18,6 +18,7 @@ async function main(): Promise<void> {
     containerRuntime,
     dockerSocket,
     servers,
+    egress,
     logLevel,
     fault,
     slots,
@@ -35,7 +36,13 @@ async function main(): Promise<void> {
     ...config,
     ...(slots === undefined ? {} : { slots }),
     ...(solver === undefined ? {} : { solver }),
-    executors: createExecutors(executors, { stateDir: config.stateDir, containerRuntime, dockerSocket, servers }),
+    executors: createExecutors(executors, {
+      stateDir: config.stateDir,
+      containerRuntime,
+      dockerSocket,
+      servers,
+      egress,
+    }),
     log,
     reach: killAt(fault),
   })

@@ -7,6 +7,7 @@ export {
   type PublicResponse,
 } from './fetch/fetch-public.ts'
 export { httpSource } from './fetch/http-source.ts'
+export { publicLookup } from './fetch/public-lookup.ts'
 export { isPublicAddress } from './fetch/public-address.ts'
 export { openOutputShelf } from './shelf/open-output-shelf.ts'
 export { type OutputShelf, ShelfError, type ShelfFile } from './shelf/output-shelf.ts'

@@ -78,6 +78,7 @@ export { FileInputSchema, InputName, InputPropertySchema, InputSchema } from './
 export { inputUnits } from './module/input-units.ts'
 export { InputFile, inputsDigest, InputsInvalidError, JobInputs, listInputFiles, parseInputs } from './module/inputs.ts'
 export { GpuLimits, ModuleLimits } from './module/module-limits.ts'
+export { ModuleHost, ModuleNetwork } from './module/module-network.ts'
 export { ModuleServer, responsePath, serverProtocols } from './module/module-server.ts'
 export { findServerUsage, type ServerUsage } from './module/server-usage.ts'
 export { maxCompletionTokens, unitBounds } from './module/unit-bounds.ts'

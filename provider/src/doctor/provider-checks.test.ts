@@ -66,6 +66,7 @@ function examine(
     solver: undefined,
     executors: ['noop'],
     servers: {},
+    egress: { policy: 'none' },
     containerRuntime: undefined,
     dockerSocket: '/var/run/docker.sock',
     logLevel: 'silent',

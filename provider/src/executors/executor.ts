@@ -1,4 +1,12 @@
-import type { Bytes32, LogStream, ModuleLimits, ModuleRuntime, OutputFile, ServerUsage } from '@lilypad-agents/protocol'
+import type {
+  Bytes32,
+  LogStream,
+  ModuleLimits,
+  ModuleNetwork,
+  ModuleRuntime,
+  OutputFile,
+  ServerUsage,
+} from '@lilypad-agents/protocol'
 import type { Gpu } from '../gpu/gpu.ts'
 
 /** What an executor did to keep a program in: facts for the job manifest, never wishes. */
@@ -29,6 +37,8 @@ export type ExecutorTask = {
   /** Files that appear read-only at `/in/<path>`. `source` is a file of this machine. */
   readonly inputs: readonly { readonly path: string; readonly source: string }[]
   readonly limits: ModuleLimits
+  /** Hosts that the run may talk to, through a proxy of the executor. @default none */
+  readonly network?: ModuleNetwork
   /** GPUs that are this run's own. @default none */
   readonly gpus?: readonly Gpu[]
   /** The request of a run that a model server answers; then arguments, environment and inputs are of no use. */
@@ -120,7 +130,11 @@ export interface Executor {
   prepare(
     runtime: ModuleRuntime,
     programPath?: string,
-    options?: { readonly limits?: ModuleLimits; readonly moduleVersion?: Bytes32 },
+    options?: {
+      readonly limits?: ModuleLimits
+      readonly network?: ModuleNetwork
+      readonly moduleVersion?: Bytes32
+    },
   ): Promise<void>
   run(task: ExecutorTask, options?: RunOptions): Promise<Execution>
   /** Removes leftovers of runs of this node whose provider process was killed. */

@@ -74,7 +74,7 @@ export async function installProgram(
   signal: AbortSignal,
 ): Promise<InstalledModule> {
   const { manifest, moduleVersion } = module
-  const { runtime, limits } = manifest
+  const { runtime, limits, network } = manifest
   const executor = findExecutor(options.executors, runtime)
   if (executor === undefined) throw cannotRun(`no executor for a ${runtime.kind} program`, moduleVersion)
   const problem =
@@ -86,7 +86,7 @@ export async function installProgram(
   const programPath = needsProgram
     ? await options.files.fetchArtifact(runtime.program, options.artifacts, signal)
     : undefined
-  await executor.prepare(runtime, programPath, { limits, moduleVersion })
+  await executor.prepare(runtime, programPath, { limits, moduleVersion, ...(network === undefined ? {} : { network }) })
   return { moduleVersion, manifest, executor, programPath }
 }
 

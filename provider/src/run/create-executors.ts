@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { join, resolve } from 'node:path'
+import type { EgressSettings } from '../egress/egress-policy.ts'
 import { DockerExecutor } from '../executors/docker/docker-executor.ts'
 import type { Executor } from '../executors/executor.ts'
 import type { TrustedModules } from '../executors/server/process-backend.ts'
@@ -23,6 +24,8 @@ export function createExecutors(
     /** Socket of the engine. @default '/var/run/docker.sock' */
     readonly dockerSocket?: string | undefined
     readonly servers?: ServerSettings
+    /** What container jobs may talk to. @default nothing */
+    readonly egress?: EgressSettings
   },
 ): readonly Executor[] {
   const stateDirectory = join(options.stateDir, 'provider', 'executors')
@@ -41,6 +44,7 @@ export function createExecutors(
           stateDirectory,
           nodeId,
           ...engine,
+          ...(options.egress === undefined ? {} : { egress: options.egress }),
         })
       case 'server':
         return new ServerExecutor({

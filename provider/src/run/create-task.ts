@@ -4,7 +4,7 @@ import { type JobInputs, type ModuleManifest, programArguments, programInputs } 
 import type { ExecutorTask } from '../executors/executor.ts'
 
 export type TaskParts = Pick<ExecutorTask, 'id' | 'outputDirectory' | 'programPath' | 'gpus'> & {
-  readonly manifest: Pick<ModuleManifest, 'runtime' | 'inputs' | 'limits'>
+  readonly manifest: Pick<ModuleManifest, 'runtime' | 'inputs' | 'limits' | 'network'>
   /** Parsed by the module's schema. */
   readonly inputs: JobInputs
   /** Files of this machine by the name they have in `/in`. */
@@ -19,7 +19,7 @@ export type TaskParts = Pick<ExecutorTask, 'id' | 'outputDirectory' | 'programPa
  */
 export async function createTask(parts: TaskParts): Promise<ExecutorTask> {
   const { id, manifest, inputs, sources, folder, outputDirectory, programPath, gpus = [] } = parts
-  const { runtime, limits } = manifest
+  const { runtime, limits, network } = manifest
   const inputsJson = Buffer.from(JSON.stringify(programInputs(inputs)))
   const inputsPath = join(folder, 'inputs.json')
   await writeFile(inputsPath, inputsJson, { mode: 0o444 })
@@ -32,6 +32,7 @@ export async function createTask(parts: TaskParts): Promise<ExecutorTask> {
     ...(runtime.stdin === 'inputs' ? { stdin: inputsJson } : {}),
     inputs: [{ path: 'inputs.json', source: inputsPath }, ...[...sources].map(([path, source]) => ({ path, source }))],
     limits,
+    ...(network === undefined ? {} : { network }),
     ...(gpus.length === 0 ? {} : { gpus }),
     outputDirectory,
   }

@@ -1,10 +1,10 @@
-import { type LookupAddress, lookup as lookupName } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { LilypadError } from '@lilypad-agents/protocol'
 import { Agent, request } from 'undici'
 import { BlobTooLargeError } from '../store/blob-errors.ts'
 import { AddressNotAllowedError, FetchFailedError } from './fetch-errors.ts'
 import { isPublicAddress } from './public-address.ts'
+import { publicLookup, systemLookup } from './public-lookup.ts'
 
 export type PublicFetchOptions = {
   /** Also addresses of this machine and private networks, and plain http: for a network on one machine. @default false */
@@ -47,7 +47,10 @@ export class PublicFetcher {
     this.#options = { allowPrivate, maxRedirects, timeoutSeconds, idleSeconds }
     const idle = idleSeconds * 1000
     this.#agent = new Agent({
-      connect: { lookup: guardLookup(options.lookup ?? systemLookup, allowPrivate), timeout: idle },
+      connect: {
+        lookup: allowPrivate ? (options.lookup ?? systemLookup) : publicLookup(options.lookup),
+        timeout: idle,
+      },
       headersTimeout: idle,
       bodyTimeout: idle,
       maxHeaderSize: 16 * 1024,
@@ -112,29 +115,6 @@ export class PublicFetcher {
     if (isIP(host) !== 0 && !allowPrivate && !isPublicAddress(host))
       throw new AddressNotAllowedError(parsed, 'a private address')
     return parsed
-  }
-}
-
-const systemLookup: LookupFunction = (hostname, options, callback) => lookupName(hostname, options, callback)
-
-/** Resolves all addresses of a name and hands them to the connection only when every one of them is public. */
-function guardLookup(lookup: LookupFunction, allowPrivate: boolean): LookupFunction {
-  if (allowPrivate) return lookup
-  return (hostname, options, callback) => {
-    lookup(hostname, { ...options, all: true }, (error, found) => {
-      if (error) return callback(error, '', 0)
-      const addresses: readonly LookupAddress[] =
-        typeof found === 'string' ? [{ address: found, family: isIP(found) }] : found
-      const [first] = addresses
-      if (first === undefined || !addresses.every(({ address }) => isPublicAddress(address)))
-        return callback(
-          new AddressNotAllowedError(`https://${hostname}`, 'its name stands for a private address'),
-          '',
-          0,
-        )
-      if (options.all === true) return callback(null, [...addresses])
-      callback(null, first.address, first.family)
-    })
   }
 }
 

@@ -116,7 +116,11 @@ async function runOnce(options: {
   const { built, example, folder, name, signal } = options
   const { manifest, programPath } = built
   const { inputs, sources } = await readExample(built, example, folder)
-  const [executor] = createExecutors([name], { stateDir: join(folder, 'state') })
+  const [executor] = createExecutors([name], {
+    stateDir: join(folder, 'state'),
+    // Whoever tests a module has asked for it.
+    egress: { policy: 'declared' },
+  })
   if (executor === undefined) throw new RangeError(`no executor ${name}`)
   try {
     const probe = await executor.probe()

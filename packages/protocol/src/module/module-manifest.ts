@@ -7,6 +7,7 @@ import { Bytes32, concatBytes } from '../primitives/hex.ts'
 import { OutputPath } from '../receipt/outputs-root.ts'
 import { InputName, InputSchema } from './input-schema.ts'
 import { ModuleLimits } from './module-limits.ts'
+import { ModuleNetwork } from './module-network.ts'
 import { ModuleServer, responsePath } from './module-server.ts'
 
 /** Name of a module, unique in a registry. */
@@ -134,6 +135,8 @@ export const ModuleManifest = z
       result: z.strictObject({ path: OutputPath }).nullable(),
     }),
     limits: ModuleLimits,
+    /** What a run talks to, through a proxy of the provider. @default no network at all */
+    network: ModuleNetwork.optional(),
     units: z.strictObject({
       input: text(120),
       output: text(120),
@@ -190,6 +193,21 @@ export const ModuleManifest = z
   .refine(({ runtime, limits }) => limits.gpu === undefined || runtime.kind === 'container', {
     path: ['limits', 'gpu'],
     message: 'only a container can use a GPU',
+  })
+  .refine(
+    ({ network, runtime }) => network === undefined || (runtime.kind === 'container' && runtime.server === undefined),
+    {
+      path: ['network'],
+      message: 'only a container that runs one job can talk to hosts',
+    },
+  )
+  .refine(({ network, limits }) => network === undefined || limits.gpu === undefined, {
+    path: ['network'],
+    message: 'a module that uses a GPU cannot talk to hosts',
+  })
+  .refine(({ network, determinism }) => network === undefined || !determinism.startsWith('exact'), {
+    path: ['determinism'],
+    message: 'a module that talks to hosts cannot be exact: they may answer otherwise the next time',
   })
   .refine(isWellFormedJson, 'expected well-formed Unicode')
 export type ModuleManifest = z.output<typeof ModuleManifest>

@@ -1,7 +1,9 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ModuleLimits, ModuleRuntime } from '@lilypad-agents/protocol'
+import type { ModuleLimits, ModuleNetwork, ModuleRuntime } from '@lilypad-agents/protocol'
 import type Docker from 'dockerode'
+import { EgressRefusedError, type EgressSettings, findEgressProblem } from '../../egress/egress-policy.ts'
+import { type Egress, openEgress } from '../../egress/open-egress.ts'
 import { removeTree } from '../../outputs/remove-tree.ts'
 import { containerEnvironment, environmentLines } from '../determinism-environment.ts'
 import { ExecutorClosedError, ExecutorUnavailableError } from '../errors.ts'
@@ -15,9 +17,9 @@ import { fastRuntime, isGvisor } from './container-runtime.ts'
 import { type Engine, engineFailure, inspectEngine, removeContainer, statusOf } from './engine.ts'
 import { commandLine, findImage, type Image } from './image.ts'
 import { conclude, describeIsolation, type Ended, watchUsage } from './job-end.ts'
-import { createJobPlace, isOwned, placeInputs, removeJobPlace } from './job-place.ts'
+import { createJobPlace, isOwned, type JobPlace, placeInputs, removeJobPlace } from './job-place.ts'
 import { jobUser, releaseMounts } from './output-volume.ts'
-import type { Slot, SlotEnd } from './slot.ts'
+import { type Slot, type SlotEnd, slotFolder } from './slot.ts'
 import { encodeSlotFrame } from './slot-frame.ts'
 import { installSlotInit } from './slot-init.ts'
 import { SlotOpener, type SlotSpec } from './slot-opener.ts'
@@ -39,6 +41,8 @@ export type DockerExecutorOptions = {
   readonly warmSlots?: number
   /** Waiting containers of all modules; the module used longest ago gives up its own first. @default 16 */
   readonly maxSlots?: number
+  /** What jobs of modules that declare hosts may talk to. @default nothing: they are not run */
+  readonly egress?: EgressSettings
   /** Sum of the memory limits of all waiting containers. They use a few megabytes each until they run. @default half of the engine's memory */
   readonly maxReservedBytes?: number
 }
@@ -105,17 +109,23 @@ export class DockerExecutor implements Executor {
   async prepare(
     runtime: ModuleRuntime,
     _programPath?: string,
-    options: { readonly limits?: ModuleLimits } = {},
+    options: { readonly limits?: ModuleLimits; readonly network?: ModuleNetwork } = {},
   ): Promise<void> {
     this.#assertOpen()
+    const { limits, network } = options
+    const problem = findEgressProblem(network, this.#options.egress)
+    if (problem !== undefined) throw new EgressRefusedError(problem)
     const image = await this.#checkImage(runtime)
-    if (options.limits === undefined || needsGpus(options.limits)) return
+    if (limits === undefined || needsGpus(limits)) return
     const { slots } = await this.#findWorkshop()
-    await slots?.pool.keep(slotSpec(image, options.limits))
+    const wanted = slotLimits({ limits, ...(network === undefined ? {} : { network }) })
+    await slots?.pool.keep(slotSpec(image, wanted))
   }
 
   async run(task: ExecutorTask, options: RunOptions = {}): Promise<Execution> {
     this.#assertOpen()
+    const problem = findEgressProblem(task.network, this.#options.egress)
+    if (problem !== undefined) throw new EgressRefusedError(problem)
     const image = await this.#checkImage(task.runtime)
     const workshop = await this.#findWorkshop()
     while (this.#removals.size > maxRemovals) await Promise.race(this.#removals)
@@ -128,7 +138,7 @@ export class DockerExecutor implements Executor {
     const running = { control, settled }
     this.#running.add(running)
     if (this.#isClosed) control.stop({ kind: 'cancelled' })
-    const { key } = slotSpec(image, task.limits)
+    const { key } = slotSpec(image, slotLimits(task))
     const pool = needsGpus(task.limits) ? undefined : workshop.slots?.pool
     // A short job has the machine for itself; behind a long one the next slot is opened meanwhile.
     const refill = setTimeout(() => pool?.refill(key), refillMilliseconds)
@@ -184,13 +194,15 @@ export class DockerExecutor implements Executor {
   ): Promise<Ended | undefined> {
     // A container that waits would hold its GPU.
     if (needsGpus(task.limits)) return undefined
-    const frame = encodeSlotFrame({
-      args: commandLine(image, task.args),
-      env: environmentLines(containerEnvironment, task.env),
-      hasStdin: task.stdin !== undefined,
-    })
-    if (frame === undefined || slots === undefined || control.stopped !== undefined) return undefined
-    const spec = slotSpec(image, task.limits)
+    const frameWith = (proxy: Readonly<Record<string, string>>) =>
+      encodeSlotFrame({
+        args: commandLine(image, task.args),
+        env: environmentLines(containerEnvironment, { ...task.env, ...proxy }),
+        hasStdin: task.stdin !== undefined,
+        hasEgress: task.network !== undefined,
+      })
+    if (frameWith({}) === undefined || slots === undefined || control.stopped !== undefined) return undefined
+    const spec = slotSpec(image, slotLimits(task))
     const openOwn = () =>
       slots.opener.isResting(image.id) ? undefined : slots.opener.open(spec).catch(() => undefined)
     const slot = (await slots.pool.take(spec.key)) ?? (await openOwn())
@@ -198,9 +210,12 @@ export class DockerExecutor implements Executor {
     const { container, place, runtime } = slot
     const { volume } = place
     const watch = volume.bound === 'watched' ? watchUsage(volume, task, control) : undefined
+    let egress: Egress | undefined
     try {
+      egress = await this.#openEgress(task, place)
       await placeInputs(place.inputFolder, task.inputs)
-      if (control.stopped !== undefined) return undefined
+      const frame = frameWith(egress?.env ?? {})
+      if (control.stopped !== undefined || frame === undefined) return undefined
       current.container = container
       const end = await slot.run({
         frame,
@@ -212,12 +227,21 @@ export class DockerExecutor implements Executor {
       })
       if (end.kind === 'not-started' && control.stopped === undefined) return undefined
       const outcome = await this.#judge(end, container, control)
-      return { ...(await conclude(task, outcome, volume)), start: 'slot', runtime, volume }
+      const egressFacts = egress?.describe()
+      return { ...(await conclude(task, outcome, volume)), start: 'slot', runtime, volume, egressFacts }
     } finally {
       delete current.container
       clearInterval(watch)
+      await egress?.close()
       this.#remove(() => slot.destroy())
     }
+  }
+
+  async #openEgress({ network }: ExecutorTask, place: JobPlace): Promise<Egress | undefined> {
+    const { egress } = this.#options
+    return network === undefined || egress === undefined
+      ? undefined
+      : openEgress(slotFolder(place.folder), network, egress)
   }
 
   /** Success is believed from the slot itself; everything else is asked from the engine, which knows what was killed for memory. */
@@ -236,6 +260,9 @@ export class DockerExecutor implements Executor {
     current: Current,
     spool: LogSpool,
   ): Promise<Ended> {
+    // The way out of a job is opened by the first process of a slot.
+    if (task.network !== undefined && control.stopped === undefined)
+      throw new ExecutorUnavailableError(this.name, 'no slot comes up here, and a job that talks to hosts needs one')
     const place = await createJobPlace(this.#jobsFolder, task.limits)
     const { name, volume } = place
     const proven = slots?.opener.provenRuntime ?? engine.defaultRuntime
@@ -380,6 +407,10 @@ export class DockerExecutor implements Executor {
     return [...new Set(wanted)].filter((name) => engine.runtimes.includes(name) && !isGvisor(name))
   }
 }
+
+/** The process that carries a job's connections to its proxy must not cost the job one of its own. */
+const slotLimits = ({ limits, network }: Pick<ExecutorTask, 'limits' | 'network'>): ModuleLimits =>
+  network === undefined ? limits : { ...limits, pids: limits.pids + 1 }
 
 const needsGpus = (limits: ModuleLimits) => limits.gpu !== undefined
 

@@ -15,7 +15,10 @@ export type Ended = {
   readonly start: 'slot' | 'cold'
   readonly runtime: string
   readonly volume: OutputVolume
+  /** What its way out let through, if it had one. */
+  readonly egressFacts?: Isolation | undefined
 }
+
 /** Takes the outputs of a job that ended by itself. */
 export async function conclude(
   task: ExecutorTask,
@@ -52,5 +55,6 @@ export function describeIsolation(task: ExecutorTask, engine: Engine, ended: End
     outputs: ended.volume.bound,
     timeoutSeconds: limits.timeoutSeconds,
     logBytes: limits.logBytes,
+    ...ended.egressFacts,
   }
 }

@@ -7,7 +7,14 @@ export type SlotProgram = {
   /** `NAME=value` lines; they win over what the engine gave the slot. */
   readonly env: readonly string[]
   readonly hasStdin: boolean
+  /** Whether what connects to {@link egressPort} in the slot reaches the socket {@link egressSocket}. @default false */
+  readonly hasEgress?: boolean
 }
+
+/** Where a job finds the proxy, on the loopback of its own container. */
+export const egressPort = 3128
+/** Name of the proxy's socket in the folder of the slot. */
+export const egressSocket = 'egress'
 
 const magic = 0x3153504c
 const maxFrameBytes = 1024 ** 2
@@ -16,13 +23,13 @@ const maxStrings = 2 ** 14
 const maxStringBytes = 128 * 1024
 
 /** The one frame that a slot reads, or undefined when the program does not fit in it and needs a container of its own. */
-export function encodeSlotFrame({ args, env, hasStdin }: SlotProgram): Buffer | undefined {
+export function encodeSlotFrame({ args, env, hasStdin, hasEgress = false }: SlotProgram): Buffer | undefined {
   const strings = [...args, ...env]
   if (args.length === 0 || args.length > maxStrings || env.length > maxStrings) return undefined
   if (strings.some((string) => string.includes('\0') || Buffer.byteLength(string) >= maxStringBytes)) return undefined
   const text = Buffer.from(strings.map((string) => `${string}\0`).join(''))
   const head = Buffer.alloc(20)
-  const words = [magic, text.length + 12, args.length, env.length, hasStdin ? 1 : 0]
+  const words = [magic, text.length + 12, args.length, env.length, (hasStdin ? 1 : 0) | (hasEgress ? 2 : 0)]
   for (const [index, word] of words.entries()) head.writeUInt32LE(word, index * 4)
   return text.length + 12 > maxFrameBytes ? undefined : Buffer.concat([head, text])
 }

@@ -36,6 +36,9 @@ type Pipes = { readonly [name in (typeof pipeNames)[number]]: Socket }
 
 const readyMilliseconds = 5000
 
+/** The folder of a place that its container sees as the folder of the slot. */
+export const slotFolder = (placeFolder: string) => join(placeFolder, 'lp')
+
 /**
  * A started container with the whole profile on it that waits to be told what to run, once.
  *
@@ -85,11 +88,10 @@ export class Slot {
   /** Creates and starts a container and waits until its first process is ready for a frame. */
   static async open(options: OpenSlotOptions): Promise<Slot> {
     const { docker, limits, facts } = options
-    const pipeFolder = (folder: string) => join(folder, 'lp')
     const place = await createJobPlace(options.jobsFolder, limits, (folder) =>
-      furnish(pipeFolder(folder), options.initPath),
+      furnish(slotFolder(folder), options.initPath),
     )
-    const folder = pipeFolder(place.folder)
+    const folder = slotFolder(place.folder)
     let slot: Slot
     try {
       slot = new Slot(docker, place, facts.runtime, openPipes(folder))
