@@ -13,7 +13,7 @@ import {
   publishVersion,
   sendCallSync,
 } from '@lilypad-agents/sdk'
-import { startSolver } from '../../servers/solver/src/index.ts'
+import { type SolverConfig, startSolver } from '../../servers/solver/src/index.ts'
 import { type Actor, startTestChain } from '../../packages/testkit/src/index.ts'
 import { createTestClient, http } from 'viem'
 import { expect } from 'vitest'
@@ -21,7 +21,7 @@ import { expect } from 'vitest'
 export type TestMarket = Awaited<ReturnType<typeof startTestMarket>>
 
 /** A real chain, a real solver and a requester with money: everything but the provider. */
-export async function startTestMarket() {
+export async function startTestMarket(change: Pick<SolverConfig, 'containerAttestation'> = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'lilypad-market-'))
   const testChain = await startTestChain()
   const solverKey = toHex(crypto.getRandomValues(new Uint8Array(32)))
@@ -31,6 +31,7 @@ export async function startTestMarket() {
     stateDir: folder,
     pollMilliseconds: 200,
     logLevel: 'silent' as const,
+    ...change,
   }
   let solver = await startSolver({ ...solverOptions, port: 0 })
   const network: Network = { ...testChain.network, solverUrl: solver.url }
