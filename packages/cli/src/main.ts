@@ -251,6 +251,7 @@ shared(
       ...inputs,
       `  Outputs: ${manifest.outputs.files.map((file) => `${file.path} (${file.mediaType})`).join(', ')}`,
       `  Limits: ${manifest.limits.timeoutSeconds} s, ${Math.round(manifest.limits.memoryBytes / 1024 ** 2)} MiB   Determinism: ${manifest.determinism}   Licence: ${plainText(manifest.licence.code)}; weights ${plainText(manifest.licence.weights, 80)}`,
+      ...(manifest.network ? [`  Talks to: ${manifest.network.hosts.join(', ')}`] : []),
       ...(example
         ? [
             `  Try: lilypad run ${manifest.name} ${[...asOption, ...asFile].map((part) => plainText(part, 160)).join(' ')}`,
