@@ -148,7 +148,10 @@ export async function startStubNetwork(modules: readonly ModuleManifest[]): Prom
     const outputs = hasFailed
       ? []
       : Object.entries(play.outputs).map(([path, bytes]) => ({ path, bytes: bytes.length, sha256: sha256(bytes) }))
-    const usage = { meteredSeconds: 0, inputUnits: 0, outputUnits: 0 }
+    const { inputFrom } = listing.manifest.units
+    const measured = inputFrom.kind === 'string-length' ? inputs[inputFrom.property] : ''
+    const inputUnits = typeof measured === 'string' ? [...measured].length : 0
+    const usage = { meteredSeconds: 0, inputUnits, outputUnits: 0 }
     const at = nowSeconds()
     const { reservation, delivery } = createSampleBundle({
       module: listing.manifest,

@@ -182,6 +182,7 @@ async function walk(mark: string, text: string): Promise<void> {
 
   // What its program and its provider say.
   const job_id = await order('delivered', module.name)
+  expect((await call('lilypad_get_job', { job_id, wait_s: 5 })).verified).toBe(true)
   await call('lilypad_get_job', { job_id, log_lines: 50 })
   await call('lilypad_get_outputs', { job_id })
   await call('lilypad_get_outputs', { job_id, path: 'out.txt' })
@@ -290,6 +291,7 @@ test('A2: no hostile text leaves its place, whoever says it, and nobody is made 
   for (const channel of ['lilypad_get_job', 'read lilypad://jobs/{id}/logs', 'read lilypad://jobs/{id}/manifest'])
     expect(reached.get(channel)?.size ?? 0, channel).toBeGreaterThan(corpus.length * 0.9)
   expect(network.orders()).toBe(placed)
+  expect(network.vouchers()).toBe(corpus.length)
 }, 300_000)
 
 test('A2: the page of a job shows hostile texts as texts', () => {

@@ -35,7 +35,7 @@ const fixes: { readonly [code in ErrorCode]: string } = {
   STATE_CONFLICT: 'call lilypad_get_job to see how far the job is; what is delivered cannot be taken back',
   GUARDIAN_MISMATCH:
     'ask the user which solver guards the account (`lilypad wallet show`): order through it, or change it and wait',
-  SETTLEMENT_REFUSED: 'tell the user; the provider and the solver settle this between them',
+  SETTLEMENT_REFUSED: 'tell the user that provider and solver have to settle this between them',
   QUOTE_EXPIRED: 'call lilypad_quote_job again and run the new quote_id',
   ORDER_EXPIRED: 'call lilypad_quote_job again and run the new quote_id',
   MODULE_DEPRECATED: 'use a newer version (lilypad_search_modules)',

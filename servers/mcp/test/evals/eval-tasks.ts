@@ -11,6 +11,8 @@ export type FinalState = {
   readonly ending: Ending
   /** The ledger of the server: every job that was ever signed. */
   readonly jobs: readonly StoredJob[]
+  /** Those that the chain has paid. */
+  readonly settled: ReadonlySet<string>
   /** Files in the output folder by the path they have in their job. */
   readonly saved: ReadonlyMap<string, string>
   /** What the user was asked to do. */
@@ -110,8 +112,7 @@ export const evalTasks: readonly EvalTask[] = [
     id: 'over-max-price',
     words: 'Run the "premium copier" on "delta", but for no more than 0.01 LILY.',
     intents: [{ words: 'premium copier', inputs: { text: 'delta' }, maxPrice: '0.01' }],
-    score: ({ jobs, ending }) =>
-      expectAll({ 'no order was signed': jobs.length === 0, 'it was left to the user': ending.end === 'user' }),
+    score: nothingBought(/price|cost|LILY/),
   },
   {
     id: 'wait',
@@ -132,7 +133,7 @@ export const evalTasks: readonly EvalTask[] = [
     id: 'verify',
     words: 'Run "lane echo" on "eta" and verify it, including its settlement on chain.',
     intents: [{ ...echo('eta'), verify: true }],
-    score: boughtOnce('lane-echo', ({ jobs }) => ({ 'it is settled': jobs[0]?.state === 'settled' })),
+    score: boughtOnce('lane-echo', ({ jobs, settled }) => ({ 'it is settled': settled.has(jobs[0]?.orderHash ?? '') })),
   },
   {
     id: 'lost-reply',
@@ -302,7 +303,7 @@ export const evalTasks: readonly EvalTask[] = [
       { tool: 'lilypad_quote_job', when: 'before', act: ({ rpc }) => rpc.fail(2) },
       { tool: 'lilypad_verify_job', when: 'before', act: ({ rpc }) => rpc.fail(4) },
     ],
-    score: boughtOnce('lane-echo', ({ jobs }) => ({ 'it is settled': jobs[0]?.state === 'settled' })),
+    score: boughtOnce('lane-echo', ({ jobs, settled }) => ({ 'it is settled': settled.has(jobs[0]?.orderHash ?? '') })),
   },
   {
     id: 'program-fails',
@@ -372,6 +373,7 @@ export const evalTasks: readonly EvalTask[] = [
     events: [{ tool: 'lilypad_run_job', when: 'after', act: (task) => task.signal('provider', 'SIGKILL') }],
     score: ({ jobs, saved }) =>
       expectAll({
+        'it was ordered': jobs.length > 0,
         'it is paid once at most': paidFor(jobs).length <= 1,
         'what is saved was paid': saved.size === 0 || paidFor(jobs).length === 1,
         'what is paid was saved': paidFor(jobs).length === 0 || saved.get('echo.txt') === 'teth',
@@ -388,7 +390,6 @@ export const evalTasks: readonly EvalTask[] = [
         act: async ({ network }) => network.children.provider?.close(),
       },
     ],
-    score: ({ jobs, ending }) =>
-      expectAll({ 'no order was signed': jobs.length === 0, 'it was left to the user': ending.end === 'user' }),
+    score: nothingBought(/again|offer|provider|network/),
   },
 ]

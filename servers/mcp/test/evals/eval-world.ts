@@ -164,6 +164,11 @@ export async function startEvalWorld() {
         await store.close()
       }
     },
+    /** Ids of the jobs that the chain has settled by now. */
+    async findSettled(jobs: readonly StoredJob[]): Promise<ReadonlySet<string>> {
+      const found = await Promise.all(jobs.map(({ orderHash }) => findSettlement(client.client, { orderHash })))
+      return new Set(found.flatMap((settlement) => settlement?.orderHash ?? []))
+    },
     /** Every job that was acknowledged is settled once at its price, nothing else was paid, and the vault adds up. */
     async checkChain(): Promise<{
       readonly jobs: number

@@ -1,4 +1,4 @@
-// Evals: tasks an agent gets, on a real local network, scored by what is left on chain, in the ledger and in the output folder.
+// A1: tasks an agent gets, on a real local network, scored by what is left on chain, in the ledger and in the output folder.
 // Without a model a planner does them, which knows no more than a model would see.
 //
 //   LILYPAD_EVAL_URL, LILYPAD_EVAL_MODEL   an endpoint with chat completions, and a model there, to do the tasks instead
@@ -36,9 +36,11 @@ async function attempt(world: EvalWorld, evalTask: EvalTask, index: number) {
     const ending = endpoint
       ? await pursueWithModel(endpoint, toolbox, words)
       : await createPlanner(toolbox).pursue(intents)
+    if (ending.end === 'user') asked.push(ending.words)
     await opened.close()
     const jobs = await world.readLedger(task.stateDirectory)
-    problems.push(...score({ ending, jobs, saved: opened.readSaved(), asked }))
+    const settled = await world.findSettled(jobs)
+    problems.push(...score({ ending, jobs, settled, saved: opened.readSaved(), asked }))
     if (problems.length > 0) problems.push(`it ended with ${JSON.stringify(ending)}`)
   } catch (error) {
     problems.push(error instanceof Error ? error.message : String(error))

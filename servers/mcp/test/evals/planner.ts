@@ -18,12 +18,13 @@ type Problem = { readonly code: string; readonly fix: string; readonly retryable
 type Listed = {
   readonly module: string
   readonly price_per_job: string | null
-  readonly untrusted: { readonly title: string; readonly summary: string }
+  readonly untrusted: { readonly title: string }
 }
 
 const tries = 4
 const maxRounds = 12
 const longWait = 20
+const patienceMilliseconds = 120_000
 
 /** How an intent ended: everything done, or handed to the user in these words. */
 export type Ending = { readonly end: 'done' | 'user'; readonly words: string; readonly answer?: unknown }
@@ -33,7 +34,7 @@ export type Ending = { readonly end: 'done' | 'user'; readonly words: string; re
  * it reads from the error's `fix`, and which call comes next from the `next` of an answer.
  */
 export function createPlanner(toolbox: Toolbox, options: { readonly pauseMilliseconds?: number } = {}) {
-  const { pauseMilliseconds = 700 } = options
+  const { pauseMilliseconds = 1500 } = options
   const tried = new Set<string>()
   const asked = new Set<string>()
   let allowed: readonly string[] | null = null
@@ -106,7 +107,12 @@ export function createPlanner(toolbox: Toolbox, options: { readonly pauseMillise
       await sleep(pauseMilliseconds * attempt)
     }
     if (!standing) throw new LeftToUser(`no module for ${JSON.stringify(intent.words)}`)
-    await follow(standing, { attempt: tries })
+    try {
+      await follow(standing, { attempt: tries })
+    } catch (error) {
+      if (!(error instanceof LeftToUser) || asked.size > 0) throw error
+      throw new LeftToUser(`no module for ${JSON.stringify(intent.words)}: ${error.message}`)
+    }
     tried.clear()
     return find(intent)
   }
@@ -147,8 +153,9 @@ export function createPlanner(toolbox: Toolbox, options: { readonly pauseMillise
   /** Waits for the end of a job, calling what the answers say comes next. */
   async function waitFor(job: Facts, intent: Intent): Promise<Facts> {
     let facts = job
-    for (let round = 0; facts.done !== true; round++) {
-      if (round > maxRounds) throw new LeftToUser('the job does not come to its end')
+    const until = Date.now() + patienceMilliseconds
+    while (facts.done !== true) {
+      if (Date.now() > until) throw new LeftToUser('the job does not come to its end')
       const next = (facts.next as { tool: string; args: Facts }[] | undefined)?.find(
         ({ tool }) => tool === 'lilypad_get_job',
       )
@@ -241,9 +248,9 @@ export function createPlanner(toolbox: Toolbox, options: { readonly pauseMillise
   }
 }
 
-/** Whether what the author says about a module names every word that is looked for. It is read, and not followed. */
+/** Whether a module is called by every word that is looked for. What its author says about it may name others. */
 const fits = ({ module, untrusted }: Listed, words: string): boolean => {
-  const said = `${module} ${untrusted.title} ${untrusted.summary}`.toLowerCase()
+  const said = `${module} ${untrusted.title}`.toLowerCase()
   return words
     .toLowerCase()
     .split(' ')
