@@ -103,7 +103,8 @@ function keep(channel: string, answer: unknown): void {
 }
 
 async function call(tool: string, args: Record<string, unknown>): Promise<Record<string, unknown>> {
-  const answer = await client.callTool({ name: tool, arguments: args })
+  const onprogress = (progress: unknown) => keep('progress', progress)
+  const answer = await client.callTool({ name: tool, arguments: args }, { onprogress })
   keep(tool, answer)
   return answer.structuredContent as Record<string, unknown>
 }
