@@ -29,7 +29,7 @@ export type EvalTask = {
   readonly args?: (world: EvalWorld, outputDirectory: string) => readonly string[]
   readonly events?: readonly Event[]
   /** What the user does when asked. @default nothing: they say no */
-  readonly onAsk?: (words: string, task: TaskWorld, world: EvalWorld) => boolean
+  readonly onAsk?: (words: string, task: TaskWorld, world: EvalWorld) => boolean | Promise<boolean>
   /** Reply of a tool that is lost once. */
   readonly lostReply?: string
   /** What is wrong with the final state; nothing when the task is solved. */
@@ -286,6 +286,7 @@ export const evalTasks: readonly EvalTask[] = [
     words: 'Run "lane echo" on "omega".',
     intents: [echo('omega')],
     events: [{ tool: 'lilypad_search_modules', when: 'before', act: (task) => task.signal('solver', 'SIGKILL') }],
+    onAsk: (words, task) => words.includes('network runs') && task.waitForSolver(),
     score: boughtOnce('lane-echo'),
   },
   {

@@ -154,6 +154,16 @@ export async function startEvalWorld() {
       if (!pid) throw new Error(`${name} does not run`)
       process.kill(pid, signal)
     },
+    /** Resolves once the solver answers. */
+    async waitForSolver(): Promise<true> {
+      const answers = () =>
+        fetch(`${network.network.solverUrl}/health`).then(
+          ({ ok }) => ok,
+          () => false,
+        )
+      while (!(await answers())) await new Promise((resolve) => setTimeout(resolve, 200))
+      return true
+    },
     async readLedger(stateDirectory: string): Promise<readonly StoredJob[]> {
       const store = sqliteStore(stateDirectory)
       try {
@@ -227,7 +237,7 @@ export async function openTask(
     readonly args: readonly string[]
     readonly events: readonly Event[]
     /** What the user does when asked; undefined when they say no. */
-    readonly onAsk: (words: string, task: TaskWorld) => boolean
+    readonly onAsk: (words: string, task: TaskWorld) => boolean | Promise<boolean>
     /** Replies of this tool that get lost on their way, once. */
     readonly lostReply?: string | undefined
   },
