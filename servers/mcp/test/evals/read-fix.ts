@@ -12,6 +12,7 @@ const rules: readonly (readonly [RegExp, Step['kind']])[] = [
   [/\bcorrect\b|inputs smaller|^give |another path|^encode |^put /, 'correct'],
   [/lilypad_(search_modules|get_wallet)|cheaper job|another module/, 'search'],
   [/lilypad_quote_job/, 'quote'],
+  [/call lilypad_run_job again/, 'again'],
   [/lilypad_/, 'tool'],
   [/\bagain\b|\bwait\b/, 'again'],
 ]
