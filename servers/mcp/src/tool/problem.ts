@@ -83,7 +83,6 @@ const quoting: ReadonlySet<ErrorCode> = new Set([
   'JOB_EXPIRED',
   'VERIFICATION_FAILED',
   'CONTRACT_REVERTED',
-  'JOB_FAILED',
   'INPUTS_INVALID',
 ])
 
@@ -131,11 +130,13 @@ export function tellProblem(error: unknown, logger: Logger): ToldProblem {
   const facts = failure.details.slice(0, 10).map((detail) => cleanLine(detail, 300))
   if (isOurs(failure)) {
     const isQuoting = quoting.has(code) || failure instanceof InvalidRequestError
-    const shown = code === 'INPUTS_INVALID' ? namesOf(facts) : isQuoting ? [] : facts
+    const said = isQuoting ? facts : facts.filter((fact) => fact.startsWith('Reason given:'))
+    const ours = facts.filter((fact) => !said.includes(fact))
+    const shown = code === 'INPUTS_INVALID' ? namesOf(facts) : ours
     const message = cleanText([failure.shortMessage, ...shown].join('\n'), 2000)
     return {
       problem: { code, message, charged, retryable, fix, docs: docsPath },
-      untrusted: isQuoting && facts.length > 0 ? { details: facts } : undefined,
+      untrusted: said.length > 0 ? { details: said } : undefined,
     }
   }
   const details = [cleanLine(failure.shortMessage, 300), ...facts]
