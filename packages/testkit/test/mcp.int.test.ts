@@ -276,7 +276,7 @@ test('a program that fails costs nothing, and its log is data', async () => {
   await client.close()
 })
 
-test('a call returns within its wait, and the job ends without another call', async () => {
+test('L1: a call returns within its wait, and the job ends without another call', async () => {
   const { client } = await connectStdio(settings(freshFolder()), 'modern')
   const { quote_id } = await quote(client, 'lane-slow')
   const startedAt = Date.now()

@@ -1,5 +1,5 @@
-// Runs the MCP conformance suite: a server with the suite's fixtures, made of our pieces, against both frozen requirement sets and
-// the skills; then the published server, whose failures must be the ones of `conformance/production-*.json`, no more and no fewer.
+// Runs the MCP conformance suite. P1: a server with the suite's fixtures, made of our pieces, against both frozen requirement sets and
+// the skills. P2: the published server, whose failures must be the ones of `conformance/production-*.json`, no more and no fewer.
 // The suite is installed into a folder of its own. Exit 0 when everything holds, or with a line SKIPPED when it cannot be had.
 //
 //   LILYPAD_CONFORMANCE   a suite that is installed already: its dist/index.js

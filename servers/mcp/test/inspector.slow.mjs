@@ -1,4 +1,4 @@
-// Drives the published server with the MCP Inspector: search, quote, run, outputs, verify, over stdio and HTTP, in the
+// S9: drives the published server with the MCP Inspector: search, quote, run, outputs, verify, over stdio and HTTP, in the
 // legacy and the modern era, against a network that already runs.
 //
 //   LILYPAD_NETWORK_FILE, LILYPAD_KEY_FILE   the network and the key that buys

@@ -65,7 +65,7 @@ describe.each(eras)('in the %s era', (era) => {
   test('a job and its parts are read', async () => {
     expect(await readJson(`lilypad://jobs/${id}`)).toMatchObject({ job_id: id, state: 'settled', payment: 'settled' })
     expect(await readJson(`lilypad://jobs/${id}/receipt`)).toMatchObject({ receipt: { status: 0 } })
-    const manifest = await readJson(`lilypad://jobs/${id}/manifest`)
+    const { manifest } = (await readJson(`lilypad://jobs/${id}/manifest`)).untrusted
     expect(manifest.predicate.outputs).toHaveLength(3)
     expect(await readJson(`lilypad://jobs/${id}/logs`)).toEqual({ job_id: id, untrusted: { log: '' } })
     expect(await readJson('lilypad://ledger')).toMatchObject({ jobs: 2, by_module: { sample: expect.any(String) } })
@@ -73,7 +73,7 @@ describe.each(eras)('in the %s era', (era) => {
   })
 
   test('S8: every output has the bytes that its manifest promises', async () => {
-    const manifest = await readJson(`lilypad://jobs/${id}/manifest`)
+    const { manifest } = (await readJson(`lilypad://jobs/${id}/manifest`)).untrusted
     for (const { path, sha256: promised } of manifest.predicate.outputs) {
       const uri = `lilypad://jobs/${id}/outputs/${path.split('/').map(encodeURIComponent).join('/')}`
       const { contents } = await client.readResource({ uri })

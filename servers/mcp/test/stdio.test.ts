@@ -56,18 +56,21 @@ describe.each(eras)('in the %s era', (era) => {
   })
 })
 
-test.each(['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'])('a client of %s is served', async (revision) => {
-  const { child, send, answerTo } = startRaw()
-  send({ id: 1, ...initialize(revision) })
-  expect(await answerTo(1)).toMatchObject({ result: { protocolVersion: revision } })
-  send({ method: 'notifications/initialized' })
-  send({ id: 2, method: 'tools/list' })
-  expect(JSON.stringify(await answerTo(2))).toContain('lilypad_run_job')
-  child.stdin.end()
-  expect(await once(child, 'exit')).toEqual([0, null])
-})
+test.each(['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'])(
+  'P4: a client of %s is served',
+  async (revision) => {
+    const { child, send, answerTo } = startRaw()
+    send({ id: 1, ...initialize(revision) })
+    expect(await answerTo(1)).toMatchObject({ result: { protocolVersion: revision } })
+    send({ method: 'notifications/initialized' })
+    send({ id: 2, method: 'tools/list' })
+    expect(JSON.stringify(await answerTo(2))).toContain('lilypad_run_job')
+    child.stdin.end()
+    expect(await once(child, 'exit')).toEqual([0, null])
+  },
+)
 
-test('a client that asks what is spoken and then opens in the old way is served', async () => {
+test('P4: a client that asks what is spoken and then opens in the old way is served', async () => {
   const { child, send, answerTo } = startRaw()
   send({ id: 1, method: 'server/discover', params: { _meta: modernMeta } })
   expect(await answerTo(1)).toMatchObject({ result: { supportedVersions: expect.arrayContaining(['2026-07-28']) } })

@@ -84,7 +84,7 @@ describe.each(eras)('in the %s era', (era) => {
     expect(await client.listTools()).toEqual(await client.listTools())
   })
 
-  test('every tool says everything about itself, within the budget of a context', async () => {
+  test('S1, S2: every tool says everything about itself, within the budget of a context', async () => {
     const { tools } = await client.listTools()
     for (const { name, title, description, inputSchema, outputSchema, annotations } of tools) {
       expect(title, name).toBeTruthy()
@@ -97,7 +97,6 @@ describe.each(eras)('in the %s era', (era) => {
       for (const hint of [readOnlyHint, destructiveHint, idempotentHint, openWorldHint])
         expect(typeof hint, name).toBe('boolean')
     }
-    // S1
     expect(tools.length).toBeLessThanOrEqual(12)
     expect(countTokens(tools)).toBeLessThanOrEqual(4500)
     for (const tool of tools) expect(countTokens(tool), tool.name).toBeLessThanOrEqual(550)

@@ -2,7 +2,7 @@ import { LilypadError } from '@lilypad-agents/protocol'
 import { JobFailedError, JobNotRunError, type StoredJob } from '@lilypad-agents/sdk'
 import { z } from 'zod'
 import { Amount, currencyShape, formatAmount, tokenSymbol, withToken } from '../money/token.ts'
-import { cleanLine, cleanText } from '../text/clean-text.ts'
+import { cleanLine, cleanText, quoteName, shownPath } from '../text/clean-text.ts'
 import { createLogTail } from './log-tail.ts'
 import { Problem, tellProblem } from '../tool/problem.ts'
 import { type NextCall, NextCalls, withNext } from '../tool/next-call.ts'
@@ -99,7 +99,7 @@ export async function toJobResult(
     token: tokenSymbol,
     chain_id: lilypad.network.chainId,
     ...(settlement ? { transaction: settlement.transaction } : {}),
-    outputs: outputs.slice(0, shownOutputs).map(({ path, bytes }) => ({ path: cleanLine(path, 200), bytes })),
+    outputs: outputs.slice(0, shownOutputs).map(({ path, bytes }) => ({ path: shownPath(path), bytes })),
     ...(withEvents && events.length > 0 ? { events } : {}),
     ...(told ? { problem: told.problem } : {}),
     ...(Object.keys(untrusted).length > 0 ? { untrusted } : {}),
@@ -166,7 +166,7 @@ function findStandingProblem(job: StoredJob): LilypadError | undefined {
 }
 
 function summarise(job: StoredJob, payment: Payment, problem: Problem | undefined): string {
-  const { name } = job.module
+  const name = quoteName(job.module.name)
   const price = withToken(job.price ?? 0n)
   if (payment === 'settled')
     return `${name} is finished, verified and paid: ${price}. Read the files with lilypad_get_outputs.`

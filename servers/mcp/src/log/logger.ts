@@ -1,4 +1,5 @@
 import { LilypadError } from '@lilypad-agents/protocol'
+import { cleanLine } from '../text/clean-text.ts'
 import { destination, type Logger, pino } from 'pino'
 
 export type { Logger }
@@ -15,14 +16,15 @@ export function createLogger(level = 'info'): Logger {
   )
 }
 
+const firstLine = (text: string) => cleanLine(text.split('\n', 1)[0] ?? '', 300)
+
 /** The part of a failure that a log may show. */
 export function failureFacts(error: unknown): { readonly code: string; readonly failure: string } {
   if (LilypadError.is(error)) {
     const { cause } = error
-    const reason = cause instanceof Error ? ` (${cause.name}: ${cause.message.split('\n', 1)[0]?.slice(0, 300)})` : ''
-    return { code: error.code, failure: `${error.shortMessage.slice(0, 300)}${reason}` }
+    const reason = cause instanceof Error ? ` (${cause.name}: ${firstLine(cause.message)})` : ''
+    return { code: error.code, failure: `${cleanLine(error.shortMessage, 300)}${reason}` }
   }
-  if (error instanceof Error)
-    return { code: 'INTERNAL', failure: `${error.name}: ${error.message.split('\n', 1)[0]?.slice(0, 300)}` }
+  if (error instanceof Error) return { code: 'INTERNAL', failure: `${error.name}: ${firstLine(error.message)}` }
   return { code: 'INTERNAL', failure: 'an unknown value was thrown' }
 }

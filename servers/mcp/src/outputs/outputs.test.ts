@@ -32,6 +32,15 @@ test('an output is saved under its job, again and again', async () => {
   expect(readFileSync(path, 'utf8')).toBe('two')
 })
 
+test('a name is as long as a file system takes, in bytes, and the refusal of a longer one says what to do', async () => {
+  const saved = await saveOutput(folder, job.slice(0, 18), `${'a'.repeat(251)}.txt`, Buffer.from('x'))
+  expect(readFileSync(saved, 'utf8')).toBe('x')
+  await expect(saveOutput(folder, job.slice(0, 18), 'ß'.repeat(200), Buffer.from('x'))).rejects.toMatchObject({
+    code: 'PATH_NOT_ALLOWED',
+    hint: expect.stringContaining('lilypad_get_outputs'),
+  })
+})
+
 test.each(['../x', '/etc/x', 'a/../../x', 'a\\..\\x', ''])('the path %j is refused', async (path) => {
   await expect(saveOutput(folder, job.slice(0, 18), path, Buffer.from('x'))).rejects.toMatchObject({
     code: 'PATH_NOT_ALLOWED',

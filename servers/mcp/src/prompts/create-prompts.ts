@@ -1,5 +1,6 @@
 import { completable, type GetPromptResult, type McpServer } from '@modelcontextprotocol/server'
 import { z } from 'zod'
+import { quoteName } from '../text/clean-text.ts'
 import type { ServerDeps } from '../tool/tool-context.ts'
 import { JobId, ModuleReference } from '../tools/module-reference.ts'
 
@@ -42,7 +43,7 @@ export function createPrompts({ lilypad }: ServerDeps): (mcp: McpServer) => void
       },
       (given) =>
         asUser(
-          `Run the Lilypad module ${given.module} for this: ${quoteGoal(given.goal)}.`,
+          `Run the Lilypad module ${quoteName(given.module)} for this: ${quoteGoal(given.goal)}.`,
           'Read the module first, choose its inputs, and quote the job. Show me max_charge and what will be sent before you run it.',
           'Wait for the end, show the outputs, and verify the job before you rely on it.',
         ),

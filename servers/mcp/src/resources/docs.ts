@@ -7,7 +7,7 @@ import { fixOf } from '../tool/problem.ts'
 export function errorsText(): string {
   const rows = errorCodes.map((code) => {
     const again = errorTable[code].retryable ? 'the same call may succeed later' : 'the same call fails again'
-    return `- \`${code}\`: ${fixOf(code) ?? 'tell the user what the message says'} (${again})`
+    return `- \`${code}\`: ${fixOf(code)} (${again})`
   })
   return [
     '# Errors',

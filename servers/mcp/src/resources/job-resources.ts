@@ -4,7 +4,8 @@ import { type McpServer, type ReadResourceResult, ResourceTemplate, type Variabl
 import { z } from 'zod'
 import { isDone } from '../job/job-keeper.ts'
 import { readLog, stateOf, toJobResult } from '../job/job-result.ts'
-import { cleanText } from '../text/clean-text.ts'
+import { cleanText, quoteName, shownPath } from '../text/clean-text.ts'
+import { toMediaType } from '../text/media-type.ts'
 import type { ServerDeps } from '../tool/tool-context.ts'
 import { Handle } from '../tools/module-reference.ts'
 import { aDay, decodePart, jsonContents, live, readOrNotFound } from './read-resource.ts'
@@ -52,12 +53,13 @@ const parts: readonly JobPart[] = [
   {
     name: 'job-manifest',
     title: 'Manifest of a job',
-    description:
-      'What ran on what, as the provider signed it: an in-toto statement. Paths and reasons in it are of strangers.',
+    description: 'What ran on what, as the provider signed it: an in-toto statement, whose digest the receipt names.',
     mimeType: 'application/json',
     suffix: '/manifest',
-    async read({ delivery }, uri) {
-      return delivery ? jsonContents(uri, z.encode(Delivery, delivery).manifest, aDay) : undefined
+    async read({ delivery, orderHash }, uri) {
+      if (!delivery) return undefined
+      const { manifest } = z.encode(Delivery, delivery)
+      return jsonContents(uri, { job_id: orderHash, untrusted: { manifest } }, aDay)
     },
   },
   {
@@ -95,7 +97,7 @@ const parts: readonly JobPart[] = [
       if (!output) return undefined
       const blob = Buffer.from(await output.read()).toString('base64')
       const mimeType = job.module.outputs.files.find((file) => file.path === path)?.mediaType
-      return { contents: [{ uri, mimeType: mimeType ?? 'application/octet-stream', blob }], ...aDay }
+      return { contents: [{ uri, mimeType: toMediaType(mimeType ?? ''), blob }], ...aDay }
     },
   },
 ]
@@ -113,7 +115,9 @@ export function registerJobResources(mcp: McpServer, deps: ServerDeps): void {
     if (!id.success) return []
     const job = (await lilypad.listJobs()).find(({ orderHash }) => orderHash === id.data)
     const paths = (job?.delivery?.manifest.predicate.outputs ?? []).map(({ path }) => path)
-    return paths.filter((path) => isSafePath(path) && path.startsWith(value)).slice(0, suggestions)
+    // A suggestion is used as it stands, so what cannot be shown as it is is not suggested.
+    const isPlain = (path: string) => isSafePath(path) && shownPath(path) === path
+    return paths.filter((path) => isPlain(path) && path.startsWith(value)).slice(0, suggestions)
   }
   for (const { name, title, description, mimeType, suffix, read } of parts) {
     const template = new ResourceTemplate(`lilypad://jobs/{id}${suffix}`, {
@@ -137,7 +141,7 @@ async function listNewest({ lilypad }: ServerDeps) {
       {
         uri: jobUri(job.orderHash),
         name: `job ${job.orderHash.slice(0, 10)}`,
-        title: `${job.module.name}, ${stateOf(job)}`,
+        title: `${quoteName(job.module.name)}, ${stateOf(job)}`,
         annotations: { lastModified: new Date(job.orderedAt * 1000).toISOString() },
       },
     ]),

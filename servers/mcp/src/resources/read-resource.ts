@@ -6,6 +6,8 @@ import {
   ResourceNotFoundError,
 } from '@modelcontextprotocol/server'
 import { failureFacts, type Logger } from '../log/logger.ts'
+import { escapeInvisible } from '../text/clean-text.ts'
+import { tellProblem } from '../tool/problem.ts'
 
 /** How long a reader may keep what it read. */
 export type Freshness = { readonly ttlMs: number; readonly cacheScope: 'public' | 'private' }
@@ -16,7 +18,7 @@ export const aDay: Freshness = { ttlMs: 86_400_000, cacheScope: 'private' }
 
 /** A resource that is JSON. */
 export function jsonContents(uri: string, value: unknown, freshness: Freshness): ReadResourceResult {
-  const text = JSON.stringify(value, undefined, 2)
+  const text = escapeInvisible(JSON.stringify(value, undefined, 2))
   return { contents: [{ uri, mimeType: 'application/json', text }], ...freshness }
 }
 
@@ -33,10 +35,10 @@ export async function readOrNotFound(
   try {
     contents = await read()
   } catch (error) {
-    const { code, shortMessage, retryable } = toLilypadError(error)
+    const { code, retryable } = toLilypadError(error)
     if (!retryable && code !== 'INTERNAL') throw new ResourceNotFoundError(uri)
     logger.warn(failureFacts(error), 'resource not read')
-    const message = code === 'INTERNAL' ? 'The resource could not be read.' : shortMessage
+    const message = code === 'INTERNAL' ? 'The resource could not be read.' : tellProblem(error, logger).problem.message
     throw new ProtocolError(ProtocolErrorCode.InternalError, message, { uri, code, retryable })
   }
   if (!contents) throw new ResourceNotFoundError(uri)

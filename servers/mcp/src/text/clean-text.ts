@@ -18,6 +18,23 @@ export function cleanLine(text: string, length: number): string {
   return cleanText(text, length).replace(/[\n\t]+/g, ' ')
 }
 
+/** The path of a stranger's file as it is shown, and may be given back. */
+export const shownPath = (path: string): string => cleanLine(path, 200)
+
+/** A name that a stranger chose, as it stands in a sentence of ours. */
+export const quoteName = (name: string): string => `"${name}"`
+
+/** The same JSON, with what a reader would not see written as escapes: for documents whose exact value was signed. */
+export const escapeInvisible = (json: string): string =>
+  json.replace(invisible, (character) =>
+    character === '\n' || character === '\t'
+      ? character
+      : Array.from(
+          { length: character.length },
+          (_, index) => `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`,
+        ).join(''),
+  )
+
 /** JSON of another party with every text in it cleaned and cut, and lists and objects kept short. */
 export function cleanJson(
   value: unknown,

@@ -1,5 +1,5 @@
 import { errorCodes, errorTable, fromErrorBody, LilypadError } from '@lilypad-agents/protocol'
-import { JobNotRunError, OverLimitError, SolverUnreachableError } from '@lilypad-agents/sdk'
+import { JobFailedError, JobNotRunError, OverLimitError, SolverUnreachableError } from '@lilypad-agents/sdk'
 import { expect, test } from 'vitest'
 import { createLogger } from '../log/logger.ts'
 import { tellProblem } from './problem.ts'
@@ -50,4 +50,12 @@ test('what is not ours shows a reference only', () => {
   expect(problem.code).toBe('INTERNAL')
   expect(problem.message).toMatch(/Reference: [0-9a-f-]{36}$/)
   expect(JSON.stringify(problem)).not.toContain('secret')
+})
+
+test('how a program ended is told, and what its executor says about it stays under untrusted', () => {
+  const failed = { orderHash: '0x1', outcome: 'exited with code 7', reason: injection, charged: 'none' } as const
+  const { problem, untrusted } = tellProblem(new JobFailedError(failed), logger)
+  expect(problem.message).toContain('exited with code 7')
+  expect(JSON.stringify(problem)).not.toContain('Ignore previous')
+  expect(untrusted?.details).toEqual([expect.stringContaining('Ignore previous')])
 })

@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { currencyShape, tokenSymbol } from '../money/token.ts'
 import { lowestOffer } from '../money/lowest-offer.ts'
-import { cleanJson, cleanLine, cleanText } from '../text/clean-text.ts'
+import { cleanJson, cleanLine, cleanText, quoteName, shownPath } from '../text/clean-text.ts'
+import { toMediaType } from '../text/media-type.ts'
 import { defineTool } from '../tool/define-tool.ts'
 import { NextCalls, withNext } from '../tool/next-call.ts'
 import { ModuleReference } from './module-reference.ts'
@@ -49,7 +50,7 @@ export const getModule = defineTool({
     const offered = price ? `from ${price.price_per_job} ${tokenSymbol} per job` : 'nobody offers it now'
     return {
       result: {
-        summary: `${listing.name}: ${offered}. Next: lilypad_quote_job with module and inputs.`,
+        summary: `${quoteName(listing.name)}: ${offered}. Next: lilypad_quote_job with module and inputs.`,
         module: listing.name,
         version: cleanLine(manifest.version, 64),
         version_id: listing.moduleVersion,
@@ -64,7 +65,7 @@ export const getModule = defineTool({
           })),
         outputs: manifest.outputs.files
           .slice(0, 16)
-          .map(({ path, mediaType }) => ({ path: cleanLine(path, 200), media_type: cleanLine(mediaType, 80) })),
+          .map(({ path, mediaType }) => ({ path: shownPath(path), media_type: toMediaType(mediaType) })),
         price: price ?? null,
         token: tokenSymbol,
         chain_id: network.chainId,

@@ -6,8 +6,9 @@ import { maxPreviewedBytes, previewPng } from '../outputs/preview-png.ts'
 import { OutputUnknownError } from '../outputs/output-unknown-error.ts'
 import { outputUri } from '../resources/resource-uri.ts'
 import { count } from '../text/count.ts'
-import { cleanLine, cleanText } from '../text/clean-text.ts'
+import { cleanText, shownPath } from '../text/clean-text.ts'
 import { CursorError, readCursor, toCursor } from '../text/cursor.ts'
+import { toMediaType } from '../text/media-type.ts'
 import { defineTool, type ToolImage } from '../tool/define-tool.ts'
 import { NextCalls, withNext } from '../tool/next-call.ts'
 import { Handle } from './module-reference.ts'
@@ -59,7 +60,7 @@ export const getOutputs = defineTool({
     const chosen =
       path === undefined
         ? outputs.slice(cursor === undefined ? 0 : readPlace(cursor, outputs.length))
-        : outputs.filter((output) => output.path === path || cleanLine(output.path, 200) === path)
+        : outputs.filter((output) => output.path === path || shownPath(output.path) === path)
     if (path !== undefined && chosen.length === 0) throw new OutputUnknownError(path)
     const length = path === undefined ? textCharacters.all : textCharacters.one
     const declared = new Map(job.module.outputs.files.map((file) => [file.path, file.mediaType]))
@@ -68,7 +69,7 @@ export const getOutputs = defineTool({
     const texts: { path: string; text: string; next_offset: number | null }[] = []
     const files: ListedFile[] = []
     for (const output of chosen.slice(0, listedFiles)) {
-      const shown = cleanLine(output.path, 200)
+      const shown = shownPath(output.path)
       const { image, text, isMislabelled } = await look(
         output,
         declared.get(output.path),
@@ -80,22 +81,23 @@ export const getOutputs = defineTool({
         const part = cleanText(text.slice(offset, end), length)
         texts.push({ path: shown, text: part, next_offset: end < text.length ? end : null })
       }
-      const mediaType =
+      const mediaType = toMediaType(
         image?.mediaType ??
-        (isMislabelled ? undefined : declared.get(output.path)) ??
-        (text === undefined ? 'application/octet-stream' : 'text/plain')
+          (isMislabelled ? undefined : declared.get(output.path)) ??
+          (text === undefined ? 'application/octet-stream' : 'text/plain'),
+      )
       files.push({
         path: shown,
         bytes: output.bytes,
         sha256: output.sha256,
-        media_type: cleanLine(mediaType, 80),
+        media_type: mediaType,
         ...(isMislabelled ? { mislabelled: true } : {}),
       })
       links.push({
         type: 'resource_link',
         uri: outputUri(job_id, output.path),
         name: shown,
-        mimeType: cleanLine(mediaType, 80),
+        mimeType: mediaType,
         size: output.bytes,
       })
     }

@@ -3,7 +3,7 @@ import { assertWithinPolicy, parseTokenAmount, ReadOnlyError, type StoredQuote }
 import { z } from 'zod'
 import { GivenInputs, resolveInputs } from '../inputs/resolve-inputs.ts'
 import { Amount, currencyShape, formatAmount, tokenSymbol, withToken } from '../money/token.ts'
-import { cleanLine } from '../text/clean-text.ts'
+import { cleanLine, quoteName } from '../text/clean-text.ts'
 import { defineTool } from '../tool/define-tool.ts'
 import { NextCalls, withNext } from '../tool/next-call.ts'
 import { Problem, tellProblem } from '../tool/problem.ts'
@@ -60,7 +60,7 @@ export const quoteJob = defineTool({
       : 'Next: lilypad_run_job with this quote_id.'
     return {
       result: {
-        summary: `${quote.module} costs at most ${withToken(quote.maxPrice)}, about ${withToken(quote.expectedPrice)} expected. ${next}`,
+        summary: `${quoteName(quote.module)} costs at most ${withToken(quote.maxPrice)}, about ${withToken(quote.expectedPrice)} expected. ${next}`,
         quote_id: quote.quoteId,
         module: quote.module,
         version: cleanLine(stored.module.version, 64),

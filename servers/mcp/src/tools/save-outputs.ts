@@ -1,10 +1,10 @@
 import { isSafePath, LilypadError } from '@lilypad-agents/protocol'
-import { StillRunningError } from '@lilypad-agents/sdk'
+import { type Output, StillRunningError } from '@lilypad-agents/sdk'
 import { z } from 'zod'
 import { OutputUnknownError } from '../outputs/output-unknown-error.ts'
 import { saveOutput } from '../outputs/save-output.ts'
 import { count } from '../text/count.ts'
-import { cleanLine } from '../text/clean-text.ts'
+import { cleanLine, shownPath } from '../text/clean-text.ts'
 import { defineTool } from '../tool/define-tool.ts'
 import { Handle } from './module-reference.ts'
 
@@ -50,9 +50,10 @@ export const saveOutputs = defineTool({
     const job = await lilypad.getStoredJob(job_id)
     if (!job.delivery) throw new StillRunningError(job_id, job.state)
     const outputs = await lilypad.fetchOutputs(job_id)
-    const unknown = paths?.find((path) => !outputs.some((output) => output.path === path))
+    const isNamed = (output: Output, path: string) => output.path === path || shownPath(output.path) === path
+    const unknown = paths?.find((path) => !outputs.some((output) => isNamed(output, path)))
     if (unknown !== undefined) throw new OutputUnknownError(unknown)
-    const chosen = paths ? outputs.filter(({ path }) => paths.includes(path)) : outputs
+    const chosen = paths ? outputs.filter((output) => paths.some((path) => isNamed(output, path))) : outputs
     const written: { file: string; bytes: number; sha256: string }[] = []
     for (const output of chosen) {
       const bytes = await output.read()

@@ -3,6 +3,7 @@ import { Amount, currencyShape, tokenSymbol } from '../money/token.ts'
 import { lowestOffer } from '../money/lowest-offer.ts'
 import { count } from '../text/count.ts'
 import { cleanLine } from '../text/clean-text.ts'
+import { CursorError, readCursor, toCursor } from '../text/cursor.ts'
 import { defineTool } from '../tool/define-tool.ts'
 import { NextCalls, withNext } from '../tool/next-call.ts'
 
@@ -15,7 +16,7 @@ export const searchModules = defineTool({
   input: z.strictObject({
     query: z.string().max(200).optional().describe('words; leave out to list all'),
     limit: z.int().min(1).max(25).default(8),
-    cursor: z.string().max(200).optional().describe('next_cursor of the last answer'),
+    cursor: z.string().max(400).optional().describe('next_cursor of the last answer'),
   }),
   output: z.object({
     summary: z.string(),
@@ -39,7 +40,7 @@ export const searchModules = defineTool({
     const { modules, nextCursor } = await lilypad.searchModules({
       limit,
       ...(query ? { query } : {}),
-      ...(cursor ? { cursor } : {}),
+      ...(cursor ? { cursor: readPlace(cursor) } : {}),
     })
     const found = modules.slice(0, limit).map((listing) => ({
       module: listing.name,
@@ -48,14 +49,16 @@ export const searchModules = defineTool({
       providers: listing.offers.length,
       untrusted: { title: cleanLine(listing.manifest.title, 120), summary: cleanLine(listing.manifest.summary, 200) },
     }))
-    const more = nextCursor ? ' There are more: pass next_cursor as cursor.' : ''
+    // The solver's own cursor is any text it likes, so it travels where nobody reads it.
+    const next_cursor = nextCursor === null ? undefined : toCursor([nextCursor])
+    const more = next_cursor ? ' There are more: pass next_cursor as cursor.' : ''
     const next =
       found.length > 0 ? 'Read one with lilypad_get_module before quoting.' : 'Try other words, or none to list all.'
     return {
       result: {
         summary: `${count(found.length, 'module')} found. ${next}${more}`,
         modules: found,
-        next_cursor: nextCursor,
+        next_cursor: next_cursor ?? null,
         token: tokenSymbol,
         chain_id: network.chainId,
         ...withNext(found[0] && { tool: 'lilypad_get_module', args: { module: found[0].module } }),
@@ -63,3 +66,10 @@ export const searchModules = defineTool({
     }
   },
 })
+
+/** @throws {@link CursorError} */
+function readPlace(cursor: string): string {
+  const [place] = readCursor(cursor)
+  if (typeof place !== 'string') throw new CursorError()
+  return place
+}

@@ -53,7 +53,10 @@ export const verifyJob = defineTool({
         job_id,
         verdict,
         checks: [...failed, ...checks.filter(({ ok }) => ok)].slice(0, shownChecks).map(({ name, ok, evidence }) => ({
-          name: cleanLine(name, 100),
+          name: cleanLine(
+            name.replace(/^output (.*)$/s, (_, path: string) => `output ${JSON.stringify(path)}`),
+            120,
+          ),
           ok,
           evidence: cleanLine(ok ? shorten(evidence) : evidence, ok ? 60 : 300),
         })),
