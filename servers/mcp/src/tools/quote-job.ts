@@ -1,5 +1,5 @@
 import { LilypadError } from '@lilypad-agents/protocol'
-import { assertWithinPolicy, parseTokenAmount, ReadOnlyError, type StoredQuote } from '@lilypad-agents/sdk'
+import { parseTokenAmount, type StoredQuote } from '@lilypad-agents/sdk'
 import { z } from 'zod'
 import { GivenInputs, resolveInputs } from '../inputs/resolve-inputs.ts'
 import { Amount, currencyShape, formatAmount, tokenSymbol, withToken } from '../money/token.ts'
@@ -79,27 +79,9 @@ export const quoteJob = defineTool({
 })
 
 /** Why an order for this quote would not be signed now. Signing checks again; this only saves a call. */
-async function findRefusal(
-  { quote, module }: StoredQuote,
-  { lilypad }: ToolContext,
-): Promise<LilypadError | undefined> {
-  const { policy } = lilypad
-  if (!policy) return new ReadOnlyError()
-  const jobs = await lilypad.listJobs()
+async function findRefusal({ quote }: StoredQuote, { lilypad }: ToolContext): Promise<LilypadError | undefined> {
   try {
-    assertWithinPolicy({
-      policy,
-      ledger: jobs.map(({ order, price, state, orderedAt }) => ({
-        maxPrice: order.maxPrice,
-        price,
-        state,
-        orderedAt,
-        deliverBy: order.deliverBy,
-      })),
-      maxPrice: quote.maxPrice,
-      module: module.name,
-      nowSeconds: Math.floor(Date.now() / 1000),
-    })
+    await lilypad.checkOrder(quote.quoteId)
     return undefined
   } catch (error) {
     if (LilypadError.is(error)) return error
