@@ -111,7 +111,7 @@ export const errorTexts = {
     fix: 'Order again without it; the owner is asked anew.',
   },
   SPENDING_STOPPED: {
-    what: 'Three orders in a row held or cost money and gave no result, or the fate of two payments is unknown. Nothing is signed until a person resumes it.',
+    what: 'Several orders in a row held or cost money and gave no result (three, unless set otherwise), or the fate of two payments is unknown. Nothing is signed until a person resumes it.',
     charged: nothingSigned,
     fix: 'Let the owner look at `lilypad-mcp ledger` and then run `lilypad-mcp resume`.',
   },

@@ -28,8 +28,6 @@ export {
 } from './wallet/approval.ts'
 export {
   closedBreaker,
-  maxFailures,
-  maxUnknown,
   SpendingStoppedError,
   StoredBreaker,
 } from './wallet/circuit-breaker.ts'
@@ -48,6 +46,8 @@ export {
   type WalletOptions,
 } from './wallet/key-wallet.ts'
 export {
+  type ApprovalWay,
+  approvalWays,
   assertWithinPolicy,
   budgetLeft,
   countedSpend,

@@ -192,6 +192,7 @@ export function describeClientStore(name: string, open: () => ClientStore): void
       state: 'wanted',
       way: null,
       wantedAt: 3,
+      left: 9n,
       decidedAt: null,
       validUntil: 9,
     }
@@ -239,7 +240,7 @@ export function describeClientStore(name: string, open: () => ClientStore): void
 
     test('keeps whether spending is stopped', async () => {
       expect(await store.transaction((transaction) => transaction.findBreaker())).toEqual(closedBreaker)
-      const stopped = { failures: 3, stopped: { reason: 'failures' as const, at: 5 }, resumedAt: 1 }
+      const stopped = { failures: 3, stopped: { reason: 'failures' as const, count: 3, at: 5 }, resumedAt: 1 }
       await store.transaction((transaction) => transaction.putBreaker(stopped))
       expect(await store.transaction((transaction) => transaction.findBreaker())).toEqual(stopped)
     })

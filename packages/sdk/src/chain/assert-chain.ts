@@ -1,5 +1,5 @@
 import { type Bytes32, fromHex, keccak256 } from '@lilypad-agents/protocol'
-import { translateChainErrors, WrongChainError, WrongContractError } from './chain-errors.ts'
+import { ContractMissingError, translateChainErrors, WrongChainError, WrongContractError } from './chain-errors.ts'
 import type { ChainClient } from './lilypad-chain.ts'
 import { type ContractName, contractNames, type Network } from './network.ts'
 
@@ -12,6 +12,8 @@ export async function assertChain(client: ChainClient): Promise<void> {
   const expected = client.chain.id
   if (actual !== expected) throw new WrongChainError({ expected, actual })
 }
+
+const noCode = keccak256('')
 
 /**
  * Reads the code of contracts. Without code the hash is that of no bytes.
@@ -35,7 +37,7 @@ export async function readCodeHashes(
 
 /**
  * Checks that every contract whose code the network file names has it.
- * @throws {@link WrongContractError}
+ * @throws {@link WrongContractError} {@link ContractMissingError} when there is none
  */
 export async function assertContracts(client: ChainClient, { codeHashes = {} }: Network): Promise<void> {
   const names = contractNames.filter((name) => codeHashes[name] !== undefined)
@@ -44,6 +46,7 @@ export async function assertContracts(client: ChainClient, { codeHashes = {} }: 
     const expected = codeHashes[contract]
     const found = actual[contract]
     if (expected === undefined || found === undefined || found === expected) continue
+    if (found === noCode) throw new ContractMissingError('eth_getCode', undefined)
     throw new WrongContractError({
       contract,
       address: client.chain.contracts[contract].address,

@@ -216,7 +216,7 @@ export function createLilypad(options: LilypadOptions) {
         transaction.putJob(changed)
         const outcome = outcomeOf(changed)
         if (outcome && !outcomeOf(job))
-          transaction.putBreaker(afterOutcome(transaction.findBreaker(), outcome, nowSeconds()))
+          transaction.putBreaker(afterOutcome(transaction.findBreaker(), outcome, policy, nowSeconds()))
         return changed
       },
       { isRepeatable: true },
@@ -366,7 +366,7 @@ export function createLilypad(options: LilypadOptions) {
   function readFacts(transaction: StoreTransaction, id: Bytes32, at: number) {
     const ledger = transaction.listLedger()
     const known = transaction.findBreaker()
-    const breaker = afterLook(known, ledger, at)
+    const breaker = afterLook(known, ledger, policy, at)
     if (breaker !== known) transaction.putBreaker(breaker)
     return { id, ledger, breaker, approval: transaction.findApproval(id), nowSeconds: at }
   }

@@ -1,9 +1,7 @@
 import { Bytes32, LilypadError, TokenAmount, UnixSeconds } from '@lilypad-agents/protocol'
 import { z } from 'zod'
-import type { SpendingPolicy } from './spending-policy.ts'
-
-/** How a person was asked. */
-export const approvalWays = ['elicit', 'url', 'cli'] as const
+import { formatTokenAmount } from '../money/token-amount-text.ts'
+import { approvalWays, type SpendingPolicy } from './spending-policy.ts'
 
 /**
  * A person's word on one quote or payment, good for one signature. `wanted` was asked for and not answered; `used` was
@@ -17,6 +15,8 @@ export const StoredApproval = z.strictObject({
   state: z.enum(['wanted', 'approved', 'declined', 'used']),
   way: z.enum(approvalWays).nullable(),
   wantedAt: UnixSeconds,
+  /** What could still be spent when it was asked for, in base units, for whoever decides. */
+  left: TokenAmount,
   decidedAt: UnixSeconds.nullable(),
   /** After this second it counts for nothing. */
   validUntil: UnixSeconds,
@@ -28,7 +28,9 @@ export class ApprovalRequiredError extends LilypadError {
   override readonly name = 'ApprovalRequiredError'
   constructor(options: { readonly id: string; readonly maxPrice: bigint; readonly how?: string }) {
     super('APPROVAL_REQUIRED', 'The owner of this wallet wants to approve this order.', {
-      details: [`Quote: ${options.id}   Maximum: ${options.maxPrice}   Setting: auto-approve-under`],
+      details: [
+        `Quote: ${options.id}   Maximum: ${formatTokenAmount(options.maxPrice)} LILY   Setting: auto-approve-under`,
+      ],
       hint: options.how ?? 'have the owner approve it, then order again',
     })
   }
@@ -82,10 +84,16 @@ export function assertApproved(options: {
 }): void {
   const { policy, id, maxPrice, approval, nowSeconds } = options
   if (!needsApproval(policy, maxPrice)) return
+  const { ways = approvalWays } = policy
+  if (ways.length === 0) throw new ApprovalDeclinedError(id, 'the owner has set that nothing of this price is approved')
   if (!approval || approval.state === 'wanted') throw new ApprovalRequiredError({ id, maxPrice })
   if (approval.state === 'declined') throw new ApprovalDeclinedError(id)
   if (approval.state === 'used') throw new ApprovalInvalidError('it was used before')
   if (approval.id !== id || approval.maxPrice !== maxPrice)
-    throw new ApprovalInvalidError(`approved ${approval.maxPrice}, asked for ${maxPrice}`)
+    throw new ApprovalInvalidError(
+      `approved ${formatTokenAmount(approval.maxPrice)} LILY, asked for ${formatTokenAmount(maxPrice)} LILY`,
+    )
   if (approval.validUntil <= nowSeconds) throw new ApprovalExpiredError(id)
+  // A word given in a way that this client does not take, by another one on the same store.
+  if (approval.way === null || !ways.includes(approval.way)) throw new ApprovalRequiredError({ id, maxPrice })
 }

@@ -10,7 +10,8 @@ import type { SpendingPolicy } from './spending-policy.ts'
 
 const start = 1_800_000_000
 const payee = sampleSigners.stranger.address
-const policy: SpendingPolicy = { perJob: 100n, perDay: 250n, total: 400n }
+const stopAfter = { failures: 3, unknown: 2 }
+const policy: SpendingPolicy = { perJob: 100n, perDay: 250n, total: 400n, stopAfter }
 let now: number
 let store: ClientStore
 const open = (changes: Partial<SpendingPolicy> = {}, session = 'own'): ExternalPayments => {
@@ -76,7 +77,7 @@ test.each<[string, Partial<SpendingPolicy>, string]>([
 
 test('an approval is about one payment and is used with it', async () => {
   const { id, maxPrice } = request(1)
-  const approval = { id, maxPrice, way: 'cli' as const, wantedAt: now, decidedAt: now, validUntil: now + 9 }
+  const approval = { id, maxPrice, left: 9n, way: 'cli' as const, wantedAt: now, decidedAt: now, validUntil: now + 9 }
   await store.transaction((transaction) => transaction.putApproval({ ...approval, state: 'approved' }))
   const payments = open({ approveFrom: 0n })
   await expect(payments.reserve(request(2))).rejects.toMatchObject({ code: 'APPROVAL_REQUIRED' })
@@ -101,6 +102,14 @@ describe('what is given up', () => {
     expect((await payments.reserve(request(2))).isNew).toBe(true)
   })
 
+  test('nothing is taken over what was reserved', async () => {
+    const payments = open()
+    await payments.reserve(request(1))
+    const over = payments.commit(request(1).id, { price: 101n, isGood: true })
+    await expect(over).rejects.toMatchObject({ code: 'PRICE_OVER_CAP' })
+    expect(await payments.list()).toMatchObject([{ state: 'reserved', price: null }])
+  })
+
   test('or taken stays so', async () => {
     const payments = open()
     await payments.reserve(request(1))
@@ -123,7 +132,7 @@ describe('spending stops', () => {
   test('after three paid failures in a row, for every client of the store', async () => {
     for (const [number, isGood] of [false, false, true, false, false].entries()) await pay(number, isGood)
     await pay(9, false)
-    expect(await breaker()).toMatchObject({ failures: 3, stopped: { reason: 'failures', at: start } })
+    expect(await breaker()).toMatchObject({ failures: 3, stopped: { reason: 'failures', count: 3, at: start } })
     await expect(open({}, 'other').reserve(request(10))).rejects.toMatchObject({ code: 'SPENDING_STOPPED' })
   })
 

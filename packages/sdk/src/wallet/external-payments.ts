@@ -1,5 +1,6 @@
 import { type Address, type Bytes32, LilypadError } from '@lilypad-agents/protocol'
 import type { ClientStore, StoreTransaction } from '../store/client-store.ts'
+import { PriceOverCapError } from '../job/job-errors.ts'
 import { afterLook, afterOutcome, SpendingStoppedError } from './circuit-breaker.ts'
 import type { KeyWallet } from './key-wallet.ts'
 import type { StoredPayment } from './stored-payment.ts'
@@ -39,7 +40,7 @@ export type ExternalPayments = {
    * @throws SpendingStoppedError OverLimitError PublisherNotAllowedError ApprovalRequiredError, and nothing is reserved
    */
   reserve(request: PaymentRequest): Promise<{ readonly payment: StoredPayment; readonly isNew: boolean }>
-  /** Keeps what was taken. `isGood` false: it was paid and what came for it is no use; three in a row stop the spending. */
+  /** Keeps what was taken, which is never more than was reserved. `isGood` false: it was paid and what came for it is no use; several in a row stop the spending. */
   commit(id: Bytes32, taken: { readonly price: bigint; readonly isGood: boolean }): Promise<StoredPayment>
   /** Gives it up. One that was signed counts until it can no longer be taken; one that was not is free at once. */
   release(id: Bytes32, what: { readonly wasSigned: boolean }): Promise<StoredPayment>
@@ -73,7 +74,7 @@ export function createExternalPayments(options: {
         if (known) return { payment: known, isNew: false }
         const now = nowSeconds()
         const ledger = transaction.listLedger()
-        const breaker = afterLook(transaction.findBreaker(), ledger, now)
+        const breaker = afterLook(transaction.findBreaker(), ledger, wallet.policy, now)
         if (breaker.stopped) transaction.putBreaker(breaker)
         // Returned and thrown outside: a throw would undo that the breaker is open.
         if (breaker.stopped) return { breaker }
@@ -96,7 +97,10 @@ export function createExternalPayments(options: {
     },
     commit: (id, { price, isGood }) =>
       change(id, (payment, transaction) => {
-        transaction.putBreaker(afterOutcome(transaction.findBreaker(), isGood ? 'good' : 'bad', nowSeconds()))
+        if (price > payment.maxPrice) throw new PriceOverCapError({ cap: payment.maxPrice, price })
+        const { policy } = requireWallet()
+        const outcome = isGood ? 'good' : 'bad'
+        transaction.putBreaker(afterOutcome(transaction.findBreaker(), outcome, policy, nowSeconds()))
         return { ...payment, price, state: 'committed' }
       }),
     release: (id, { wasSigned }) =>

@@ -31,7 +31,7 @@ test('signs nothing outside of them', () => {
 })
 
 test('signs nothing while spending is stopped', () => {
-  const breaker = { ...closedBreaker, stopped: { reason: 'unknown' as const, at: 7 } }
+  const breaker = { ...closedBreaker, stopped: { reason: 'unknown' as const, count: 2, at: 7 } }
   expect(() => wallet.signOrder({ order, module: 'sample', ...facts, breaker })).toThrow(
     /Reason: 2 payments whose fate is unknown {3}Since: 1970-01-01T00:00:07/,
   )
@@ -46,6 +46,7 @@ describe('with a person to approve', () => {
     state: 'approved',
     way: 'cli',
     wantedAt: 1,
+    left: 9n,
     decidedAt: 2,
     validUntil: 101,
   }
@@ -71,6 +72,17 @@ describe('with a person to approve', () => {
       }
     }
     expect(sign()).toBe(expected)
+  })
+
+  test.each([
+    [[], 'APPROVAL_DECLINED'],
+    [['elicit', 'url'], 'APPROVAL_REQUIRED'],
+  ] as const)('where only %j counts, the word of a terminal gives %s', (ways, code) => {
+    const options = { signer: sampleSigners.session, domain: sampleDomain, grant }
+    const { signOrder } = createKeyWallet({ ...options, policy: { ...policy, approveFrom: 0n, ways } })
+    expect(() => signOrder({ order, module: 'sample', ...facts, approval: approved })).toThrow(
+      expect.objectContaining({ code }),
+    )
   })
 
   test('over a limit nobody is asked', () => {

@@ -159,7 +159,9 @@ test('the error says the limit, what it would have been, and that nothing was ch
   const decision = () =>
     assertWithinPolicy({ policy, ledger: [entry(200n)], spending: { kind: 'job', maxPrice: 90n }, nowSeconds: now })
   expect(decision).toThrow(OverLimitError)
-  expect(decision).toThrow(/Limit: 250 {3}With this order: 290 {3}Setting: max-per-day\n {2}Charged: none/)
+  expect(decision).toThrow(
+    /Limit: 0\.00000000000000025 LILY {3}With this order: 0\.00000000000000029 LILY {3}Setting: max-per-day\n {2}Charged: none/,
+  )
 })
 
 test('a job counts its maximum until its price is known', () => {

@@ -1,4 +1,5 @@
 import { type Address, type ErrorCode, type JobState, LilypadError } from '@lilypad-agents/protocol'
+import { formatTokenAmount } from '../money/token-amount-text.ts'
 
 /** What a client may spend, in base units of its token. Set by the person who runs it; no call can raise it. */
 export type SpendingPolicy = {
@@ -23,7 +24,15 @@ export type SpendingPolicy = {
   readonly deniedPublishers?: readonly Address[]
   /** A person has to approve what can cost this much or more; undefined asks nobody. What is free is never asked about. */
   readonly approveFrom?: bigint
+  /** Orders in a row that held or cost money without a result, and payments of unknown fate, that stop the spending. @default it goes on */
+  readonly stopAfter?: { readonly failures: number; readonly unknown: number }
+  /** How a person's word may have come; none: nothing is approved. @default any way */
+  readonly ways?: readonly ApprovalWay[]
 }
+
+/** How a person is asked: by the client's form, on a page, or in a terminal. */
+export const approvalWays = ['elicit', 'url', 'cli'] as const
+export type ApprovalWay = (typeof approvalWays)[number]
 
 /** A job or another payment as the ledger counts it. */
 export type LedgerEntry = {
@@ -58,8 +67,10 @@ export class OverLimitError extends LilypadError {
   readonly actual: bigint
   constructor(code: LimitCode, options: { readonly limit: bigint; readonly actual: bigint; readonly setting: string }) {
     const { limit, actual, setting } = options
+    const isCount = code === 'OVER_HOUR_LIMIT' || code === 'OVER_CONCURRENT_LIMIT'
+    const tell = (value: bigint) => (isCount ? `${value} jobs` : `${formatTokenAmount(value)} LILY`)
     super(code, 'This order would pass a spending limit.', {
-      details: [`Limit: ${limit}   With this order: ${actual}   Setting: ${setting}`],
+      details: [`Limit: ${tell(limit)}   With this order: ${tell(actual)}   Setting: ${setting}`],
       hint: `choose a cheaper job, or have the owner raise ${setting}`,
     })
     this.limit = limit

@@ -1,5 +1,6 @@
 import { type ErrorCode, type LilypadError, toLilypadError } from '@lilypad-agents/protocol'
 import { z } from 'zod'
+import { OrderRefusedError } from '../job/job-keeper.ts'
 import { failureFacts, type Logger } from '../log/logger.ts'
 import { cleanLine, cleanText } from '../text/clean-text.ts'
 
@@ -16,7 +17,19 @@ const fixes: { readonly [code in ErrorCode]?: string } = {
   OVER_JOB_LIMIT: 'choose a cheaper job, or ask the user to restart this server with a higher --max-per-job',
   OVER_DAY_LIMIT: 'wait, or ask the user to restart this server with a higher --max-per-day',
   OVER_TOTAL_LIMIT: 'ask the user to restart this server with a higher --max-total',
-  MODULE_NOT_ALLOWED: 'use a module that lilypad_get_wallet lists as allowed, or ask the user to add --allow-module',
+  OVER_SESSION_LIMIT: 'ask the user to restart this server, or to do so with a higher --max-per-session',
+  OVER_HOUR_LIMIT: 'wait, or ask the user to restart this server with a higher --max-jobs-per-hour',
+  OVER_CONCURRENT_LIMIT:
+    'wait until a job of lilypad_list_jobs ends, or ask the user to restart this server with a higher --max-concurrent',
+  MODULE_NOT_ALLOWED:
+    'use a module that lilypad_get_wallet lists as allowed, or ask the user to change --allow-module or --deny-module',
+  PUBLISHER_NOT_ALLOWED:
+    'use a module of another publisher, or ask the user to change --allow-publisher or --deny-publisher',
+  APPROVAL_REQUIRED: 'ask the user to run `lilypad-mcp approve` with the quote_id in a terminal, then call again',
+  APPROVAL_DECLINED: 'do not call again with this quote unless the user asks for it',
+  APPROVAL_EXPIRED: 'call lilypad_quote_job again and run the new quote_id',
+  APPROVAL_INVALID: 'call lilypad_run_job again with the quote_id alone, so that the user is asked anew',
+  SPENDING_STOPPED: 'tell the user to look at `lilypad-mcp ledger` and to run `lilypad-mcp resume` in a terminal',
   PRICE_OVER_CAP: 'raise max_price, or choose another module',
   INSUFFICIENT_BALANCE:
     'ask the user to deposit LILY for the payer that lilypad_get_wallet shows, then run the quote again or ask for a new one',
@@ -28,6 +41,7 @@ const fixes: { readonly [code in ErrorCode]?: string } = {
     'try again in a few seconds (repeating cannot pay twice); if it stays, ask the user whether the network runs',
   RPC_UNREACHABLE:
     'try again in a few seconds; if it stays, ask the user to check the RPC endpoint of the network file',
+  WRONG_CONTRACT: 'stop ordering; tell the user that the contracts are not the ones of the network file',
   WRONG_CHAIN: 'ask the user to correct the network file; nothing can be ordered until then',
   NO_PROVIDER_AVAILABLE: 'try again in a minute, or choose another module',
   JOB_DECLINED: 'ask for a new quote; nothing is paid for this job',
@@ -40,6 +54,9 @@ const fixes: { readonly [code in ErrorCode]?: string } = {
 
 /** What to do about a code, where the tools here can do something about it. */
 export const fixOf = (code: ErrorCode): string | undefined => fixes[code]
+
+/** Codes of which every error says itself what is to be done, such as the exact command. */
+const ownHint: ReadonlySet<ErrorCode> = new Set(['APPROVAL_REQUIRED', 'APPROVAL_DECLINED'])
 
 /** Codes whose facts quote another party, whoever composed the error. */
 const quoting: ReadonlySet<ErrorCode> = new Set([
@@ -72,7 +89,9 @@ export type ToldProblem = {
  */
 export function tellProblem(error: unknown, logger: Logger): ToldProblem {
   const failure = toLilypadError(error)
-  const { code, row, charged, retryable, docsPath, hint } = failure
+  const { code, row, retryable, docsPath, hint } = failure
+  // Only what is known here can say what was charged, not who refused.
+  const charged = isOurs(failure) ? failure.charged : 'none'
   if (row.mcp === 'reference') {
     const reference = crypto.randomUUID()
     logger.error({ reference, ...failureFacts(failure) }, 'internal error')
@@ -89,10 +108,12 @@ export function tellProblem(error: unknown, logger: Logger): ToldProblem {
       untrusted: undefined,
     }
   }
-  const fix = fixes[code] ?? (isOurs(failure) && hint ? hint : 'tell the user; nothing more can be done from here')
+  const own = isOurs(failure) ? hint : undefined
+  const known = fixes[code] ?? own ?? 'tell the user; nothing more can be done from here'
+  const fix = ownHint.has(code) ? (own ?? known) : known
   const facts = failure.details.slice(0, 10).map((detail) => cleanLine(detail, 300))
   if (isOurs(failure)) {
-    const isQuoting = quoting.has(code)
+    const isQuoting = quoting.has(code) || failure instanceof OrderRefusedError
     const message = cleanText([failure.shortMessage, ...(isQuoting ? [] : facts)].join('\n'), 2000)
     return {
       problem: { code, message, charged, retryable, fix, docs: docsPath },
