@@ -137,7 +137,8 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
     })
     server.setRequestHandler('tools/call', async ({ params }, context) => {
       const result = await callTool(params.name, params.arguments, context, askingOf(context, server, era))
-      if (hasEffect(params.name))
+      // A question to a person has no effect yet.
+      if (hasEffect(params.name) && !('inputRequests' in result))
         tell({ tool: params.name, arguments: params.arguments, result: result.structuredContent })
       return result
     })
