@@ -25,6 +25,11 @@ export const errorTexts = {
     charged: nothing,
     fix: 'Use the endpoints that belong to the network file.',
   },
+  WRONG_CONTRACT: {
+    what: 'The code at the address of a contract is not the one whose hash the network file names.',
+    charged: nothingSigned,
+    fix: 'Get the network file anew from whoever runs the network, and check the RPC endpoint.',
+  },
   DIGEST_MISMATCH: {
     what: 'Bytes do not have the SHA-256, or an object not the hash, under which they were named.',
     charged: nothing,
@@ -65,8 +70,53 @@ export const errorTexts = {
     charged: nothingSigned,
     fix: 'Let the owner of the money raise the limit.',
   },
+  OVER_SESSION_LIMIT: {
+    what: 'With this job, the limit for what one client spends from its start to its end would be passed.',
+    charged: nothingSigned,
+    fix: 'Let the owner of the money start the client anew, or raise the limit.',
+  },
+  OVER_HOUR_LIMIT: {
+    what: 'As many jobs and payments as may be started in one hour were started in the last one.',
+    charged: nothingSigned,
+    fix: 'Wait, or let the owner of the money raise the limit.',
+  },
+  OVER_CONCURRENT_LIMIT: {
+    what: 'As many jobs as may be open at once are open.',
+    charged: nothingSigned,
+    fix: 'Wait until one of them ends, or let the owner of the money raise the limit.',
+  },
+  PUBLISHER_NOT_ALLOWED: {
+    what: 'The owner of the wallet has said whose modules may be bought, or may not, and who is paid otherwise; the author of this module, or this payee, is not among the allowed.',
+    charged: nothingSigned,
+    fix: 'Use a module of an allowed publisher, or let the owner change the list.',
+  },
+  APPROVAL_REQUIRED: {
+    what: 'The owner of the wallet wants to approve what costs so much, and has not yet.',
+    charged: nothingSigned,
+    fix: 'Let the owner approve it, with `lilypad-mcp approve <quote_id>` in a terminal, then order the same quote again.',
+  },
+  APPROVAL_DECLINED: {
+    what: 'The owner of the wallet declined this order, dismissed the question, or has set that nothing of this price is approved.',
+    charged: nothingSigned,
+    fix: 'Do not order it again unless the owner asks for it.',
+  },
+  APPROVAL_EXPIRED: {
+    what: 'The owner answered too late: an approval counts for ten minutes at most, and no longer than its quote.',
+    charged: nothingSigned,
+    fix: 'Ask for a new quote and let the owner approve that.',
+  },
+  APPROVAL_INVALID: {
+    what: 'What came as an approval was not made here, was changed or used before, or is about another order, amount or person.',
+    charged: nothingSigned,
+    fix: 'Order again without it; the owner is asked anew.',
+  },
+  SPENDING_STOPPED: {
+    what: 'Several orders in a row held or cost money and gave no result (three, unless set otherwise), or the fate of two payments is unknown. Nothing is signed until a person resumes it.',
+    charged: nothingSigned,
+    fix: 'Let the owner look at `lilypad-mcp ledger` and then run `lilypad-mcp resume`.',
+  },
   MODULE_NOT_ALLOWED: {
-    what: 'The owner of the wallet has named the modules that may be bought, and this is none of them.',
+    what: 'The owner of the wallet has named the modules that may be bought, or may not, and this one may not.',
     charged: nothingSigned,
     fix: 'Use an allowed module, or let the owner add this one.',
   },

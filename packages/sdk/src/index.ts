@@ -3,6 +3,7 @@ export {
   type GivenFile,
   type Lilypad,
   type LilypadOptions,
+  type OrderCheck,
   type Output,
   type OutputLink,
 } from './job/create-lilypad.ts'
@@ -17,14 +18,47 @@ export {
   VerificationFailedError,
 } from './job/job-errors.ts'
 export type { StreamedPiece } from './job/job-stream.ts'
-export { createKeyWallet, type KeyWallet, ReadOnlyError, type WalletOptions } from './wallet/key-wallet.ts'
 export {
+  ApprovalDeclinedError,
+  ApprovalExpiredError,
+  ApprovalInvalidError,
+  ApprovalRequiredError,
+  needsApproval,
+  StoredApproval,
+} from './wallet/approval.ts'
+export {
+  closedBreaker,
+  SpendingStoppedError,
+  StoredBreaker,
+} from './wallet/circuit-breaker.ts'
+export {
+  createExternalPayments,
+  type ExternalPayments,
+  type PaymentRequest,
+  PaymentStateError,
+} from './wallet/external-payments.ts'
+export { StoredPayment } from './wallet/stored-payment.ts'
+export {
+  createKeyWallet,
+  type KeyWallet,
+  ReadOnlyError,
+  type SpendingFacts,
+  type WalletOptions,
+} from './wallet/key-wallet.ts'
+export {
+  type ApprovalWay,
+  approvalWays,
   assertWithinPolicy,
+  budgetLeft,
   countedSpend,
+  isPaymentUnknown,
   type LedgerEntry,
   ModuleNotAllowedError,
   OverLimitError,
+  PublisherNotAllowedError,
+  type Spending,
   type SpendingPolicy,
+  type SpendSums,
   sumSpend,
 } from './wallet/spending-policy.ts'
 export {
@@ -53,7 +87,7 @@ export {
 } from './sealing/seal.ts'
 export { type FindOutput, type FoundOutput, verifyBundle } from './verify/verify-bundle.ts'
 export { verifySettlement } from './verify/verify-settlement.ts'
-export { assertChain } from './chain/assert-chain.ts'
+export { assertChain, assertContracts, readCodeHashes } from './chain/assert-chain.ts'
 export {
   ContractMissingError,
   ContractRevertedError,
@@ -62,6 +96,7 @@ export {
   TransactionPendingError,
   translateChainErrors,
   WrongChainError,
+  WrongContractError,
 } from './chain/chain-errors.ts'
 export type { RevertKind } from './chain/revert-advice.ts'
 export {

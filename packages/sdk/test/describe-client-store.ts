@@ -1,7 +1,10 @@
 import { keccak256, sha256 } from '@lilypad-agents/protocol'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { ClientStore, StoredJob, StoredQuote } from '../src/store/client-store.ts'
-import { createSampleBundle, sampleModule } from './sample-bundle.ts'
+import type { StoredApproval } from '../src/wallet/approval.ts'
+import { closedBreaker } from '../src/wallet/circuit-breaker.ts'
+import type { StoredPayment } from '../src/wallet/stored-payment.ts'
+import { createSampleBundle, sampleModule, sampleSigners } from './sample-bundle.ts'
 
 const bundle = createSampleBundle()
 
@@ -170,6 +173,76 @@ export function describeClientStore(name: string, open: () => ClientStore): void
       )
       await expect(second).rejects.toMatchObject({ code: 'QUOTE_USED' })
       expect(await store.transaction((transaction) => transaction.listJobs())).toHaveLength(1)
+    })
+
+    const payment: StoredPayment = {
+      id: keccak256('payment'),
+      payee: sampleSigners.stranger.address,
+      purpose: 'a page',
+      maxPrice: 5n,
+      price: null,
+      state: 'reserved',
+      session: 'one',
+      reservedAt: 20,
+      validUntil: 30,
+    }
+    const approval: StoredApproval = {
+      id: keccak256('quote 1'),
+      maxPrice: (1n << 128n) - 1n,
+      state: 'wanted',
+      way: null,
+      wantedAt: 3,
+      left: 9n,
+      decidedAt: null,
+      validUntil: 9,
+    }
+
+    test('counts jobs and payments in one ledger, each with its session', async () => {
+      await store.transaction((transaction) => {
+        transaction.putJob(createStoredJob(1))
+        transaction.putJob(createStoredJob(2, { session: 'two' }))
+        transaction.putJob(createStoredJob(2, { session: 'two', state: 'running' }))
+        transaction.putPayment(payment)
+        transaction.putPayment({ ...payment, price: 4n, state: 'committed' })
+      })
+      const ledger = await store.transaction((transaction) => transaction.listLedger())
+      expect(ledger.map(({ kind, session, state, price }) => [kind, session, state, price])).toEqual([
+        ['job', undefined, 'ordered', null],
+        ['job', 'two', 'running', null],
+        ['payment', 'one', 'ordered', 4n],
+      ])
+    })
+
+    test('keeps payments and approvals, the newest first', async () => {
+      const other = { ...payment, id: keccak256('other'), reservedAt: 21 }
+      const declined = { ...approval, id: keccak256('quote 2'), state: 'declined' as const, wantedAt: 2 }
+      await store.transaction((transaction) => {
+        expect(transaction.findPayment(payment.id)).toBeUndefined()
+        expect(transaction.findApproval(approval.id)).toBeUndefined()
+        for (const each of [payment, other]) transaction.putPayment(each)
+        for (const each of [approval, declined]) transaction.putApproval(each)
+      })
+      await store.transaction((transaction) => {
+        expect(transaction.listPayments()).toEqual([other, payment])
+        expect(transaction.findPayment(payment.id)).toEqual(payment)
+        expect(transaction.listApprovals()).toEqual([approval, declined])
+        transaction.putApproval({ ...approval, state: 'approved', way: 'cli', decidedAt: 4 })
+        expect(transaction.findApproval(approval.id)).toMatchObject({ state: 'approved', maxPrice: approval.maxPrice })
+      })
+    })
+
+    test('a name is used once, by one of many, until it is forgotten', async () => {
+      const use = (now: number) => store.transaction((transaction) => transaction.useOnce('nonce', 10, now))
+      expect((await Promise.all([use(1), use(1), use(2)])).filter(Boolean)).toHaveLength(1)
+      expect(await use(10)).toBe(false)
+      expect(await use(11)).toBe(true)
+    })
+
+    test('keeps whether spending is stopped', async () => {
+      expect(await store.transaction((transaction) => transaction.findBreaker())).toEqual(closedBreaker)
+      const stopped = { failures: 3, stopped: { reason: 'failures' as const, count: 3, at: 5 }, resumedAt: 1 }
+      await store.transaction((transaction) => transaction.putBreaker(stopped))
+      expect(await store.transaction((transaction) => transaction.findBreaker())).toEqual(stopped)
     })
 
     test('keeps blobs by digest, byte for byte', async () => {

@@ -46,7 +46,15 @@ const network = await startLocalNetwork({
   stateDirectory: file('state'),
   modules: await writeModuleFolders(folder, ['echo', 'slow']),
   ports: { chain: 0, solver: 0, mcp: 0 },
-  env: { LILYPAD_EXECUTORS: 'wasm', LILYPAD_SLOTS: '2', LILYPAD_SETTLE_SECONDS: '1', LILYPAD_REFRESH_SECONDS: '1' },
+  env: {
+    LILYPAD_EXECUTORS: 'wasm',
+    LILYPAD_SLOTS: '2',
+    LILYPAD_SETTLE_SECONDS: '1',
+    LILYPAD_REFRESH_SECONDS: '1',
+    // The agent buys without end, and providers are killed under its jobs.
+    LILYPAD_MAX_JOBS_PER_HOUR: '100000',
+    LILYPAD_STOP_AFTER: '0',
+  },
 })
 const { state, mcpUrl = '' } = network
 const { rpcUrl } = network.network

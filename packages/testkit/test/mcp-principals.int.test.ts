@@ -40,7 +40,7 @@ afterAll(async () => {
 const freshFolder = () => join(scratch, `state-${folders++}`)
 const settings = (stateDirectory: string, ...more: string[]) => [
   ...['--network', network.state.networkFile, '--key-file', network.state.keyFile('session')],
-  ...['--grant-file', network.state.grantFile, '--state-dir', stateDirectory, ...more],
+  ...['--grant-file', network.state.grantFile, '--state-dir', stateDirectory, '--approval', 'host', ...more],
 ]
 const addPrincipal = (stateDirectory: string, name: string, limits = {}) =>
   addToken(join(stateDirectory, 'tokens.json'), {

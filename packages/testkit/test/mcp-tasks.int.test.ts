@@ -29,6 +29,7 @@ afterAll(async () => {
 const settings = () => [
   ...['--network', network.state.networkFile, '--key-file', network.state.keyFile('session')],
   ...['--grant-file', network.state.grantFile, '--state-dir', join(scratch, `state-${folders++}`)],
+  ...['--approval', 'host'],
 ]
 const Answer = z.object({
   result: z.record(z.string(), z.unknown()).optional(),

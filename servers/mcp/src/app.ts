@@ -8,7 +8,9 @@ import {
   type Server,
   type ServerContext,
 } from '@modelcontextprotocol/server'
-import type { McpConfig } from './config/config.ts'
+import { createApprovalGate } from './approval/approval-gate.ts'
+import { type Asking, askingOf, noAsking } from './approval/asking.ts'
+import { enforcedPolicy, type McpConfig } from './config/config.ts'
 import { instructions } from './instructions.ts'
 import { createJobKeeper } from './job/job-keeper.ts'
 import { JobResult } from './job/job-result.ts'
@@ -64,17 +66,24 @@ const list = { ttlMs: listTtlMilliseconds, cacheScope: 'private' } as const
 
 /** Opens the state folder, takes up open jobs, and is ready to serve. Nothing goes over the network unless a job is open. */
 export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
-  const { network, signer, grant, policy } = config
+  const { network, signer, grant } = config
+  const policy = enforcedPolicy(config)
   const store = sqliteStore(config.stateDirectory)
   const lilypad = createLilypad({ network, store, ...(signer ? { signer, policy } : {}), ...(grant ? { grant } : {}) })
   const watch = createJobWatch({ lilypad, logger })
   const keeper = createJobKeeper({ lilypad, logger, watch })
-  const deps: ServerDeps = { config, lilypad, keeper, watch, logger }
+  const approvals = createApprovalGate({ config, network, store })
+  const deps: ServerDeps = { config, lilypad, keeper, watch, approvals, logger }
   const byName = new Map(tools.map((tool) => [tool.name, tool]))
   const listed = tools.filter((tool) => signer || !tool.needsKey)
   let readOnly: ReadonlySet<string> | undefined
   const effectListeners = new Set<(effect: Effect) => void>()
-  const jobTasks = createJobTasks({ ...deps, signal: new AbortController().signal, report: () => undefined })
+  const jobTasks = createJobTasks({
+    ...deps,
+    signal: new AbortController().signal,
+    asking: noAsking,
+    report: () => undefined,
+  })
   const tasks: TaskSource = {
     ...jobTasks,
     async cancel(taskId) {
@@ -91,12 +100,17 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
   let described: ReturnType<(typeof tools)[number]['describe']>[] | undefined
   keeper.resume().catch((error: unknown) => logger.error(failureFacts(error), 'open jobs could not be taken up'))
 
-  async function callTool(name: string, given: unknown, context: ServerContext): Promise<CallToolResult> {
+  async function callTool(
+    name: string,
+    given: unknown,
+    context: ServerContext,
+    asking: Asking,
+  ): Promise<CallToolResult> {
     const tool = byName.get(name)
     if (!tool) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Tool ${name.slice(0, 128)} not found`)
     const startedAt = performance.now()
     const { signal } = context.mcpReq
-    const toolContext: ToolContext = { ...deps, signal, report: createReport(context, logger) }
+    const toolContext: ToolContext = { ...deps, signal, asking, report: createReport(context, logger) }
     const isTask = tool === runJob && declaresTasks(context)
     const result = isTask ? await runAsTask(given, toolContext) : await tool.call(given, toolContext)
     const ms = Math.round(performance.now() - startedAt)
@@ -115,15 +129,16 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
     return toTaskResult(await toTask(job, watch, async () => result)) as unknown as CallToolResult
   }
 
-  function serveTools(server: Server): void {
+  function serveTools(server: Server, era: Serving['era']): void {
     server.registerCapabilities({ tools: {} })
     server.setRequestHandler('tools/list', () => {
       described ??= listed.map((tool) => tool.describe(config))
       return { tools: described }
     })
     server.setRequestHandler('tools/call', async ({ params }, context) => {
-      const result = await callTool(params.name, params.arguments, context)
-      if (hasEffect(params.name))
+      const result = await callTool(params.name, params.arguments, context, askingOf(context, server, era))
+      // A question to a person has no effect yet.
+      if (hasEffect(params.name) && !('inputRequests' in result))
         tell({ tool: params.name, arguments: params.arguments, result: result.structuredContent })
       return result
     })
@@ -144,7 +159,7 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
           },
         },
       )
-      serveTools(mcp.server)
+      serveTools(mcp.server, era)
       registerNetworkResources(mcp, deps)
       registerJobResources(mcp, deps)
       registerPrompts(mcp)
@@ -167,6 +182,7 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
     async close() {
       keeper.close()
       watch.close()
+      await approvals.close()
       await store.close()
     },
   }

@@ -29,6 +29,15 @@ async function main(): Promise<void> {
     if (command.command.action === 'add') process.stderr.write(rest.map((line) => `${line}\n`).join(''))
     return
   }
+  if ('settings' in command) {
+    // Commands of a person need more than a server that is started for a client.
+    const [{ runCommand }, { processTerminal }] = await Promise.all([
+      import('./commands/run-command.ts'),
+      import('./commands/terminal.ts'),
+    ])
+    process.exitCode = await runCommand(command, processTerminal())
+    return
+  }
   const { name, config } = command
   const logger = createLogger(config.logLevel)
   const running = name === 'http' ? await startHttp(config, logger) : { ...startMcpStdio(config, logger), url: 'stdio' }
@@ -59,6 +68,11 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
+  if (LilypadError.is(error) && process.stderr.isTTY) {
+    process.stderr.write(`${error.message}\n`)
+    process.exitCode = 1
+    return
+  }
   createLogger().fatal(
     { ...failureFacts(error), ...(LilypadError.is(error) ? { details: error.details, hint: error.hint } : {}) },
     'not started',

@@ -5,7 +5,12 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
+import {
+  Client,
+  type ClientCapabilities,
+  type ElicitResult,
+  StreamableHTTPClientTransport,
+} from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import { z } from 'zod'
 
@@ -18,12 +23,25 @@ export const modeOf = { legacy: 'legacy', modern: { pin: '2026-07-28' } } as con
 export const mainFile = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 export const bundleFile = fileURLToPath(new URL('../dist/lilypad-mcp.js', import.meta.url))
 
-function createClient(era: Era): Client {
-  return new Client({ name: 'test', version: '1.0.0' }, { versionNegotiation: { mode: modeOf[era] } })
+/** What a client says of itself, and how it answers when it is asked. */
+export type ClientManners = {
+  readonly name?: string
+  readonly capabilities?: ClientCapabilities
+  readonly elicit?: (params: { readonly message: string }) => ElicitResult
 }
 
-export async function connectHttp(url: string, era: Era, token?: string): Promise<Client> {
-  const client = createClient(era)
+function createClient(era: Era, { name = 'test', capabilities = {}, elicit }: ClientManners = {}): Client {
+  const declared = elicit ? { ...capabilities, elicitation: { form: {} } } : capabilities
+  const client = new Client(
+    { name, version: '1.0.0' },
+    { versionNegotiation: { mode: modeOf[era] }, capabilities: declared },
+  )
+  if (elicit) client.setRequestHandler('elicitation/create', ({ params }) => elicit(params))
+  return client
+}
+
+export async function connectHttp(url: string, era: Era, token?: string, manners: ClientManners = {}): Promise<Client> {
+  const client = createClient(era, manners)
   const requestInit = token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } }
   await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit }))
   return client
@@ -34,6 +52,7 @@ export async function connectStdio(
   args: readonly string[],
   era: Era,
   file: string = mainFile,
+  manners: ClientManners = {},
 ): Promise<{ readonly client: Client; readonly errors: () => string; readonly pid: number }> {
   const transport = new StdioClientTransport({
     command: process.execPath,
@@ -45,7 +64,7 @@ export async function connectStdio(
   transport.stderr?.on('data', (chunk: Buffer) => {
     errors += chunk.toString()
   })
-  const client = createClient(era)
+  const client = createClient(era, manners)
   await client.connect(transport)
   return { client, errors: () => errors, pid: transport.pid ?? 0 }
 }

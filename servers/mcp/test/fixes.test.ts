@@ -88,6 +88,7 @@ const rows: { readonly [code in ErrorCode]: Row } = {
     },
     leads: 'user',
   },
+  WRONG_CONTRACT: { call: quote(), leads: 'user' },
   DIGEST_MISMATCH: { call: quote(), leads: 'again' },
   UNAUTHORIZED: { call: run, leads: 'user' },
   INSUFFICIENT_BALANCE: { call: run, leads: 'user' },
@@ -96,6 +97,15 @@ const rows: { readonly [code in ErrorCode]: Row } = {
   OVER_JOB_LIMIT: { call: run, config: { policy: { ...policy, perJob: 1n } }, meet: nothing, leads: 'search' },
   OVER_DAY_LIMIT: { call: run, config: { policy: { ...policy, perDay: 1n } }, meet: nothing, leads: 'user' },
   OVER_TOTAL_LIMIT: { call: run, config: { policy: { ...policy, total: 1n } }, meet: nothing, leads: 'user' },
+  OVER_SESSION_LIMIT: { call: run, leads: 'user' },
+  OVER_HOUR_LIMIT: { call: quote(), leads: 'again' },
+  OVER_CONCURRENT_LIMIT: { call: quote(), leads: 'again' },
+  PUBLISHER_NOT_ALLOWED: { call: run, leads: 'search' },
+  APPROVAL_REQUIRED: { call: run, config: { approval: 'cli' }, meet: nothing, leads: 'user' },
+  APPROVAL_DECLINED: { call: run, leads: 'user' },
+  APPROVAL_EXPIRED: { call: run, leads: 'quote' },
+  APPROVAL_INVALID: { call: quote(), leads: 'again' },
+  SPENDING_STOPPED: { call: run, leads: 'user' },
   MODULE_NOT_ALLOWED: {
     call: run,
     config: { policy: { ...policy, modules: ['tts'] } },
@@ -211,7 +221,7 @@ async function follow(session: Session, failed: Call, problem: Met, corrected: F
 
 async function open(code: ErrorCode, config: Partial<McpConfig>) {
   const state = join(folder, code)
-  const spending = await startMcpHttp(seedConfig(state, { network: network.network }))
+  const spending = await startMcpHttp(seedConfig(state, { network: network.network, approval: 'host' }))
   const first = await connectHttp(spending.url, 'modern')
   const ask = async (tool: string, args: Facts) => (await callTool(first, tool, { ...args })).structuredContent
   const { quote_id } = await ask('lilypad_quote_job', { module: 'sample', inputs })
@@ -219,7 +229,7 @@ async function open(code: ErrorCode, config: Partial<McpConfig>) {
   const { job_id } = await ask('lilypad_run_job', { quote_id: other, wait_s: 5 })
   await first.close()
   await spending.close()
-  const server = await startMcpHttp(seedConfig(state, { network: network.network, ...config }))
+  const server = await startMcpHttp(seedConfig(state, { network: network.network, approval: 'host', ...config }))
   const client = await connectHttp(server.url, 'modern')
   return {
     session: { client, quote_id, job_id },
@@ -232,7 +242,7 @@ async function open(code: ErrorCode, config: Partial<McpConfig>) {
 
 // A sentence that only says "ask the user" helps nobody: it names a setting, a file, or what to find out.
 const namesSomething =
-  /--[a-z-]+|network file|deposit|RPC endpoint|key and the grant|disk|settings|reference|under untrusted|solver guards|provider|other bytes|which path|there is none/
+  /--[a-z-]+|network file|deposit|RPC endpoint|key and the grant|disk|settings|reference|under untrusted|solver guards|provider|other bytes|which path|there is none|was declined|lilypad-mcp (approve|resume)/
 
 test.each(errorCodes)('A3: the fix of %s leads on, or to a clear step of the user', async (code) => {
   const { call, config = {}, meet, play, corrected, leads } = rows[code]

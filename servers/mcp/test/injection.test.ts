@@ -61,7 +61,7 @@ async function openServer(name: string): Promise<void> {
       },
     }),
   )
-  const settings = { network: network.network, outputDirectory: join(folder, 'saved') }
+  const settings = { network: network.network, outputDirectory: join(folder, 'saved'), approval: 'host' as const }
   server = await startMcpHttp(seedConfig(join(folder, name), settings), logger)
   client = await connectHttp(server.url, 'modern')
   network.modules = [sampleModule]

@@ -30,6 +30,7 @@ const inputs = env.LILYPAD_INPUTS ?? JSON.stringify({ text: 'The inspector asks,
 const serverEnv = {
   LILYPAD_NETWORK_FILE: env.LILYPAD_NETWORK_FILE,
   LILYPAD_KEY_FILE: env.LILYPAD_KEY_FILE,
+  LILYPAD_APPROVAL: 'host',
   ...(env.LILYPAD_GRANT_FILE ? { LILYPAD_GRANT_FILE: env.LILYPAD_GRANT_FILE } : {}),
 }
 

@@ -92,7 +92,17 @@ async function drive({ MultiServerMCPClient }: Adapters): Promise<void> {
       lilypad: {
         transport: 'stdio',
         command: process.execPath,
-        args: [bundleFile, '--network', files.network, '--key-file', files.key, '--state-dir', join(scratch, 'state')],
+        args: [
+          bundleFile,
+          '--network',
+          files.network,
+          '--key-file',
+          files.key,
+          '--state-dir',
+          join(scratch, 'state'),
+          '--approval',
+          'host',
+        ],
         stderr: 'ignore',
       },
     },

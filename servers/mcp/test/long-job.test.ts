@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { type Bytes32, LilypadError } from '@lilypad-agents/protocol'
 import { type Lilypad, StillRunningError, type StoredJob } from '@lilypad-agents/sdk'
 import { sqliteStore } from '@lilypad-agents/sdk/node'
+import { createApprovalGate } from '../src/approval/approval-gate.ts'
+import { noAsking } from '../src/approval/asking.ts'
 import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { createJobKeeper } from '../src/job/job-keeper.ts'
@@ -119,7 +121,9 @@ async function startProcess(stateDirectory: string, settled: StoredJob, reportsP
   const keeper = createJobKeeper({ lilypad, logger, watch })
   const signal = new AbortController().signal
   const config = seedConfig(stateDirectory)
-  const context: ToolContext = { config, lilypad, keeper, watch, logger, signal, report: () => undefined }
+  const approvals = createApprovalGate({ config, network: seedNetwork as never, store })
+  const asked = { signal, asking: noAsking, report: () => undefined }
+  const context: ToolContext = { config, lilypad, keeper, watch, approvals, logger, ...asked }
   await drive(keeper.resume())
   return {
     tasks: createJobTasks(context),

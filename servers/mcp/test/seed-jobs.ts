@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { jobOrderType, type JobState, keccak256, ModuleManifest, sha256 } from '@lilypad-agents/protocol'
-import type { StoredJob } from '@lilypad-agents/sdk'
+import type { StoredJob, StoredQuote } from '@lilypad-agents/sdk'
 import { sampleContracts } from '@lilypad-agents/sdk'
 import { sqliteStore } from '@lilypad-agents/sdk/node'
 import {
@@ -108,4 +108,44 @@ export function writeSeedFiles(folder: string): readonly string[] {
   writeFileSync(networkFile, JSON.stringify(seedNetwork))
   writeFileSync(keyFile, `${keccak256('sample session')}\n`, { mode: 0o600 })
   return ['--network', networkFile, '--key-file', keyFile]
+}
+
+/** A quote as it should lie in the store. */
+export type QuoteSeed = {
+  readonly maxPrice?: bigint
+  /** Seconds until it expires. */
+  readonly seconds?: number
+  readonly publisher?: `0x${string}`
+}
+
+/** Puts quotes into the store of a server, as if the solver had given them. @returns their ids */
+export async function seedQuotes(
+  stateDirectory: string,
+  seeds: readonly QuoteSeed[],
+): Promise<readonly `0x${string}`[]> {
+  const store = sqliteStore(stateDirectory)
+  const { ask, order, inputs } = createSampleBundle()
+  const now = Math.floor(Date.now() / 1000)
+  const ids: `0x${string}`[] = []
+  for (const { maxPrice = 10n ** 15n, seconds = 300, publisher = sampleSigners.stranger.address } of seeds) {
+    const quoteId = sha256(`seeded quote ${crypto.randomUUID()}`)
+    const quote: StoredQuote['quote'] = {
+      quoteId,
+      module: sampleModule.name,
+      moduleVersion: order.order.moduleVersion,
+      manifestDigest: sha256('manifest'),
+      inputsDigest: order.order.inputsDigest,
+      ask,
+      maxPrice,
+      expectedPrice: maxPrice,
+      expectedSeconds: 1,
+      startBy: now + 600,
+      deliverBy: now + 1200,
+      expiresAt: now + seconds,
+    }
+    await store.transaction((transaction) => transaction.putQuote({ quote, module: sampleModule, inputs, publisher }))
+    ids.push(quoteId)
+  }
+  await store.close()
+  return ids
 }

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { type Address, LilypadError } from '@lilypad-agents/protocol'
-import { createChainClient, Network, sampleContracts, toLilypadChain } from '@lilypad-agents/sdk'
+import { createChainClient, Network, readCodeHashes, sampleContracts, toLilypadChain } from '@lilypad-agents/sdk'
 import {
   assertDeployment,
   checkDeployment,
@@ -47,7 +47,9 @@ export async function deploy(options: DeployOptions, printer: Printer): Promise<
   const checks = await checkDeployment(client, { contracts: deployment.contracts, deployer })
   assertDeployment(checks)
   printer.step('checked', `${checks.length} of ${checks.length}: ${checks.map((check) => check.name).join('; ')}`)
-  const network = Network.parse({ ...base, contracts: deployment.contracts })
+  const bare = Network.parse({ ...base, contracts: deployment.contracts })
+  const codeHashes = await readCodeHashes(createChainClient({ chain: toLilypadChain(bare) }))
+  const network: Network = { ...bare, codeHashes }
   write(recordFile, { ...deployment, deployer, terms })
   write(networkFile, network)
   printer.result({ network, created: deployment.created, checks }, [

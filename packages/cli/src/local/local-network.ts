@@ -20,6 +20,7 @@ import {
   getTokenBalance,
   Network,
   parseTokenAmount,
+  readCodeHashes,
   registerGrant,
   sendCallSync,
   signDepositAndGrant,
@@ -202,6 +203,8 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
           LILYPAD_PORT: String(mcpPort),
           LILYPAD_STATE_DIR: state.directory('mcp'),
           LILYPAD_OUTPUT_DIR: state.directory('outputs'),
+          // The money of this chain is worth nothing: the host's own prompt is enough.
+          LILYPAD_APPROVAL: 'host',
         },
         () => answers(`http://127.0.0.1:${mcpPort}/health`),
         ['http'],
@@ -232,8 +235,9 @@ async function openContracts(
     const chain = toLilypadChain({ name: 'local', chainId, ...urls, contracts })
     return createChainClient({ chain, privateKey: developmentKey })
   }
-  const write = (contracts: Network['contracts']) => {
-    const network = Network.parse({ name: 'local', chainId, ...urls, contracts })
+  const write = async (contracts: Network['contracts']) => {
+    const codeHashes = await readCodeHashes(client(contracts))
+    const network = Network.parse({ name: 'local', chainId, ...urls, contracts, codeHashes })
     writeFileSync(`${state.networkFile}.new`, `${JSON.stringify(network, null, 2)}\n`, { mode: 0o600 })
     renameSync(`${state.networkFile}.new`, state.networkFile)
     return network

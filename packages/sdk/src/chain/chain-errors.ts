@@ -37,6 +37,23 @@ export class WrongChainError extends LilypadError {
   }
 }
 
+/** A contract has other code than the network file says. */
+export class WrongContractError extends LilypadError {
+  override readonly name = 'WrongContractError'
+  constructor(options: {
+    readonly contract: string
+    readonly address: string
+    readonly expected: string
+    readonly actual: string
+  }) {
+    const { contract, address, expected, actual } = options
+    super('WRONG_CONTRACT', 'A contract of the network has other code than the network file says.', {
+      details: [`Contract: ${contract} at ${address}`, `Expected: ${expected}   Actual: ${actual}`],
+      hint: 'order nothing; get the network file anew from whoever runs the network, and check the RPC endpoint',
+    })
+  }
+}
+
 /** Nothing of ours is at the address that the network file names. */
 export class ContractMissingError extends LilypadError {
   override readonly name = 'ContractMissingError'

@@ -1,4 +1,4 @@
-import { Address } from '@lilypad-agents/protocol'
+import { Address, Bytes32 } from '@lilypad-agents/protocol'
 import { z } from 'zod'
 
 /** Our contracts, by the names under which a network file and a chain carry them. */
@@ -32,5 +32,7 @@ export const Network = z.strictObject({
   rpcUrl: z.url(),
   solverUrl: z.url(),
   contracts: z.record(z.enum(contractNames), Address),
+  /** keccak256 of the code at each address, by contract: a client that signs for the network refuses other code. */
+  codeHashes: z.partialRecord(z.enum(contractNames), Bytes32).optional(),
 })
 export type Network = z.output<typeof Network>

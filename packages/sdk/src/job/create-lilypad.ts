@@ -37,12 +37,12 @@ import {
   toHex,
   zeroBytes32,
 } from '@lilypad-agents/protocol'
-import { assertChain } from '../chain/assert-chain.ts'
+import { assertChain, assertContracts } from '../chain/assert-chain.ts'
 import { createChainClient, signingDomain, toLilypadChain } from '../chain/lilypad-chain.ts'
 import type { Network } from '../chain/network.ts'
 import { createSolverClient, SolverUnreachableError } from '../http/solver-client.ts'
 import { getVersion } from '../registry/registry-reads.ts'
-import type { ClientStore, StoredJob, StoredQuote } from '../store/client-store.ts'
+import type { ClientStore, StoredJob, StoredQuote, StoreTransaction } from '../store/client-store.ts'
 import { getTokenBalance } from '../token/token-actions.ts'
 import { getAccount } from '../vault/vault-reads.ts'
 import { deriveOutputIdentity, openSealed, type OutputIdentity } from '../sealing/seal.ts'
@@ -51,7 +51,10 @@ import { findNamedAttestation } from '../verify/check-attestation.ts'
 import { verifyBundle } from '../verify/verify-bundle.ts'
 import { verifySettlement } from '../verify/verify-settlement.ts'
 import { createKeyWallet, type KeyWallet, ReadOnlyError } from '../wallet/key-wallet.ts'
-import { type SpendingPolicy, sumSpend } from '../wallet/spending-policy.ts'
+import { needsApproval, type StoredApproval } from '../wallet/approval.ts'
+import { afterLook, afterOutcome, SpendingStoppedError } from '../wallet/circuit-breaker.ts'
+import { createExternalPayments } from '../wallet/external-payments.ts'
+import { budgetLeft, type SpendingPolicy, sumSpend } from '../wallet/spending-policy.ts'
 import { JobStream, type StreamedPiece } from './job-stream.ts'
 import {
   JobFailedError,
@@ -67,6 +70,19 @@ import {
 /** A file given as an input. */
 export type GivenFile = { readonly bytes: Uint8Array; readonly mediaType: string; readonly name: string }
 
+/** What is known of an order before it is signed. */
+export type OrderCheck =
+  | { readonly job: StoredJob }
+  | {
+      readonly job: undefined
+      readonly offer: StoredQuote
+      /** Whether a person still has to approve it. */
+      readonly needsApproval: boolean
+      readonly approval: StoredApproval | undefined
+      /** What may still be spent before a limit, in base units. */
+      readonly left: bigint
+    }
+
 export type LilypadOptions = {
   readonly network: Network
   readonly store: ClientStore
@@ -76,6 +92,8 @@ export type LilypadOptions = {
   readonly grant?: SignedGrant
   /** @default nothing may be spent */
   readonly policy?: SpendingPolicy
+  /** Name of this client in the ledger, whose spending `perSession` bounds. @default a random one */
+  readonly session?: string
   readonly fetch?: typeof fetch
   readonly now?: () => Date
 }
@@ -104,6 +122,22 @@ export type OutputLink = {
 /** Whether a job may still go from one state to another, in any number of steps. */
 function canComeTo(from: JobState, to: JobState): boolean {
   return jobMoves[from].some((next) => next === to || canComeTo(next, to))
+}
+
+/**
+ * What the end of a job says about spending: money was held or paid and a result came, or none did. A job that was declined or cancelled, or
+ * whose provider signed that it failed and costs nothing, says nothing.
+ */
+function outcomeOf(job: StoredJob): 'good' | 'bad' | undefined {
+  const { verified, delivery, state, reservation, settlement, acknowledgement, reason } = job
+  if (verified === false || (settlement && !acknowledgement)) return 'bad'
+  if (delivery) {
+    const { status, price } = delivery.receipt
+    if (status === 0) return verified ? 'good' : undefined
+    return price > 0n ? 'bad' : undefined
+  }
+  const hasLapsed = (state === 'expired' || state === 'failed') && reservation !== null
+  return hasLapsed && reason?.code !== 'CANCELLED' ? 'bad' : undefined
 }
 
 const noSpending: SpendingPolicy = { perJob: 0n, perDay: 0n, total: 0n }
@@ -155,11 +189,14 @@ export function createLilypad(options: LilypadOptions) {
   const token = network.contracts.lilyToken
   const wallet: KeyWallet | undefined = signer ? createKeyWallet({ signer, domain, grant, policy }) : undefined
   const nowSeconds = () => Math.floor(now().getTime() / 1000)
+  const session = options.session ?? crypto.randomUUID()
 
-  let isChainRight = false
-  async function assertChainOnce(): Promise<void> {
-    if (!isChainRight) await assertChain(client)
-    isChainRight = true
+  let isNetworkRight = false
+  /** Nothing is signed for a chain or a contract that is not the one of the network file. */
+  async function assertNetworkOnce(): Promise<void> {
+    if (isNetworkRight) return
+    await Promise.all([assertChain(client), assertContracts(client, network)])
+    isNetworkRight = true
   }
 
   const requireWallet = (): KeyWallet => {
@@ -181,6 +218,9 @@ export function createLilypad(options: LilypadOptions) {
         if (!job) throw new JobUnknownError(orderHash)
         const changed = change(job)
         transaction.putJob(changed)
+        const outcome = outcomeOf(changed)
+        if (outcome && !outcomeOf(job))
+          transaction.putBreaker(afterOutcome(transaction.findBreaker(), outcome, policy, nowSeconds()))
         return changed
       },
       { isRepeatable: true },
@@ -253,7 +293,7 @@ export function createLilypad(options: LilypadOptions) {
       given[input] = { $file: file }
     }
     const inputs: JobInputs = parseInputs(listing.manifest.inputs, given)
-    await assertChainOnce()
+    await assertNetworkOnce()
     for (const { bytes } of Object.values(files)) await store.putBlob(sha256(bytes), bytes)
     const answer = await solver.requestQuote({
       module: listing.moduleVersion,
@@ -273,7 +313,8 @@ export function createLilypad(options: LilypadOptions) {
       throw new LilypadError('MODULE_DEPRECATED', 'The author has deprecated this version of the module.', {
         hint: 'use a newer version',
       })
-    const stored: StoredQuote = { quote: answer, module: listing.manifest, inputs }
+    const publisher = version.author.toLowerCase() as Address
+    const stored: StoredQuote = { quote: answer, module: listing.manifest, inputs, publisher }
     await store.transaction((transaction) => {
       // The first quote of an id is the one that is ordered: what is shown under it must not be another.
       if (transaction.findQuote(answer.quoteId))
@@ -325,17 +366,68 @@ export function createLilypad(options: LilypadOptions) {
       )
   }
 
+  /** Reads what the policy needs to know, and remembers when it has to stop the spending. */
+  function readFacts(transaction: StoreTransaction, id: Bytes32, at: number) {
+    const ledger = transaction.listLedger()
+    const known = transaction.findBreaker()
+    const breaker = afterLook(known, ledger, policy, at)
+    if (breaker !== known) transaction.putBreaker(breaker)
+    return { id, ledger, breaker, approval: transaction.findApproval(id), nowSeconds: at }
+  }
+
+  function getOffer(transaction: StoreTransaction, quoteId: Bytes32, at: number): StoredQuote {
+    const stored = transaction.findQuote(quoteId)
+    if (!stored) throw new QuoteUnknownError(quoteId)
+    const { expiresAt } = stored.quote
+    if (expiresAt <= at) throw new QuoteExpiredError({ expiredAt: expiresAt, now: at })
+    return stored
+  }
+
+  /**
+   * Tells whether an order for this quote would be signed now, without signing. Ordering decides again.
+   * @returns whether a person still has to approve it, and what they said so far
+   * @throws what {@link order} throws before it signs, but for the approval
+   */
+  async function checkOrder(quoteId: Bytes32): Promise<OrderCheck> {
+    const { assertMaySpend } = requireWallet()
+    const checked = await store.transaction((transaction) => {
+      const job = transaction.findJobByQuote(quoteId)
+      const at = nowSeconds()
+      if (job) return { job }
+      const offer = getOffer(transaction, quoteId, at)
+      const facts = readFacts(transaction, quoteId, at)
+      return { job: undefined, offer, facts }
+    })
+    if (checked.job) return { job: checked.job }
+    const { offer, facts } = checked
+    const { maxPrice } = offer.quote
+    const spending = { kind: 'job', maxPrice, module: offer.module.name, publisher: offer.publisher, session } as const
+    const left = budgetLeft(policy, sumSpend(facts.ledger, facts.nowSeconds, session))
+    try {
+      assertMaySpend(spending, facts)
+      return { job: undefined, offer, needsApproval: false, approval: facts.approval, left }
+    } catch (error) {
+      const isAboutApproval = LilypadError.is(error) && error.code.startsWith('APPROVAL_')
+      if (!isAboutApproval || !needsApproval(policy, maxPrice)) throw error
+      return { job: undefined, offer, needsApproval: true, approval: facts.approval, left }
+    }
+  }
+
   /** Signs and places the order of a quote. The same quote again is the same job. */
   async function order(quoteId: Bytes32): Promise<StoredJob> {
     const { payer, key, signOrder } = requireWallet()
-    const job = await store.transaction((transaction) => {
+    if (!isNetworkRight) {
+      const known = await store.transaction((transaction) => transaction.findJobByQuote(quoteId))
+      if (!known) await assertNetworkOnce()
+    }
+    const placing = await store.transaction((transaction) => {
       const known = transaction.findJobByQuote(quoteId)
-      if (known) return known
-      const stored = transaction.findQuote(quoteId)
-      if (!stored) throw new QuoteUnknownError(quoteId)
-      const { quote: offer, module, inputs } = stored
+      if (known) return { job: known }
       const at = nowSeconds()
-      if (offer.expiresAt <= at) throw new QuoteExpiredError({ expiredAt: offer.expiresAt, now: at })
+      const { quote: offer, module, inputs, publisher } = getOffer(transaction, quoteId, at)
+      const facts = readFacts(transaction, quoteId, at)
+      // Returned and thrown outside: a throw would undo that the breaker is open.
+      if (facts.breaker.stopped) return { breaker: facts.breaker }
       const { ask } = offer.ask
       const auditSecret = toHex(crypto.getRandomValues(new Uint8Array(32)))
       const lane = {
@@ -361,9 +453,11 @@ export function createLilypad(options: LilypadOptions) {
       const { orderHash, signature } = signOrder({
         order: unsigned,
         module: module.name,
-        ledger: transaction.listLedger(),
-        nowSeconds: at,
+        publisher,
+        session,
+        ...facts,
       })
+      if (facts.approval?.state === 'approved') transaction.putApproval({ ...facts.approval, state: 'used' })
       const placed: StoredJob = {
         orderHash,
         quoteId,
@@ -384,10 +478,13 @@ export function createLilypad(options: LilypadOptions) {
         settlement: null,
         reason: null,
         orderedAt: at,
+        session,
       }
       transaction.putJob(placed)
-      return placed
+      return { job: placed }
     })
+    if ('breaker' in placing) throw new SpendingStoppedError(placing.breaker)
+    const { job } = placing
     return job.reservation || isFinal(job.state) ? job : sendOrder(job)
   }
 
@@ -770,8 +867,14 @@ export function createLilypad(options: LilypadOptions) {
       query: { readonly query?: string; readonly limit?: number; readonly cursor?: string } = {},
     ): Promise<ModuleList> => solver.listModules(query),
     getModule,
+    session,
     quote,
+    checkOrder,
     order,
+    /** Payments outside of orders, under the same policy and in the same ledger. */
+    payments: createExternalPayments({ store, requireWallet, session, nowSeconds }),
+    /** Checks now that the endpoint serves the chain and the contracts of the network file, as is done before the first signature. */
+    assertNetwork: assertNetworkOnce,
     getJob,
     getStoredJob,
     cancel,
@@ -823,7 +926,10 @@ export function createLilypad(options: LilypadOptions) {
     async getWallet() {
       const { payer, key } = requireWallet()
       const account = await getAccount(client, { payer, token })
-      const spent = await store.transaction((transaction) => sumSpend(transaction.listLedger(), nowSeconds()))
+      const { spent, breaker } = await store.transaction((transaction) => {
+        const { ledger, breaker } = readFacts(transaction, zeroBytes32, nowSeconds())
+        return { spent: sumSpend(ledger, nowSeconds(), session), breaker }
+      })
       return {
         payer,
         key,
@@ -832,6 +938,8 @@ export function createLilypad(options: LilypadOptions) {
         tokenBalance: await getTokenBalance(client, { token, account: payer }),
         ...account,
         spent,
+        left: budgetLeft(policy, spent),
+        breaker,
         policy,
       }
     },

@@ -1,4 +1,5 @@
 import {
+  Address,
   Bytes32,
   Delivery,
   JobInputs,
@@ -16,10 +17,19 @@ import {
   UnixSeconds,
 } from '@lilypad-agents/protocol'
 import { z } from 'zod'
+import type { StoredApproval } from '../wallet/approval.ts'
+import type { StoredBreaker } from '../wallet/circuit-breaker.ts'
 import type { LedgerEntry } from '../wallet/spending-policy.ts'
+import type { StoredPayment } from '../wallet/stored-payment.ts'
 
 /** A quote as kept until it is used: with what an order for it needs. */
-export const StoredQuote = z.strictObject({ quote: Quote, module: ModuleManifest, inputs: JobInputs })
+export const StoredQuote = z.strictObject({
+  quote: Quote,
+  module: ModuleManifest,
+  inputs: JobInputs,
+  /** Author of the module version, as the registry on chain says. */
+  publisher: Address.optional(),
+})
 export type StoredQuote = z.output<typeof StoredQuote>
 
 /** A job as its requester keeps it. Written before the order leaves, and after every step that matters. */
@@ -47,12 +57,14 @@ export const StoredJob = z.strictObject({
   settlement: z.strictObject({ transaction: Bytes32, blockNumber: z.int(), price: TokenAmount }).nullable(),
   reason: z.strictObject({ code: z.string(), message: z.string() }).nullable(),
   orderedAt: UnixSeconds,
+  /** The client that signed it, from its start to its end. */
+  session: z.string().optional(),
 })
 export type StoredJob = z.output<typeof StoredJob>
 
 /** The job as the spending policy counts it. */
-export function toLedgerEntry({ order, price, state, orderedAt }: StoredJob): LedgerEntry {
-  return { maxPrice: order.maxPrice, price, state, orderedAt, deliverBy: order.deliverBy }
+export function toLedgerEntry({ order, price, state, orderedAt, session }: StoredJob): LedgerEntry {
+  return { kind: 'job', maxPrice: order.maxPrice, price, state, session, orderedAt, deliverBy: order.deliverBy }
 }
 
 /** How far a lane has been acknowledged. */
@@ -67,8 +79,20 @@ export type StoreTransaction = {
   findJobByQuote(quoteId: Bytes32): StoredJob | undefined
   /** Newest first. */
   listJobs(): readonly StoredJob[]
-  /** Every job as the spending policy counts it. */
+  /** Every job and every other payment as the spending policy counts it. */
   listLedger(): readonly LedgerEntry[]
+  findPayment(id: Bytes32): StoredPayment | undefined
+  putPayment(payment: StoredPayment): void
+  /** Newest first. */
+  listPayments(): readonly StoredPayment[]
+  findApproval(id: Bytes32): StoredApproval | undefined
+  putApproval(approval: StoredApproval): void
+  /** Those asked for last first. */
+  listApprovals(): readonly StoredApproval[]
+  /** Whether nobody used the name before; it is used then. It is forgotten after `validUntil`, in Unix seconds. */
+  useOnce(name: string, validUntil: number, nowSeconds: number): boolean
+  findBreaker(): StoredBreaker
+  putBreaker(breaker: StoredBreaker): void
   /** Acknowledged jobs of a lane up to a count, in the order of acknowledgement; with `isUnsent` those the solver has not confirmed. */
   listAcknowledged(laneId: Bytes32, upTo: number, which: { readonly isUnsent: boolean }): readonly StoredJob[]
   /** @throws {@link QuoteUsedError} when another job has the same quote */

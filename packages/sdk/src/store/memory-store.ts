@@ -9,26 +9,48 @@ import {
   type StoreTransaction,
   toLedgerEntry,
 } from './client-store.ts'
+import type { StoredApproval } from '../wallet/approval.ts'
+import { closedBreaker, type StoredBreaker } from '../wallet/circuit-breaker.ts'
+import { paymentEntry, type StoredPayment } from '../wallet/stored-payment.ts'
 
 type State = {
   readonly quotes: Map<Bytes32, StoredQuote>
   readonly jobs: Map<Bytes32, StoredJob>
   readonly lanes: Map<Bytes32, StoredLane>
   readonly counters: Map<string, number>
+  readonly payments: Map<Bytes32, StoredPayment>
+  readonly approvals: Map<Bytes32, StoredApproval>
+  readonly usedOnce: Map<string, number>
+  breaker: StoredBreaker
 }
+
+const emptyState = (): State => ({
+  quotes: new Map(),
+  jobs: new Map(),
+  lanes: new Map(),
+  counters: new Map(),
+  payments: new Map(),
+  approvals: new Map(),
+  usedOnce: new Map(),
+  breaker: closedBreaker,
+})
 
 const copy = (state: State): State => ({
   quotes: new Map(state.quotes),
   jobs: new Map(state.jobs),
   lanes: new Map(state.lanes),
   counters: new Map(state.counters),
+  payments: new Map(state.payments),
+  approvals: new Map(state.approvals),
+  usedOnce: new Map(state.usedOnce),
+  breaker: state.breaker,
 })
 
 const acknowledgedJobs = (job: StoredJob) => job.acknowledgement?.voucher.jobs ?? Number.POSITIVE_INFINITY
 
 /** A store that lives as long as the process: for tests, pages and one-off scripts. */
 export function memoryStore(): ClientStore {
-  let state: State = { quotes: new Map(), jobs: new Map(), lanes: new Map(), counters: new Map() }
+  let state = emptyState()
   const blobs = new Map<Bytes32, Uint8Array>()
   const lane = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0
 
@@ -40,7 +62,26 @@ export function memoryStore(): ClientStore {
     findJob: (orderHash) => draft.jobs.get(orderHash),
     findJobByQuote: (quoteId) => [...draft.jobs.values()].find((job) => job.quoteId === quoteId),
     listJobs: () => [...draft.jobs.values()].reverse().sort((a, b) => b.orderedAt - a.orderedAt),
-    listLedger: () => [...draft.jobs.values()].map(toLedgerEntry),
+    listLedger: () => [
+      ...[...draft.jobs.values()].map(toLedgerEntry),
+      ...[...draft.payments.values()].map(paymentEntry),
+    ],
+    findPayment: (id) => draft.payments.get(id),
+    putPayment: (payment) => void draft.payments.set(payment.id, payment),
+    listPayments: () => [...draft.payments.values()].reverse().sort((a, b) => b.reservedAt - a.reservedAt),
+    findApproval: (id) => draft.approvals.get(id),
+    putApproval: (approval) => void draft.approvals.set(approval.id, approval),
+    listApprovals: () => [...draft.approvals.values()].reverse().sort((a, b) => b.wantedAt - a.wantedAt),
+    useOnce(name, validUntil, nowSeconds) {
+      for (const [other, until] of draft.usedOnce) if (until < nowSeconds) draft.usedOnce.delete(other)
+      if (draft.usedOnce.has(name)) return false
+      draft.usedOnce.set(name, validUntil)
+      return true
+    },
+    findBreaker: () => draft.breaker,
+    putBreaker(breaker) {
+      draft.breaker = breaker
+    },
     listAcknowledged: (lane, upTo, { isUnsent }) =>
       [...draft.jobs.values()]
         .filter((job) => acknowledgedJobs(job) <= upTo && laneId(job.order) === lane)

@@ -12,6 +12,10 @@ import {
   StoredQuote,
   type StoreTransaction,
 } from './client-store.ts'
+import { StoredApproval } from '../wallet/approval.ts'
+import { closedBreaker, StoredBreaker } from '../wallet/circuit-breaker.ts'
+import type { LedgerEntry } from '../wallet/spending-policy.ts'
+import { paymentEntry, StoredPayment } from '../wallet/stored-payment.ts'
 
 const schema = `
 create table if not exists quotes (id text primary key, value text not null) strict;
@@ -24,6 +28,11 @@ create index if not exists acknowledged on jobs (lane_id, acknowledged_jobs) whe
 create index if not exists unsent on jobs (lane_id, acknowledged_jobs) where acknowledged_jobs is not null and value ->> 'acknowledgementSent' = 0;
 create table if not exists lanes (id text primary key, jobs integer not null, cumulative_amount text not null, records_hash text not null) strict;
 create table if not exists counters (name text primary key, value integer not null) strict;
+create table if not exists sessions (job_id text primary key, session text not null) strict;
+create table if not exists payments (id text primary key, reserved_at integer not null, value text not null) strict;
+create table if not exists approvals (id text primary key, wanted_at integer not null, value text not null) strict;
+create table if not exists used_once (name text primary key, valid_until integer not null) strict;
+create table if not exists breaker (id integer primary key check (id = 1), value text not null) strict;
 `
 
 /**
@@ -44,6 +53,14 @@ export function sqliteStore(directory: string): ClientStore {
       .map((row) => schema.parse(JSON.parse(String(row.value))))
   const write = (sql: string, ...values: SQLInputValue[]) => void database.prepare(sql).run(...values)
   const encode = <S extends z.ZodType>(schema: S, value: z.output<S>) => JSON.stringify(z.encode(schema, value))
+
+  const put = (table: 'payments' | 'approvals', at: string, id: string, seconds: number, value: string) =>
+    write(
+      `insert into ${table} (id, ${at}, value) values (?, ?, ?) on conflict (id) do update set ${at} = excluded.${at}, value = excluded.value`,
+      id,
+      seconds,
+      value,
+    )
 
   const counter = (name: string, initial: number, step: number): number => {
     const row = database.prepare('select value from counters where name = ?').get(name)
@@ -69,15 +86,42 @@ export function sqliteStore(directory: string): ClientStore {
     listJobs: () => read(StoredJob, 'select value from jobs order by ordered_at desc, rowid desc'),
     listLedger: () =>
       database
-        .prepare('select max_price, price, state, ordered_at, deliver_by from jobs')
+        .prepare(
+          'select max_price, price, state, ordered_at, deliver_by, session from jobs left join sessions on sessions.job_id = jobs.id',
+        )
         .all()
-        .map((row) => ({
-          maxPrice: BigInt(String(row.max_price)),
-          price: row.price === null ? null : BigInt(String(row.price)),
-          state: StoredJob.shape.state.parse(row.state),
-          orderedAt: Number(row.ordered_at),
-          deliverBy: Number(row.deliver_by),
-        })),
+        .map(
+          (row): LedgerEntry => ({
+            kind: 'job',
+            maxPrice: BigInt(String(row.max_price)),
+            price: row.price === null ? null : BigInt(String(row.price)),
+            state: StoredJob.shape.state.parse(row.state),
+            orderedAt: Number(row.ordered_at),
+            deliverBy: Number(row.deliver_by),
+            session: row.session === null ? undefined : String(row.session),
+          }),
+        )
+        .concat(read(StoredPayment, 'select value from payments').map(paymentEntry)),
+    findPayment: (id) => read(StoredPayment, 'select value from payments where id = ?', id)[0],
+    putPayment: (payment) =>
+      put('payments', 'reserved_at', payment.id, payment.reservedAt, encode(StoredPayment, payment)),
+    listPayments: () => read(StoredPayment, 'select value from payments order by reserved_at desc, rowid desc'),
+    findApproval: (id) => read(StoredApproval, 'select value from approvals where id = ?', id)[0],
+    putApproval: (approval) =>
+      put('approvals', 'wanted_at', approval.id, approval.wantedAt, encode(StoredApproval, approval)),
+    listApprovals: () => read(StoredApproval, 'select value from approvals order by wanted_at desc, rowid desc'),
+    useOnce(name, validUntil, nowSeconds) {
+      write('delete from used_once where valid_until < ?', nowSeconds)
+      const isUsed = database.prepare('select 1 from used_once where name = ?').get(name) !== undefined
+      if (!isUsed) write('insert into used_once (name, valid_until) values (?, ?)', name, validUntil)
+      return !isUsed
+    },
+    findBreaker: () => read(StoredBreaker, 'select value from breaker')[0] ?? closedBreaker,
+    putBreaker: (breaker) =>
+      write(
+        'insert into breaker (id, value) values (1, ?) on conflict (id) do update set value = excluded.value',
+        encode(StoredBreaker, breaker),
+      ),
     listAcknowledged: (lane, upTo, { isUnsent }) =>
       read(
         StoredJob,
@@ -105,6 +149,12 @@ export function sqliteStore(directory: string): ClientStore {
         laneId(order),
         acknowledgement?.voucher.jobs ?? null,
       )
+      if (job.session !== undefined)
+        write(
+          'insert into sessions (job_id, session) values (?, ?) on conflict (job_id) do nothing',
+          orderHash,
+          job.session,
+        )
     },
     findLane(id) {
       const row = database.prepare('select * from lanes where id = ?').get(id)

@@ -1,4 +1,5 @@
-import { type ErrorCode, type JobState, LilypadError } from '@lilypad-agents/protocol'
+import { type Address, type ErrorCode, type JobState, LilypadError } from '@lilypad-agents/protocol'
+import { formatTokenAmount } from '../money/token-amount-text.ts'
 
 /** What a client may spend, in base units of its token. Set by the person who runs it; no call can raise it. */
 export type SpendingPolicy = {
@@ -7,32 +8,69 @@ export type SpendingPolicy = {
   readonly perDay: bigint
   /** Ever, with this store. */
   readonly total: bigint
+  /** By one client, from its start to its end. @default no limit of its own */
+  readonly perSession?: bigint
+  /** Jobs and payments in any 3600 seconds. @default no limit */
+  readonly jobsPerHour?: number
+  /** Jobs that may be open at once. @default no limit */
+  readonly concurrentJobs?: number
   /** Modules that may be bought; undefined allows all. */
   readonly modules?: readonly string[]
+  /** Modules that may not be bought, whatever else allows them. */
+  readonly deniedModules?: readonly string[]
+  /** Authors whose modules may be bought, and payees of other payments; undefined allows all. */
+  readonly publishers?: readonly Address[]
+  /** Authors whose modules may not be bought, whatever else allows them. */
+  readonly deniedPublishers?: readonly Address[]
+  /** A person has to approve what can cost this much or more; undefined asks nobody. What is free is never asked about. */
+  readonly approveFrom?: bigint
+  /** Orders in a row that held or cost money without a result, and payments of unknown fate, that stop the spending. @default it goes on */
+  readonly stopAfter?: { readonly failures: number; readonly unknown: number }
+  /** How a person's word may have come; none: nothing is approved. @default any way */
+  readonly ways?: readonly ApprovalWay[]
 }
 
-/** A job as the ledger counts it. */
+/** How a person is asked: by the client's form, on a page, or in a terminal. */
+export const approvalWays = ['elicit', 'url', 'cli'] as const
+export type ApprovalWay = (typeof approvalWays)[number]
+
+/** A job or another payment as the ledger counts it. */
 export type LedgerEntry = {
+  readonly kind: 'job' | 'payment'
   readonly maxPrice: bigint
   readonly price: bigint | null
   readonly state: JobState
+  /** The client that signed it, from its start to its end. */
+  readonly session?: string | undefined
   /** Unix seconds. */
   readonly orderedAt: number
   readonly deliverBy: number
 }
+
+/** What is to be signed, as the policy sees it. */
+export type Spending = {
+  readonly kind: LedgerEntry['kind']
+  readonly maxPrice: bigint
+  /** Name of the module; undefined for a payment that buys none. */
+  readonly module?: string | undefined
+  /** Author of the module, or payee; undefined when it is not known, which passes no list of allowed ones. */
+  readonly publisher?: Address | undefined
+  readonly session?: string | undefined
+}
+
+type LimitCode = Extract<ErrorCode, `OVER_${string}_LIMIT`>
 
 /** A limit would be passed. Nothing was signed. */
 export class OverLimitError extends LilypadError {
   override readonly name = 'OverLimitError'
   readonly limit: bigint
   readonly actual: bigint
-  constructor(
-    code: Extract<ErrorCode, 'OVER_JOB_LIMIT' | 'OVER_DAY_LIMIT' | 'OVER_TOTAL_LIMIT'>,
-    options: { readonly limit: bigint; readonly actual: bigint; readonly setting: string },
-  ) {
+  constructor(code: LimitCode, options: { readonly limit: bigint; readonly actual: bigint; readonly setting: string }) {
     const { limit, actual, setting } = options
+    const isCount = code === 'OVER_HOUR_LIMIT' || code === 'OVER_CONCURRENT_LIMIT'
+    const tell = (value: bigint) => (isCount ? `${value} jobs` : `${formatTokenAmount(value)} LILY`)
     super(code, 'This order would pass a spending limit.', {
-      details: [`Limit: ${limit}   With this order: ${actual}   Setting: ${setting}`],
+      details: [`Limit: ${tell(limit)}   With this order: ${tell(actual)}   Setting: ${setting}`],
       hint: `choose a cheaper job, or have the owner raise ${setting}`,
     })
     this.limit = limit
@@ -43,13 +81,28 @@ export class OverLimitError extends LilypadError {
 /** The owner did not allow this module. Nothing was signed. */
 export class ModuleNotAllowedError extends LilypadError {
   override readonly name = 'ModuleNotAllowedError'
-  constructor(module: string, allowed: readonly string[]) {
+  constructor(module: string, setting: string) {
     super('MODULE_NOT_ALLOWED', 'The owner of this wallet does not allow this module.', {
-      details: [`Module: ${module}   Allowed: ${allowed.join(', ') || 'none'}`],
-      hint: 'use an allowed module, or have the owner add this one',
+      details: [`Module: ${JSON.stringify(module.slice(0, 80))}   Setting: ${setting}`],
+      hint: `use an allowed module, or have the owner change ${setting}`,
     })
   }
 }
+
+/** The owner did not allow this author or payee. Nothing was signed. */
+export class PublisherNotAllowedError extends LilypadError {
+  override readonly name = 'PublisherNotAllowedError'
+  constructor(publisher: Address | undefined, setting: string) {
+    super('PUBLISHER_NOT_ALLOWED', 'The owner of this wallet does not allow this publisher.', {
+      details: [`Publisher: ${publisher ?? 'unknown'}   Setting: ${setting}`],
+      hint: `use a module of an allowed publisher, or have the owner change ${setting}`,
+    })
+  }
+}
+
+const hour = 3600
+const day = 86_400
+const endedStates: ReadonlySet<JobState> = new Set(['declined', 'expired', 'failed', 'refunded'])
 
 /**
  * What an entry counts against the limits. A signed order counts with its maximum until its price is known; one that
@@ -57,51 +110,89 @@ export class ModuleNotAllowedError extends LilypadError {
  */
 export function countedSpend(entry: LedgerEntry, nowSeconds: number): bigint {
   if (entry.price !== null) return entry.price
-  const hasEnded = (['declined', 'expired', 'failed', 'refunded'] as const).some((state) => state === entry.state)
-  return hasEnded && nowSeconds > entry.deliverBy ? 0n : entry.maxPrice
+  return endedStates.has(entry.state) && nowSeconds > entry.deliverBy ? 0n : entry.maxPrice
 }
 
-/** Sums of a ledger, in base units. */
-export function sumSpend(
-  ledger: readonly LedgerEntry[],
-  nowSeconds: number,
-): { readonly day: bigint; readonly total: bigint } {
-  let day = 0n
-  let total = 0n
+/** Whether it was signed and nobody can say any more what became of it. */
+export function isPaymentUnknown(entry: LedgerEntry, nowSeconds: number): boolean {
+  return entry.price === null && !endedStates.has(entry.state) && nowSeconds > entry.deliverBy
+}
+
+/** Sums of a ledger in base units, and counts. */
+export type SpendSums = {
+  readonly day: bigint
+  readonly total: bigint
+  readonly session: bigint
+  /** Jobs and payments of the last 3600 seconds. */
+  readonly hourJobs: number
+  /** Jobs that are open. */
+  readonly openJobs: number
+}
+
+/** Sums of a ledger; `session` is the one whose spending counts as this client's own. */
+export function sumSpend(ledger: readonly LedgerEntry[], nowSeconds: number, session?: string): SpendSums {
+  const sums = { day: 0n, total: 0n, session: 0n, hourJobs: 0, openJobs: 0 }
   for (const entry of ledger) {
     const counted = countedSpend(entry, nowSeconds)
-    total += counted
-    if (entry.orderedAt > nowSeconds - 86_400) day += counted
+    sums.total += counted
+    if (entry.orderedAt > nowSeconds - day) sums.day += counted
+    if (session !== undefined && entry.session === session) sums.session += counted
+    if (entry.orderedAt > nowSeconds - hour) sums.hourJobs += 1
+    const canEnd = entry.price === null && !endedStates.has(entry.state) && nowSeconds <= entry.deliverBy
+    if (entry.kind === 'job' && canEnd) sums.openJobs += 1
   }
-  return { day, total }
+  return sums
+}
+
+/** What may still be spent before a limit on sums is reached, in base units. */
+export function budgetLeft(policy: SpendingPolicy, spent: SpendSums): bigint {
+  const { perDay, total, perSession = total } = policy
+  const lesser = (a: bigint, b: bigint) => (a < b ? a : b)
+  const left = lesser(perDay - spent.day, lesser(total - spent.total, perSession - spent.session))
+  return left < 0n ? 0n : left
 }
 
 /**
- * Decides whether one more order may be signed.
- * @throws {@link OverLimitError} {@link ModuleNotAllowedError}
+ * Decides whether one more order or payment may be signed.
+ * @throws {@link OverLimitError} {@link ModuleNotAllowedError} {@link PublisherNotAllowedError}
  */
 export function assertWithinPolicy(options: {
   readonly policy: SpendingPolicy
   readonly ledger: readonly LedgerEntry[]
-  readonly maxPrice: bigint
-  readonly module: string
+  readonly spending: Spending
   readonly nowSeconds: number
 }): void {
-  const { policy, ledger, maxPrice, module, nowSeconds } = options
-  if (policy.modules && !policy.modules.includes(module)) throw new ModuleNotAllowedError(module, policy.modules)
+  const { policy, ledger, spending, nowSeconds } = options
+  const { kind, maxPrice, module, publisher, session } = spending
+  assertAllowed(policy, module, publisher)
   if (maxPrice > policy.perJob)
     throw new OverLimitError('OVER_JOB_LIMIT', { limit: policy.perJob, actual: maxPrice, setting: 'max-per-job' })
-  const spent = sumSpend(ledger, nowSeconds)
-  if (spent.day + maxPrice > policy.perDay)
-    throw new OverLimitError('OVER_DAY_LIMIT', {
-      limit: policy.perDay,
-      actual: spent.day + maxPrice,
-      setting: 'max-per-day',
-    })
-  if (spent.total + maxPrice > policy.total)
-    throw new OverLimitError('OVER_TOTAL_LIMIT', {
-      limit: policy.total,
-      actual: spent.total + maxPrice,
-      setting: 'max-total',
-    })
+  const spent = sumSpend(ledger, nowSeconds, session)
+  const limits: readonly [LimitCode, string, bigint | undefined, bigint][] = [
+    ['OVER_SESSION_LIMIT', 'max-per-session', policy.perSession, spent.session + maxPrice],
+    ['OVER_DAY_LIMIT', 'max-per-day', policy.perDay, spent.day + maxPrice],
+    ['OVER_TOTAL_LIMIT', 'max-total', policy.total, spent.total + maxPrice],
+    ['OVER_HOUR_LIMIT', 'max-jobs-per-hour', count(policy.jobsPerHour), BigInt(spent.hourJobs + 1)],
+    [
+      'OVER_CONCURRENT_LIMIT',
+      'max-concurrent',
+      kind === 'job' ? count(policy.concurrentJobs) : undefined,
+      BigInt(spent.openJobs + 1),
+    ],
+  ]
+  for (const [code, setting, limit, actual] of limits)
+    if (limit !== undefined && actual > limit) throw new OverLimitError(code, { limit, actual, setting })
+}
+
+const count = (limit: number | undefined): bigint | undefined => (limit === undefined ? undefined : BigInt(limit))
+
+function assertAllowed(policy: SpendingPolicy, module: string | undefined, publisher: Address | undefined): void {
+  const { modules, deniedModules = [], publishers, deniedPublishers = [] } = policy
+  if (module !== undefined && deniedModules.includes(module)) throw new ModuleNotAllowedError(module, 'deny-module')
+  if (modules && (module === undefined || !modules.includes(module)))
+    throw new ModuleNotAllowedError(module ?? 'none', 'allow-module')
+  const isDenied = publisher === undefined ? deniedPublishers.length > 0 : deniedPublishers.includes(publisher)
+  if (isDenied) throw new PublisherNotAllowedError(publisher, 'deny-publisher')
+  if (publishers && (publisher === undefined || !publishers.includes(publisher)))
+    throw new PublisherNotAllowedError(publisher, 'allow-publisher')
 }

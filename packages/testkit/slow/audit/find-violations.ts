@@ -123,6 +123,7 @@ export async function findViolations(options: AuditOptions): Promise<AuditResult
       }
       const entries = listed.map(({ order, ...rest }) => ({
         ...rest,
+        kind: 'job' as const,
         maxPrice: order.maxPrice,
         deliverBy: order.deliverBy,
       }))

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { createSigner, LilypadError, SignedGrant, sessionGrantType, zeroBytes32 } from '@lilypad-agents/protocol'
 import { afterAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { helpText, type McpConfig, readCommand } from './config.ts'
+import { enforcedPolicy, helpText, type McpConfig, readCommand } from './config.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'lilypad-mcp-config-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -46,9 +46,39 @@ const refusal = (args: readonly string[], env: Record<string, string> = {}): str
   return 'accepted'
 }
 
+const limits = {
+  perJob: lily,
+  perDay: 10n * lily,
+  total: 100n * lily,
+  perSession: 10n * lily,
+  jobsPerHour: 120,
+  concurrentJobs: 20,
+  approveFrom: 0n,
+  stopAfter: { failures: 3, unknown: 2 },
+}
+const publishers = [`0x${'aB'.repeat(20)}`, `0x${'cd'.repeat(20)}`] as const
+
 describe('spending limits', () => {
   test('are small unless they are set', () => {
-    expect(read([]).policy).toEqual({ perJob: lily, perDay: 10n * lily, total: 100n * lily })
+    expect(read([]).policy).toEqual(limits)
+  })
+
+  test('each has a flag and a variable', () => {
+    const flags = [
+      ...['--max-per-session', '2', '--max-jobs-per-hour', '7', '--max-concurrent', '1', '--stop-after', '0'],
+      ...['--auto-approve-under', '0.1', '--deny-module', 'ocr', '--deny-publisher', publishers[1]],
+    ]
+    const { stopAfter: _, ...others } = limits
+    expect(read(flags, { LILYPAD_ALLOW_PUBLISHERS: publishers[0] }).policy).toEqual({
+      ...others,
+      perSession: 2n * lily,
+      jobsPerHour: 7,
+      concurrentJobs: 1,
+      approveFrom: lily / 10n,
+      deniedModules: ['ocr'],
+      deniedPublishers: [publishers[1]],
+      publishers: [publishers[0].toLowerCase()],
+    })
   })
 
   test.each([
@@ -69,7 +99,7 @@ describe('spending limits', () => {
   test('a flag wins over its variable', () => {
     const env = { LILYPAD_MAX_PER_JOB: '3', LILYPAD_MAX_TOTAL: '7', LILYPAD_ALLOW_MODULES: 'tts, ocr' }
     const { policy } = read(['--max-per-job', '2'], env)
-    expect(policy).toEqual({ perJob: 2n * lily, perDay: 10n * lily, total: 7n * lily, modules: ['tts', 'ocr'] })
+    expect(policy).toEqual({ ...limits, perJob: 2n * lily, total: 7n * lily, modules: ['tts', 'ocr'] })
     expect(read(['--allow-module', 'tts', '--allow-module', 'echo'], env).policy.modules).toEqual(['tts', 'echo'])
   })
 
@@ -91,12 +121,61 @@ describe('spending limits', () => {
     const signed = { grant, signature: sessionGrantType.sign(domain, grant, payer) }
     const grantFile = file('grant.json', JSON.stringify(z.encode(SignedGrant, signed)))
     const config = read(['--key-file', keyFile, '--grant-file', grantFile])
-    expect(config.policy).toEqual({ perJob: lily / 4n, perDay: 10n * lily, total: 60n * lily })
+    expect(config.policy).toEqual({ ...limits, perJob: lily / 4n, total: 60n * lily })
     expect(config.grant).toEqual(signed)
     const other = file('other-key', `0x${'12'.repeat(32)}`)
     expect(refusal(['--key-file', other, '--grant-file', grantFile])).toContain('Granted to key')
     expect(refusal(['--grant-file', grantFile])).toContain('--grant-file needs --key-file')
     expect(refusal(['--key-file', keyFile, '--grant-file', network])).toContain('INVALID_REQUEST')
+  })
+})
+
+describe('approval', () => {
+  const key = ['--key-file', keyFile]
+  const enforced = (...args: string[]) => {
+    const { approveFrom, ways } = enforcedPolicy(read([...key, ...args]))
+    return { approveFrom, ways }
+  }
+  test.each<[string[], ReturnType<typeof enforced>]>([
+    [[], { approveFrom: 0n, ways: ['elicit', 'cli'] }],
+    [['--approval', 'url'], { approveFrom: 0n, ways: ['url', 'cli'] }],
+    [['--approval', 'cli', '--auto-approve-under', '2'], { approveFrom: 2n * lily, ways: ['cli'] }],
+    [['--approval', 'deny'], { approveFrom: 0n, ways: [] }],
+    [['--approval', 'host'], { approveFrom: undefined, ways: undefined }],
+  ])('%j', (args, expected) => expect(enforced(...args)).toEqual(expected))
+
+  test('is asked for where a program says nothing about it', () => {
+    expect(enforcedPolicy({ policy: { perJob: 1n, perDay: 1n, total: 1n } })).toMatchObject({ approveFrom: 0n })
+  })
+})
+
+describe('the mode', () => {
+  const onChain = (chainId: number) => {
+    const { network: local } = read([])
+    return ['--network', file(`chain-${chainId}.json`, JSON.stringify({ ...local, chainId }))]
+  }
+  const key = ['--key-file', keyFile]
+  test.each([1, 10, 137, 8453, 42_161, 56, 123_456_789])('chain %s has real money: only live spends it', (chainId) => {
+    expect(refusal([...onChain(chainId), ...key])).toContain(`Chain: ${chainId}   Mode: testnet`)
+    expect(refusal([...onChain(chainId), ...key, '--mode', 'testnet'])).toContain('Mode: testnet')
+    expect(read([...onChain(chainId), ...key, '--mode', 'live']).signer).toBeDefined()
+    expect(read([...onChain(chainId), ...key, '--mode', 'read-only']).signer).toBeUndefined()
+    expect(read(onChain(chainId)).signer).toBeUndefined()
+  })
+  test.each([31_337, 11_155_111, 421_614, 84_532])('chain %s is a test chain', (chainId) => {
+    expect(read([...onChain(chainId), ...key]).signer).toBeDefined()
+  })
+  test('read-only does not even read the key', () => {
+    expect(read(['--key-file', join(folder, 'none'), '--mode', 'read-only']).signer).toBeUndefined()
+  })
+})
+
+describe('commands of a person', () => {
+  test('take the settings, and approve the id of a quote', () => {
+    const command = readCommand({ args: ['approve', '0xabc', '--state-dir', folder], env: {} })
+    expect(command).toMatchObject({ name: 'approve', operand: '0xabc', settings: { 'state-dir': folder } })
+    expect(readCommand({ args: ['ledger', '--json'], env: {} })).toMatchObject({ name: 'ledger', isJson: true })
+    for (const name of ['resume', 'doctor']) expect(readCommand({ args: [name], env: {} })).toMatchObject({ name })
   })
 })
 
@@ -122,8 +201,13 @@ describe('the key', () => {
 })
 
 test.each([
-  ['an unknown flag', ['--max-per-hour', '1']],
+  ['an unknown flag', ['--max-per-week', '1']],
   ['an unknown command', ['serve']],
+  ['a command with too much', ['ledger', 'all']],
+  ['an unknown mode', ['--mode', 'mainnet']],
+  ['an unknown way to approve', ['--approval', 'always']],
+  ['a count that is none', ['--max-concurrent', '-1']],
+  ['an author that is no address', ['--allow-publisher', 'alice']],
   ['two commands', ['http', 'stdio']],
   ['a port out of range', ['--port', '70000']],
   ['a port that is none', ['--port', 'http']],

@@ -35,6 +35,22 @@ class GivenUpError extends LilypadError {
 }
 
 /**
+ * The order is signed and the solver refused it. Who was to take it has its signature, and it is sent again at the next start, so its money is
+ * not free before its time is over.
+ */
+export class OrderRefusedError extends LilypadError {
+  override readonly name = 'OrderRefusedError'
+  constructor(refusal: LilypadError) {
+    const { code, shortMessage, details } = refusal
+    super(code, 'The order is signed, and the solver refused it.', {
+      details: [shortMessage, ...details],
+      charged: 'reserved',
+      cause: refusal,
+    })
+  }
+}
+
+/**
  * Brings jobs to their end in the background: waits, verifies, acknowledges, and tries again while the network is
  * away. Calls only look at it for a bounded time, so none of them holds a job up and none is needed to finish one.
  */
@@ -185,7 +201,8 @@ export function createJobKeeper(options: {
         return report(stored.orderHash)
       }
       const failure = toLilypadError(outcome.error)
-      if (!stored || !failure.retryable) throw failure
+      if (!stored) throw failure
+      if (!failure.retryable) throw isFinal(stored.state) ? failure : new OrderRefusedError(failure)
       // The order is signed and stored, so it is sent again until it arrives or is too old.
       problems.set(stored.orderHash, failure)
       void follow(stored.orderHash)

@@ -10,7 +10,7 @@ import type { ToolContext } from '../tool/tool-context.ts'
 import { isDone, type KeptJob } from './job-keeper.ts'
 
 /** What has happened to the money of a job. */
-export const payments = ['reserved', 'none', 'acknowledged', 'settled'] as const
+export const payments = ['reserved', 'none', 'acknowledged', 'settled', 'unknown'] as const
 export type Payment = (typeof payments)[number]
 
 /** A job as the job tools answer it. */
@@ -49,7 +49,9 @@ export function paymentOf(job: StoredJob): Payment {
   if (job.acknowledgement) return 'acknowledged'
   const isFree =
     job.price === 0n || job.verified === false || ['declined', 'expired', 'failed', 'refunded'].includes(job.state)
-  return isFree ? 'none' : 'reserved'
+  if (isFree) return 'none'
+  // It was signed, it can no longer be delivered, and nobody has said what became of it.
+  return job.price === null && job.order.deliverBy < Date.now() / 1000 ? 'unknown' : 'reserved'
 }
 
 /** What is told about a job beyond what every caller wants. */
@@ -137,7 +139,8 @@ function nextCalls(job: StoredJob, payment: Payment): (NextCall | undefined)[] {
   const args = { job_id: job.orderHash }
   if (payment === 'settled') return [outputsOf(args), { tool: 'lilypad_verify_job', args }]
   if (payment === 'acknowledged') return [outputsOf(args)]
-  if (payment === 'reserved') return [{ tool: 'lilypad_get_job', args: { ...args, wait_s: 50 } }]
+  if (payment === 'reserved' || payment === 'unknown')
+    return [{ tool: 'lilypad_get_job', args: { ...args, wait_s: 50 } }]
   return [{ tool: 'lilypad_get_module', args: { module: job.module.name } }]
 }
 const outputsOf = (args: { readonly job_id: string }): NextCall => ({ tool: 'lilypad_get_outputs', args })
@@ -175,6 +178,8 @@ function summarise(job: StoredJob, payment: Payment, problem: Problem | undefine
   if (isCancelled(job)) return `${name} is cancelled. Nothing is charged.${countsUntil(job)}`
   if (payment === 'none')
     return `${name} gave no result (${problem?.code ?? job.state}). Nothing is charged. ${problem ? `Next: ${problem.fix}.` : ''}`.trimEnd()
+  if (payment === 'unknown')
+    return `Nobody has said what became of ${name}, and its time is over. Up to ${withToken(job.order.maxPrice)} may have been charged; it is asked for again by itself. Do not order it again before that is known.`
   const held = `at most ${withToken(job.order.maxPrice)} is reserved`
   if (problem)
     return `${name} is ${job.state}; ${held}. Something is in the way (${problem.code}) and is tried again by itself where that can help. Next: ${problem.fix}.`

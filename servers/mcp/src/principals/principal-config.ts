@@ -39,7 +39,7 @@ export function toPrincipalConfig(options: {
   if (existsSync(keyFile)) {
     const grantFile = join(folder, 'grant.json')
     const own = readWallet(
-      { 'key-file': keyFile, ...(existsSync(grantFile) ? { 'grant-file': grantFile } : {}) },
+      { mode: server.mode, 'key-file': keyFile, ...(existsSync(grantFile) ? { 'grant-file': grantFile } : {}) },
       server.network,
     )
     return { ...config, ...own, policy: limitPolicy(config.policy, own.grant) }

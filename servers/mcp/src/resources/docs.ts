@@ -1,5 +1,5 @@
 import { errorCodes, errorTable } from '@lilypad-agents/protocol'
-import type { McpConfig } from '../config/config.ts'
+import { type ApprovalMode, enforcedPolicy, type McpConfig } from '../config/config.ts'
 import { withToken } from '../money/token.ts'
 import { fixOf } from '../tool/problem.ts'
 
@@ -20,8 +20,24 @@ export function errorsText(): string {
   ].join('\n')
 }
 
+const list = (items: readonly string[] | undefined, none: string) => items?.join(', ') ?? none
+
+/** What each way to approve means. */
+const approvalTexts: { readonly [mode in ApprovalMode]: (from: string) => string } = {
+  host: () => 'Within them nobody is asked here: the prompt of the host is the approval (`--approval host`).',
+  elicit: (from) =>
+    `What can cost ${from} or more (\`--auto-approve-under\`) a person approves in a form of the client, or with \`lilypad-mcp approve\` in a terminal where the client has no forms.`,
+  url: (from) =>
+    `What can cost ${from} or more (\`--auto-approve-under\`) a person approves on a page of this machine, or with \`lilypad-mcp approve\` in a terminal.`,
+  cli: (from) =>
+    `What can cost ${from} or more (\`--auto-approve-under\`) a person approves with \`lilypad-mcp approve\` in a terminal.`,
+  deny: (from) => `What can cost ${from} or more (\`--auto-approve-under\`) is never approved (\`--approval deny\`).`,
+}
+
 /** What this server may spend, as Markdown. */
-export function policyText({ policy, signer, grant }: Pick<McpConfig, 'policy' | 'signer' | 'grant'>): string {
+export function policyText(config: Pick<McpConfig, 'policy' | 'approval' | 'signer' | 'grant'>): string {
+  const { signer, grant, approval = 'elicit' } = config
+  const policy = enforcedPolicy(config)
   if (!signer) return '# Policy\n\nThis server has no key. It reads; nothing it can be asked to do spends anything.\n'
   const who = grant ? 'a session key within the grant of its payer' : "the payer's own key"
   return [
@@ -32,8 +48,25 @@ export function policyText({ policy, signer, grant }: Pick<McpConfig, 'policy' |
     `- one job: ${withToken(policy.perJob)} (\`--max-per-job\`)`,
     `- any 24 hours: ${withToken(policy.perDay)} (\`--max-per-day\`)`,
     `- ever, with this state folder: ${withToken(policy.total)} (\`--max-total\`)`,
-    `- modules: ${policy.modules ? policy.modules.join(', ') : 'all'} (\`--allow-module\`)`,
+    ...(policy.perSession === undefined
+      ? []
+      : [`- one run of the server: ${withToken(policy.perSession)} (\`--max-per-session\`)`]),
+    ...(policy.jobsPerHour === undefined ? [] : [`- any hour: ${policy.jobsPerHour} jobs (\`--max-jobs-per-hour\`)`]),
+    ...(policy.concurrentJobs === undefined
+      ? []
+      : [`- open at once: ${policy.concurrentJobs} jobs (\`--max-concurrent\`)`]),
+    `- modules: ${list(policy.modules, 'all')} (\`--allow-module\`), never ${list(policy.deniedModules, 'none')} (\`--deny-module\`)`,
+    `- publishers: ${list(policy.publishers, 'all')} (\`--allow-publisher\`), never ${list(policy.deniedPublishers, 'none')} (\`--deny-publisher\`)`,
     '',
+    approvalTexts[approval](withToken(policy.approveFrom ?? 0n)),
+    '',
+    ...(policy.stopAfter === undefined
+      ? []
+      : [
+          `Spending stops after ${policy.stopAfter.failures} orders in a row that held or cost money and gave no result (\`--stop-after\`), or`,
+          `${policy.stopAfter.unknown} payments whose fate is unknown, until the user runs \`lilypad-mcp resume\`.`,
+          '',
+        ]),
     'An order counts with its maximum until its price is known. One that was cancelled or expired counts until nobody can deliver it',
     'any more. No argument, text, answer or header changes a limit: only the person who starts the server does.',
     '',

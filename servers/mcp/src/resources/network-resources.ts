@@ -1,6 +1,8 @@
 import { type McpServer, ResourceTemplate } from '@modelcontextprotocol/server'
 import { jobPage } from '../generated/embedded-files.ts'
 import { lowestOffer } from '../money/lowest-offer.ts'
+import { enforcedPolicy } from '../config/config.ts'
+import { tellLimits } from '../money/limits.ts'
 import { formatAmount, tokenSymbol } from '../money/token.ts'
 import { chargedOf } from '../job/job-result.ts'
 import { cleanJson, cleanText } from '../text/clean-text.ts'
@@ -86,8 +88,7 @@ export function registerNetworkResources(mcp: McpServer, deps: ServerDeps): void
       const jobs = await lilypad.listJobs()
       const spent = new Map<string, bigint>()
       for (const job of jobs) spent.set(job.module.name, (spent.get(job.module.name) ?? 0n) + chargedOf(job))
-      const { perJob, perDay, total } = config.policy
-      const limits = { per_job: formatAmount(perJob), per_day: formatAmount(perDay), total: formatAmount(total) }
+      const limits = tellLimits(enforcedPolicy(config))
       const byModule = Object.fromEntries([...spent].map(([module, amount]) => [module, formatAmount(amount)]))
       const all = formatAmount([...spent.values()].reduce((sum, amount) => sum + amount, 0n))
       return jsonContents(

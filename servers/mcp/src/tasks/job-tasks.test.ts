@@ -5,6 +5,8 @@ import { createLilypad } from '@lilypad-agents/sdk'
 import { sqliteStore } from '@lilypad-agents/sdk/node'
 import { afterAll, expect, test } from 'vitest'
 import { seedConfig, seedJobs } from '../../test/seed-jobs.ts'
+import { createApprovalGate } from '../approval/approval-gate.ts'
+import { noAsking } from '../approval/asking.ts'
 import { createJobKeeper } from '../job/job-keeper.ts'
 import { createJobWatch } from '../job/job-watch.ts'
 import { createLogger } from '../log/logger.ts'
@@ -35,7 +37,8 @@ test('L3: a hundred tasks are read in little time', async () => {
   const keeper = createJobKeeper({ lilypad, logger, watch })
   const report = () => undefined
   const signal = new AbortController().signal
-  const tasks = createJobTasks({ config, lilypad, keeper, watch, logger, signal, report })
+  const approvals = createApprovalGate({ config, network, store })
+  const tasks = createJobTasks({ config, lilypad, keeper, watch, approvals, logger, signal, report, asking: noAsking })
   const milliseconds: number[] = []
   for (let round = 0; round < 3; round++)
     for (const id of ids) {
@@ -66,7 +69,9 @@ test('L3: a hundred tasks that go on are told at once, again and again, in littl
   const watch = createJobWatch({ lilypad, logger })
   const keeper = createJobKeeper({ lilypad, logger, watch })
   const signal = new AbortController().signal
-  const tasks = createJobTasks({ config, lilypad, keeper, watch, logger, signal, report: () => undefined })
+  const approvals = createApprovalGate({ config, network, store })
+  const asked = { signal, asking: noAsking, report: () => undefined }
+  const tasks = createJobTasks({ config, lilypad, keeper, watch, approvals, logger, ...asked })
   const askAll = async () => {
     const found = await Promise.all(ids.map((id) => tasks.find(id)))
     expect(found.map((task) => task?.status)).toEqual(ids.map(() => 'working'))

@@ -1,5 +1,5 @@
 import { ReadOnlyError } from '@lilypad-agents/sdk'
-import type { CallToolResult, ResourceLink, Tool as WireTool } from '@modelcontextprotocol/server'
+import type { CallToolResult, InputRequiredResult, ResourceLink, Tool as WireTool } from '@modelcontextprotocol/server'
 import { z } from 'zod'
 import type { McpConfig } from '../config/config.ts'
 import { jobPageMeta } from '../ui/job-page.ts'
@@ -36,11 +36,15 @@ export type ToolOptions<I extends z.ZodObject, O extends z.ZodObject> = {
   handle(
     input: z.output<I>,
     context: ToolContext,
-  ): Promise<{
-    readonly result: z.input<O>
-    readonly images?: readonly ToolImage[]
-    readonly links?: readonly ResourceLink[]
-  }>
+  ): Promise<
+    | {
+        readonly result: z.input<O>
+        readonly images?: readonly ToolImage[]
+        readonly links?: readonly ResourceLink[]
+      }
+    /** The call goes on when the client has answered. */
+    | { readonly question: InputRequiredResult }
+  >
 }
 
 /** A tool with its types closed over, ready to be listed and called. */
@@ -75,7 +79,10 @@ export function defineTool<I extends z.ZodObject, O extends z.ZodObject>(options
     async call(given, context) {
       try {
         if (needsKey && !context.config.signer) throw new ReadOnlyError()
-        const { result, images = [], links = [] } = await options.handle(readArguments(input, given, example), context)
+        const answer = await options.handle(readArguments(input, given, example), context)
+        // The wire has results of this kind; the type of a tool's answer does not know them.
+        if ('question' in answer) return answer.question as unknown as CallToolResult
+        const { result, images = [], links = [] } = answer
         const structuredContent = output.parse(result)
         return {
           structuredContent,

@@ -35,10 +35,10 @@ test('a reason that the relay gave stays under untrusted too', () => {
 
 test('our own errors are told whole', () => {
   const limit = tellProblem(
-    new OverLimitError('OVER_JOB_LIMIT', { limit: 5n, actual: 7n, setting: 'max-per-job' }),
+    new OverLimitError('OVER_JOB_LIMIT', { limit: 5n * 10n ** 18n, actual: 7n * 10n ** 18n, setting: 'max-per-job' }),
     logger,
   )
-  expect(limit.problem.message).toContain('Limit: 5')
+  expect(limit.problem.message).toContain('Limit: 5 LILY')
   expect(limit.problem.fix).toContain('--max-per-job')
   const away = tellProblem(new SolverUnreachableError('http://user:pass@127.0.0.1:9/x', new Error('cause')), logger)
   expect(away.problem.message).toContain('http://127.0.0.1:9')

@@ -1,5 +1,6 @@
 import { type ErrorCode, InvalidRequestError, type LilypadError, toLilypadError } from '@lilypad-agents/protocol'
 import { z } from 'zod'
+import { OrderRefusedError } from '../job/job-keeper.ts'
 import { failureFacts, type Logger } from '../log/logger.ts'
 import { cleanLine, cleanText } from '../text/clean-text.ts'
 
@@ -10,6 +11,7 @@ const fixes: { readonly [code in ErrorCode]: string } = {
     'correct the inputs named in the message (lilypad_get_module shows the schema) and call lilypad_quote_job again',
   SIGNATURE_INVALID: 'ask the user whether the key and the grant of this server belong to this network',
   WRONG_CHAIN: 'ask the user to correct the network file; nothing can be ordered until then',
+  WRONG_CONTRACT: 'stop ordering; tell the user that the contracts are not the ones of the network file',
   DIGEST_MISMATCH: 'call again; if it stays, tell the user that the relay sends other bytes than were delivered',
   UNAUTHORIZED: 'ask the user to check the key of this server (--key-file) and its grant (--grant-file)',
   INSUFFICIENT_BALANCE:
@@ -19,7 +21,19 @@ const fixes: { readonly [code in ErrorCode]: string } = {
   OVER_JOB_LIMIT: 'choose a cheaper job, or ask the user to restart this server with a higher --max-per-job',
   OVER_DAY_LIMIT: 'wait, or ask the user to restart this server with a higher --max-per-day',
   OVER_TOTAL_LIMIT: 'ask the user to restart this server with a higher --max-total',
-  MODULE_NOT_ALLOWED: 'use a module that lilypad_get_wallet lists as allowed, or ask the user to add --allow-module',
+  OVER_SESSION_LIMIT: 'ask the user to restart this server, or to do so with a higher --max-per-session',
+  OVER_HOUR_LIMIT: 'wait, or ask the user to restart this server with a higher --max-jobs-per-hour',
+  OVER_CONCURRENT_LIMIT:
+    'wait until a job of lilypad_list_jobs ends, or ask the user to restart this server with a higher --max-concurrent',
+  MODULE_NOT_ALLOWED:
+    'use a module that lilypad_get_wallet lists as allowed, or ask the user to change --allow-module or --deny-module',
+  PUBLISHER_NOT_ALLOWED:
+    'choose another module with lilypad_search_modules, or ask the user to change --allow-publisher or --deny-publisher',
+  APPROVAL_REQUIRED: 'ask the user to run `lilypad-mcp approve` with the quote_id in a terminal, then call again',
+  APPROVAL_DECLINED: 'tell the user that this quote was declined; call again with it only when they ask for it',
+  APPROVAL_EXPIRED: 'call lilypad_quote_job again and run the new quote_id',
+  APPROVAL_INVALID: 'call lilypad_run_job again with the quote_id alone, so that the user is asked anew',
+  SPENDING_STOPPED: 'tell the user to look at `lilypad-mcp ledger` and to run `lilypad-mcp resume` in a terminal',
   PATH_NOT_ALLOWED: 'use another path; if there is none, ask the user',
   ADDRESS_NOT_ALLOWED: 'ask the user to check the addresses in the network file',
   NOT_FOUND:
@@ -68,7 +82,13 @@ export const fixOf = (code: ErrorCode): string => fixes[code]
 const unreadableFix =
   'try again; if it stays, tell the user that the solver of the network file sends what cannot be read'
 // An error of these codes that was composed here knows better which of its causes it is.
-const hinting: ReadonlySet<ErrorCode> = new Set(['INVALID_REQUEST', 'PATH_NOT_ALLOWED', 'PAYLOAD_TOO_LARGE'])
+const hinting: ReadonlySet<ErrorCode> = new Set([
+  'INVALID_REQUEST',
+  'PATH_NOT_ALLOWED',
+  'PAYLOAD_TOO_LARGE',
+  'APPROVAL_REQUIRED',
+  'APPROVAL_DECLINED',
+])
 
 function fixFor(failure: LilypadError): string {
   const { code, hint } = failure
@@ -109,7 +129,9 @@ export type ToldProblem = {
  */
 export function tellProblem(error: unknown, logger: Logger): ToldProblem {
   const failure = toLilypadError(error)
-  const { code, row, charged, retryable, docsPath } = failure
+  const { code, row, retryable, docsPath } = failure
+  // Only what is known here can say what was charged, not who refused.
+  const charged = isOurs(failure) ? failure.charged : 'none'
   if (row.mcp === 'reference') {
     const reference = crypto.randomUUID()
     logger.error({ reference, ...failureFacts(failure) }, 'internal error')
@@ -129,7 +151,8 @@ export function tellProblem(error: unknown, logger: Logger): ToldProblem {
   const fix = fixFor(failure)
   const facts = failure.details.slice(0, 10).map((detail) => cleanLine(detail, 300))
   if (isOurs(failure)) {
-    const isQuoting = quoting.has(code) || failure instanceof InvalidRequestError
+    const isQuoting =
+      quoting.has(code) || failure instanceof InvalidRequestError || failure instanceof OrderRefusedError
     const said = isQuoting ? facts : facts.filter((fact) => fact.startsWith('Reason given:'))
     const ours = facts.filter((fact) => !said.includes(fact))
     const shown = code === 'INPUTS_INVALID' ? namesOf(facts) : ours

@@ -1,9 +1,19 @@
 import { zeroAddress } from '@lilypad-agents/protocol'
+import { SpendingStoppedError } from '@lilypad-agents/sdk'
 import { z } from 'zod'
 import { Amount, currencyShape, formatAmount, tokenSymbol, withToken } from '../money/token.ts'
+import { tellLimits } from '../money/limits.ts'
 import { defineTool } from '../tool/define-tool.ts'
 
-const Limits = z.object({ per_job: Amount, per_day: Amount, total: Amount })
+const Limits = z.object({
+  per_job: Amount,
+  per_day: Amount,
+  total: Amount,
+  per_session: Amount.optional(),
+  jobs_per_hour: z.int().optional(),
+  concurrent: z.int().optional(),
+  auto_approve_under: Amount.optional(),
+})
 
 /** Shows what may be spent. */
 export const getWallet = defineTool({
@@ -23,8 +33,11 @@ export const getWallet = defineTool({
     pending_withdrawal: Amount.optional(),
     guardian: z.string().nullable().optional().describe('solver that consents to payments; null: none'),
     token_balance: Amount.optional().describe('not in the vault'),
-    spent: z.object({ last_24h: Amount, total: Amount }).optional().describe('with what is reserved'),
+    spent: z.object({ session: Amount, last_24h: Amount, total: Amount }).optional().describe('with what is reserved'),
+    left: Amount.optional(),
     limits: Limits.optional(),
+    approval: z.string().optional().describe('how the user approves'),
+    stopped: z.string().nullable().optional().describe('why spending is stopped'),
     allowed_modules: z.array(z.string()).nullable().describe('null: all'),
   }),
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
@@ -46,13 +59,15 @@ export const getWallet = defineTool({
         },
       }
     }
-    const { payer, key, balance, pendingWithdrawal, guardian, tokenBalance, spent, policy } = await lilypad.getWallet()
-    const left = { today: policy.perDay - spent.day, ever: policy.total - spent.total }
-    const isDayTighter = left.today < left.ever
-    const available = isDayTighter ? left.today : left.ever
+    const { payer, key, balance, pendingWithdrawal, guardian, tokenBalance, spent, left, breaker, policy } =
+      await lilypad.getWallet()
+    const stop = breaker.stopped && new SpendingStoppedError(breaker)
+    const may = stop
+      ? `nothing may be spent until the user runs \`lilypad-mcp resume\``
+      : `${withToken(left)} may still be spent now, at most ${withToken(policy.perJob)} per job`
     return {
       result: {
-        summary: `${withToken(balance)} in the vault; ${withToken(spent.day)} spent or reserved in 24 hours; ${withToken(available < 0n ? 0n : available)} may still be spent now, at most ${withToken(policy.perJob)} per job.`,
+        summary: `${withToken(balance)} in the vault; ${withToken(spent.day)} spent or reserved in 24 hours; ${may}.`,
         mode: 'spending' as const,
         ...common,
         payer,
@@ -61,12 +76,15 @@ export const getWallet = defineTool({
         pending_withdrawal: formatAmount(pendingWithdrawal),
         guardian: guardian === zeroAddress ? null : guardian,
         token_balance: formatAmount(tokenBalance),
-        spent: { last_24h: formatAmount(spent.day), total: formatAmount(spent.total) },
-        limits: {
-          per_job: formatAmount(policy.perJob),
-          per_day: formatAmount(policy.perDay),
-          total: formatAmount(policy.total),
+        spent: {
+          session: formatAmount(spent.session),
+          last_24h: formatAmount(spent.day),
+          total: formatAmount(spent.total),
         },
+        left: formatAmount(left),
+        limits: tellLimits(policy),
+        approval: config.approval ?? 'elicit',
+        stopped: stop ? stop.details.join() : null,
       },
     }
   },

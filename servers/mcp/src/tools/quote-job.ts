@@ -1,5 +1,5 @@
 import { LilypadError } from '@lilypad-agents/protocol'
-import { assertWithinPolicy, parseTokenAmount, ReadOnlyError, type StoredQuote } from '@lilypad-agents/sdk'
+import { parseTokenAmount, type StoredQuote } from '@lilypad-agents/sdk'
 import { z } from 'zod'
 import { GivenInputs, resolveInputs } from '../inputs/resolve-inputs.ts'
 import { Amount, currencyShape, formatAmount, tokenSymbol, withToken } from '../money/token.ts'
@@ -37,6 +37,7 @@ export const quoteJob = defineTool({
     expires_at: z.string(),
     provider: z.string(),
     allowed: z.boolean().describe('within the spending limits'),
+    needs_approval: z.boolean(),
     refusal: Problem.optional(),
     next: NextCalls,
   }),
@@ -53,11 +54,11 @@ export const quoteJob = defineTool({
       ...(max_price === undefined ? {} : { maxPrice: parseTokenAmount(max_price) }),
     })
     const { quote } = stored
-    const refused = await findRefusal(stored, context)
+    const { refused, needsApproval } = await checkOrder(stored, context)
     const refusal = refused && tellProblem(refused, logger).problem
     const next = refusal
       ? `It cannot be run here (${refusal.code}): ${refusal.fix}.`
-      : 'Next: lilypad_run_job with this quote_id.'
+      : `Next: lilypad_run_job with this quote_id${needsApproval ? '; the user has to approve it' : ''}.`
     return {
       result: {
         summary: `${quoteName(quote.module)} costs at most ${withToken(quote.maxPrice)}, about ${withToken(quote.expectedPrice)} expected. ${next}`,
@@ -72,37 +73,23 @@ export const quoteJob = defineTool({
         expires_at: new Date(quote.expiresAt * 1000).toISOString(),
         provider: quote.ask.ask.provider,
         allowed: refusal === undefined,
+        needs_approval: needsApproval,
         ...(refusal ? { refusal } : withNext({ tool: 'lilypad_run_job', args: { quote_id: quote.quoteId } })),
       },
     }
   },
 })
 
-/** Why an order for this quote would not be signed now. Signing checks again; this only saves a call. */
-async function findRefusal(
-  { quote, module }: StoredQuote,
+/** Whether an order for this quote would be signed now, and if a person is asked first. Signing checks again; this only saves a call. */
+async function checkOrder(
+  { quote }: StoredQuote,
   { lilypad }: ToolContext,
-): Promise<LilypadError | undefined> {
-  const { policy } = lilypad
-  if (!policy) return new ReadOnlyError()
-  const jobs = await lilypad.listJobs()
+): Promise<{ readonly refused: LilypadError | undefined; readonly needsApproval: boolean }> {
   try {
-    assertWithinPolicy({
-      policy,
-      ledger: jobs.map(({ order, price, state, orderedAt }) => ({
-        maxPrice: order.maxPrice,
-        price,
-        state,
-        orderedAt,
-        deliverBy: order.deliverBy,
-      })),
-      maxPrice: quote.maxPrice,
-      module: module.name,
-      nowSeconds: Math.floor(Date.now() / 1000),
-    })
-    return undefined
+    const check = await lilypad.checkOrder(quote.quoteId)
+    return { refused: undefined, needsApproval: check.job === undefined && check.needsApproval }
   } catch (error) {
-    if (LilypadError.is(error)) return error
+    if (LilypadError.is(error)) return { refused: error, needsApproval: false }
     throw error
   }
 }

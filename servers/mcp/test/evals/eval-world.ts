@@ -146,9 +146,9 @@ export async function startEvalWorld() {
     rpc,
     scratch,
     /** Flags of a server that pays with the session key of the network. */
-    spending: ['--key-file', state.keyFile('session'), '--grant-file', state.grantFile],
+    spending: ['--key-file', state.keyFile('session'), '--grant-file', state.grantFile, '--approval', 'host'],
     /** Flags of a server whose payer has nothing. */
-    poor: ['--key-file', poorKey],
+    poor: ['--key-file', poorKey, '--approval', 'host'],
     signal(name: string, signal: NodeJS.Signals) {
       const pid = network.children[name]?.pid()
       if (!pid) throw new Error(`${name} does not run`)

@@ -1,0 +1,29 @@
+import { sqliteStore } from '@lilypad-agents/sdk/node'
+import { type McpCommand, readNetwork } from '../config/config.ts'
+import { approveQuote, showWaiting } from './approve.ts'
+import { runDoctor } from './doctor.ts'
+import { showLedger } from './ledger.ts'
+import { resumeSpending } from './resume.ts'
+import type { Terminal } from './terminal.ts'
+
+/** A command that a person gives, and that ends. @returns the exit code */
+export async function runCommand(
+  command: Extract<McpCommand, { readonly settings: unknown }>,
+  terminal: Terminal,
+): Promise<number> {
+  const { name, settings, operand, isJson } = command
+  if (name === 'doctor') return (await runDoctor(settings, { terminal, isJson })) ? 0 : 1
+  const store = sqliteStore(settings['state-dir'])
+  try {
+    if (name === 'ledger') await showLedger(store, { terminal, isJson })
+    else if (name === 'resume') return (await resumeSpending(store, terminal)) === 'stopped' ? 1 : 0
+    else if (operand === undefined) await showWaiting(store, terminal)
+    else {
+      const network = readNetwork({ ...settings, mode: 'read-only' })
+      return (await approveQuote({ store, network, quoteId: operand, terminal })) === 'approved' ? 0 : 1
+    }
+    return 0
+  } finally {
+    await store.close()
+  }
+}
