@@ -243,7 +243,8 @@ export function readCommand(options: {
     )
   }
   const settings = readSettings(values, options.env)
-  if (name !== 'stdio' && name !== 'http') return { name, settings, operand, isJson: values.json === true }
+  if (name !== 'stdio' && name !== 'http' && name !== 'sell')
+    return { name, settings, operand, isJson: values.json === true }
   const config = toConfig(settings)
   return {
     name,
@@ -362,6 +363,7 @@ function toConfig(given: GivenSettings): McpConfig {
   // Principals may bring keys of their own: they spend no real money either unless that was said.
   const mode = given.mode ?? (testChains.has(network.chainId) ? 'testnet' : 'read-only')
   const { signer, grant } = readWallet({ ...given, mode }, network)
+  const sale = toSale(given)
   return {
     network,
     networkFile: given.network,
@@ -460,6 +462,7 @@ export function helpText(): string {
 Usage
   lilypad-mcp [stdio] [settings]     speak MCP on stdin and stdout
   lilypad-mcp http [settings]        serve http://<host>:<port>/mcp
+  lilypad-mcp sell [settings]        sell modules to strangers as paid tools (x402) at http://127.0.0.1:<port>/mcp
   lilypad-mcp token add <name>       print a new token for \`http --auth token\`, once; only its hash is kept
   lilypad-mcp token list             names, limits and ends of the tokens
   lilypad-mcp token revoke <name>    its bearer is refused from now on

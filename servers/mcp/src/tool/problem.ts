@@ -48,6 +48,8 @@ const fixes: { readonly [code in ErrorCode]?: string } = {
   JOB_EXPIRED: 'ask for a new quote; nothing is paid for this job',
   JOB_FAILED: 'read the log under untrusted, correct the inputs, ask for a new quote',
   VERIFICATION_FAILED: 'do not rely on this result; it is not paid; order again, from a new quote',
+  PAID_SERVER_UNREACHABLE: 'try again in a few seconds (the same call never pays twice); if it stays, tell the user',
+  PAYMENT_UNKNOWN: 'make the same call again: it sends the same payment, which can be taken only once',
   TIMED_OUT: 'call lilypad_get_job with the job_id and wait_s up to 50; the job goes on meanwhile',
   MODULE_DEPRECATED: 'use a newer version (lilypad_search_modules)',
 }
@@ -64,6 +66,8 @@ const quoting: ReadonlySet<ErrorCode> = new Set([
   'JOB_EXPIRED',
   'VERIFICATION_FAILED',
   'CONTRACT_REVERTED',
+  'PAYMENT_REFUSED',
+  'PAYMENT_UNKNOWN',
 ])
 
 /** An error as a model sees it. */
