@@ -17,6 +17,9 @@ import {
   connectStdio,
   startHttpProcess,
 } from '../../../servers/mcp/test/clients.ts'
+import { runCommand } from '../../../servers/mcp/src/commands/run-command.ts'
+import { readCommand } from '../../../servers/mcp/src/config/config.ts'
+import { countTokens } from '../../../servers/mcp/test/tokens.ts'
 import type { TestChain } from '../src/index.ts'
 import { askFor, type Handler, officialHandler, type PaidToolAnswer, startPaidServer } from './x402-server.ts'
 
@@ -350,4 +353,82 @@ test('what is never taken is free again when its time has passed', async () => {
   const later = await connect(args, url)
   expect(await refuse(later, { max_price: '0' })).toMatchObject({ code: 'PRICE_OVER_CAP' })
   expect(await spentOf(later)).toBe('0')
+})
+
+describe('a person approves first', () => {
+  const open = async () => {
+    const buyer = await createBuyer()
+    const payments: unknown[] = []
+    const official = await officialHandler(chain.deployer, [requirement()], shout)
+    const url = await start((given) => {
+      if (given.payment !== undefined) payments.push(given.payment)
+      return official(given)
+    })
+    return { args: [...buyer.args, '--paid-server', `stranger=${url}`], payments }
+  }
+  const connectAsked = async (args: readonly string[], decision?: 'approve' | 'decline') => {
+    const asked: string[] = []
+    const { client } = await connectStdio(args, 'modern', bundleFile, {
+      ...(decision && {
+        elicit: ({ message }) => {
+          asked.push(message)
+          return { action: 'accept', content: { decision } }
+        },
+      }),
+    })
+    closing.push(() => client.close())
+    return { client, asked }
+  }
+
+  test('in a form, which shows tool, price and payee; once', async () => {
+    const { args, payments } = await open()
+    const { client, asked } = await connectAsked(args, 'approve')
+    expect(untrustedOf(await buy(client))).toEqual({ text: 'HI' })
+    expect(asked).toEqual([expect.stringContaining('Paid tool: shout of stranger')])
+    for (const fact of ['Costs: 0.5 LILY', `Paid to: ${seller}`, 'May still be spent: 10 LILY'])
+      expect(asked[0]).toContain(fact)
+    expect(payments).toHaveLength(1)
+  })
+
+  test('or declines, and nothing is signed', async () => {
+    const { args, payments } = await open()
+    const { client } = await connectAsked(args, 'decline')
+    expect(await refuse(client)).toMatchObject({ code: 'APPROVAL_DECLINED', charged: 'none' })
+    expect(await refuse(client)).toMatchObject({ code: 'APPROVAL_DECLINED' })
+    expect(payments).toEqual([])
+  })
+
+  test('in a terminal, when the client cannot ask', async () => {
+    const { args, payments } = await open()
+    const { client } = await connectAsked(args)
+    const { code, fix, message } = await refuse(client)
+    expect(code).toBe('APPROVAL_REQUIRED')
+    expect(`${message} ${fix}`).toContain('make the same call again')
+    expect(payments).toEqual([])
+    const id = /approve (0x[0-9a-f]{64})/.exec(`${message} ${fix}`)?.[1] ?? ''
+    const command = readCommand({ args: ['approve', id, ...args], env: {} })
+    if (!('settings' in command)) throw new TypeError('a command of a person')
+    let shown = ''
+    const write = (text: string) => {
+      shown += text
+    }
+    expect(await runCommand(command, { isInteractive: true, write, ask: async () => '0.5' })).toBe(0)
+    expect(shown).toContain(`Paid to: ${seller}`)
+    expect(untrustedOf(await buy(client))).toEqual({ text: 'HI' })
+    expect(payments).toHaveLength(1)
+  })
+
+  test('nobody, when it is cheap enough', async () => {
+    const { args, payments } = await open()
+    const { client } = await connectAsked([...args, '--auto-approve-under', '0.6'])
+    expect(untrustedOf(await buy(client))).toEqual({ text: 'HI' })
+    expect(payments).toHaveLength(1)
+  })
+})
+
+test('both tools together are small enough to be carried along', async () => {
+  const buyer = await createBuyer(0n)
+  const client = await connect(buyer.args, 'http://127.0.0.1:1/mcp')
+  const { tools } = await client.listTools()
+  expect(countTokens(tools.filter(({ name }) => name.includes('paid')))).toBeLessThan(1100)
 })

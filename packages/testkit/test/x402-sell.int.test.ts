@@ -1,6 +1,6 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { developmentKey } from '@lilypad-agents/cli'
 import { createSigner, type Hex } from '@lilypad-agents/protocol'
@@ -19,7 +19,7 @@ import { parseAbi, parseEther } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
-import { bundleFile, connectHttp, eras, startHttpProcess } from '../../../servers/mcp/test/clients.ts'
+import { bundleFile, connectHttp, connectStdio, eras, startHttpProcess } from '../../../servers/mcp/test/clients.ts'
 import { jobPrice, writeModuleFolders } from '../slow/lane/programs.ts'
 import type { TestNetwork } from '../src/index.ts'
 import {
@@ -515,4 +515,30 @@ describe('a buyer that takes its money back while the job runs', () => {
     expect(textOf(await answer)).toBe('late')
     expect(await balanceOf(buyer.address)).toBe(0n)
   })
+})
+
+test('our own buyer pays our own seller once, however often it calls at once', async () => {
+  const { url } = await startSeller()
+  const buyer = await createBuyer()
+  const keyFile = join(freshFolder(), 'key')
+  mkdirSync(dirname(keyFile))
+  writeFileSync(keyFile, `${buyer.key}\n`, { mode: 0o600 })
+  const { client } = await connectStdio(
+    [
+      ...['--network', network.state.networkFile, '--key-file', keyFile, '--state-dir', freshFolder()],
+      ...['--approval', 'host', '--paid-server', `lilypad=${url}`],
+    ],
+    'modern',
+    bundleFile,
+  )
+  closing.push(() => client.close())
+  const before = await balanceOf(buyer.address)
+  const call = { server: 'lilypad', tool: 'lilypad_lane_slow', args: { text: 'ours' }, max_price: '1' }
+  const answers = [1, 2].map(() => callTool(client, 'lilypad_call_paid_tool', call))
+  for (const answer of await Promise.all(answers)) {
+    expect(answer.isError, JSON.stringify(answer.structuredContent)).toBeUndefined()
+    const { data } = z.object({ data: Sold }).parse(answer.structuredContent?.untrusted)
+    expect(data.untrusted.texts).toMatchObject([{ text: 'ours' }])
+  }
+  expect(await balanceOf(buyer.address)).toBe(before - price)
 })
