@@ -87,7 +87,7 @@ export async function officialHandler(
     getSupported: async () => facilitator.getSupported() as never,
   }).register('eip155:31337', new ExactServer())
   await resource.initialize()
-  const require = async (error: string) =>
+  const ask = async (error: string) =>
     askFor(
       await resource.createPaymentRequiredResponse(
         accepts,
@@ -96,12 +96,12 @@ export async function officialHandler(
       ),
     )
   return async ({ args, payment }) => {
-    if (payment === undefined) return require('Payment required to access this tool')
-    if (!isPaymentPayload(payment)) return require('Invalid payment')
+    if (payment === undefined) return ask('Payment required to access this tool')
+    if (!isPaymentPayload(payment)) return ask('Invalid payment')
     const requirements = resource.findMatchingRequirements(accepts, payment as never)
-    if (!requirements) return require('No matching payment requirements found')
+    if (!requirements) return ask('No matching payment requirements found')
     const verified = await resource.verifyPayment(payment as never, requirements)
-    if (!verified.isValid) return require(verified.invalidReason ?? 'Payment verification failed')
+    if (!verified.isValid) return ask(verified.invalidReason ?? 'Payment verification failed')
     const result = run(args)
     if (result.isError) return result
     const settled = await resource.settlePayment(payment as never, requirements)

@@ -47,13 +47,13 @@ export async function approveQuote(options: {
     approval: transaction.findApproval(id),
     job: transaction.findJobByQuote(id),
   }))
+  const facts = stored ? approvalFacts(stored, { network, left: approval?.left ?? 0n }) : findPayment?.(id)
+  if (!facts) throw new QuoteUnknownError(id)
   if (job || approval?.state === 'used') {
     throw new LilypadError('QUOTE_USED', 'This order is placed already; there is nothing to approve.', {
       hint: '`lilypad-mcp ledger` shows it',
     })
   }
-  const facts = stored ? approvalFacts(stored, { network, left: approval?.left ?? 0n }) : findPayment?.(id)
-  if (!facts) throw new QuoteUnknownError(id)
   const { maxPrice, validUntil } = facts
   const now = Math.floor(Date.now() / 1000)
   if (validUntil <= now) throw new QuoteExpiredError({ expiredAt: validUntil, now })

@@ -85,7 +85,7 @@ export async function createSellApp(config: McpConfig, logger: Logger): Promise<
     seller.resume()
     const tools = [...sold.values()].map(describeSoldModule)
 
-    const require = (call: SoldCall, offer: Offer, error: string) => toPaymentRequired(call, offer, terms, error)
+    const ask = (call: SoldCall, offer: Offer, error: string) => toPaymentRequired(call, offer, terms, error)
 
     async function answer(sale: Sale, context: ServerContext): Promise<CallToolResult> {
       const report = createReport(context, logger)
@@ -118,16 +118,16 @@ export async function createSellApp(config: McpConfig, logger: Logger): Promise<
           // Most clients sign a new payment for each request for one: who paid in this session gets what it paid for.
           const own = unanswered.get(key)
           const open = own ?? seller.findOpen(call)
-          if (!open) return require(call, await seller.offer(call), 'Payment required to call this tool')
+          if (!open) return ask(call, await seller.offer(call), 'Payment required to call this tool')
           if (!own) throw new SaleOpenError()
           const result = await answer(open, context)
           if (!context.mcpReq.signal.aborted && !isPending(result)) unanswered.delete(key)
           return result
         }
         const payment = ExactPayment.safeParse(given)
-        if (!payment.success) return require(call, await seller.offer(call), 'invalid_payload')
+        if (!payment.success) return ask(call, await seller.offer(call), 'invalid_payload')
         const redeemed = await seller.redeem(call, payment.data)
-        if ('fault' in redeemed) return require(call, await seller.offer(call), redeemed.fault satisfies PaymentFault)
+        if ('fault' in redeemed) return ask(call, await seller.offer(call), redeemed.fault satisfies PaymentFault)
         unanswered.set(key, redeemed.sale)
         const result = await answer(redeemed.sale, context)
         if (!context.mcpReq.signal.aborted && !isPending(result)) unanswered.delete(key)
