@@ -32,7 +32,7 @@ export type Offer = z.output<typeof Offer>
 /**
  * `open`: the job is ordered and runs; `delivered`: its result holds and is withheld until it is paid; `settled`: paid, the result is the
  * buyer's; `failed`: no result, so nothing is charged; `unpaid`: the buyer took its money away while the job ran; `uncollected`: the seller
- * could not send the transaction in time.
+ * could not collect in time, or cannot tell what the job has cost it.
  */
 export const saleStates = ['open', 'delivered', 'settled', 'failed', 'unpaid', 'uncollected'] as const
 

@@ -26,8 +26,13 @@ const offerMarginSeconds = 15
 /** How long after a job's latest delivery its payment has to be valid, so that it can be collected. */
 const collectSeconds = 120
 const roundSeconds = 60
+/** Prices that are asked of the network at once: asking costs a stranger nothing. */
+const maxPricing = 8
 const firstPauseMilliseconds = 500
 const longestPauseMilliseconds = 15_000
+
+/** Ends of a job that cost nobody anything. */
+const freeEnds: ReadonlySet<string> = new Set(['JOB_FAILED', 'JOB_DECLINED', 'JOB_EXPIRED', 'VERIFICATION_FAILED'])
 
 /** The price that the seller set does not cover what the job costs now. Nothing was offered. */
 class NotForSaleError extends LilypadError {
@@ -73,6 +78,7 @@ export function createSales(options: {
   if (!payer) throw new TypeError('a seller has a key')
   const closing = new AbortController()
   const working = new Map<Bytes32, Promise<void>>()
+  let pricing = 0
   const nowSeconds = () => Math.floor(Date.now() / 1000)
 
   /** Orders the job of a sale, once, and waits for its verified result. */
@@ -152,8 +158,9 @@ export function createSales(options: {
           const isOver = !failure.retryable || failure.code === 'JOB_DECLINED' || failure.code === 'JOB_EXPIRED'
           if (isOver || isTooLate) {
             // What others said about it stays in our log: the buyer gets a code and our own words.
+            const isFree = !store.findSale(id)?.orderHash || freeEnds.has(failure.code)
             end(id, {
-              state: 'failed',
+              state: isFree ? 'failed' : 'uncollected',
               problem: { code: failure.code, message: 'The job gave no result that can be relied on.' },
             })
             logger.info({ sale: id, ...failureFacts(failure) }, 'sale ended without a result')
@@ -180,7 +187,16 @@ export function createSales(options: {
 
   return {
     async offer({ sold, given, inputsDigest }) {
-      const { quote } = await lilypad.quote({ module: sold.listing.moduleVersion, ...given })
+      if (pricing >= maxPricing)
+        throw new SaleRefusedError(
+          'RATE_LIMITED',
+          'Too many prices are asked for at once.',
+          'try again in a few seconds',
+        )
+      pricing += 1
+      const { quote } = await lilypad.quote({ module: sold.listing.moduleVersion, ...given }).finally(() => {
+        pricing -= 1
+      })
       const cost = quote.maxPrice
       await assertCanBuy(quote.quoteId)
       const least = cost + (cost * BigInt(config.marginBips) + bips - 1n) / bips
