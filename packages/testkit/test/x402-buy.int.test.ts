@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createSigner, type Hex } from '@lilypad-agents/protocol'
+import { canonicalJson, createSigner, type Hex, sha256 } from '@lilypad-agents/protocol'
 import { getTokenBalance, sendCallSync, transferCall } from '@lilypad-agents/sdk'
+import { sqliteStore } from '@lilypad-agents/sdk/node'
 import { ExactPayment } from '@lilypad-agents/sdk/x402'
 import type { Client } from '@modelcontextprotocol/client'
 import type { PaymentRequirements } from '@x402/core/types'
@@ -19,6 +20,7 @@ import {
 } from '../../../servers/mcp/test/clients.ts'
 import { runCommand } from '../../../servers/mcp/src/commands/run-command.ts'
 import { readCommand } from '../../../servers/mcp/src/config/config.ts'
+import { openCallStore } from '../../../servers/mcp/src/x402/buy/call-store.ts'
 import { countTokens } from '../../../servers/mcp/test/tokens.ts'
 import type { TestChain } from '../src/index.ts'
 import { askFor, type Handler, officialHandler, type PaidToolAnswer, startPaidServer } from './x402-server.ts'
@@ -388,6 +390,36 @@ describe('a person approves first', () => {
     for (const fact of ['Costs: 0.5 LILY', `Paid to: ${seller}`, 'May still be spent: 10 LILY'])
       expect(asked[0]).toContain(fact)
     expect(payments).toHaveLength(1)
+  })
+
+  test('and the word counts after a kill -9, for the payment that it was about, also when that was counted already', async () => {
+    const { args, payments } = await open()
+    const first = await startHttpProcess(args, bundleFile)
+    const client = await connectHttp(first.url, 'modern')
+    expect(await refuse(client)).toMatchObject({ code: 'APPROVAL_REQUIRED' })
+    await first.kill()
+    await client.close()
+    const folderOf = args[args.indexOf('--state-dir') + 1] ?? ''
+    const calls = openCallStore(folderOf)
+    const id = sha256(canonicalJson([args.at(-1)?.split('=')[1] ?? '', 'shout', call.args, 0]))
+    const planned = calls.find(id)
+    calls.close()
+    if (!planned) throw new TypeError('the call was not planned')
+    // As a process leaves it that ends between counting the payment and signing it.
+    const store = sqliteStore(folderOf)
+    const { paymentId, authorization } = planned
+    const at = Math.floor(Date.now() / 1000)
+    await store.transaction((transaction) =>
+      transaction.putPayment({
+        ...{ id: paymentId, payee: authorization.to, purpose: 'x402 stranger shout', maxPrice: price, price: null },
+        ...{ state: 'reserved', reservedAt: at, validUntil: at + 900 },
+      }),
+    )
+    await store.close()
+    const { client: second } = await connectAsked(args)
+    expect(untrustedOf(await buy(second))).toEqual({ text: 'HI' })
+    expect(payments.map((payment) => ExactPayment.parse(payment).payload.authorization)).toEqual([authorization])
+    expect(await spentOf(second)).toBe('0.5')
   })
 
   test('or declines, and nothing is signed', async () => {
