@@ -265,6 +265,22 @@ export const errorTexts = {
     charged: unknown,
     fix: 'Check the endpoint, then try again.',
   },
+  PAID_SERVER_UNREACHABLE: {
+    what: 'A paid server (`--paid-server`) does not answer, or what it answers is no MCP.',
+    charged: 'Nothing. What was paid before is kept with the call.',
+    fix: 'Try again: the same call never pays twice. If it stays, ask the owner to check the URL of the server.',
+  },
+  PAYMENT_REFUSED: {
+    what: 'A payment by x402 cannot be made or was not taken: the seller asks for another chain, token or scheme than this wallet pays with, it did not take the payment, or the buyer took its money away while the job ran. `details` says which.',
+    charged:
+      'Nothing, unless `charged` says `reserved`: then the seller still holds a signed payment, which counts against the limits until its time has passed.',
+    fix: 'Buy from another seller, or in another way. As a seller: look at the log.',
+  },
+  PAYMENT_UNKNOWN: {
+    what: 'A payment by x402 was signed and sent, and nobody has said what became of it.',
+    charged: 'Unknown. It counts as spent until the chain says that it can no longer be collected.',
+    fix: 'Make the same call again: it sends the same payment, which can be collected only once.',
+  },
   SOLVER_UNREACHABLE: {
     what: 'The solver does not answer.',
     charged: unknown,

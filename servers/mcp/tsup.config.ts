@@ -1,14 +1,23 @@
 import { defineConfig } from 'tsup'
 
-// One file without dependencies, so that clients that start it with npx wait for nothing else.
+// Files without dependencies, so that clients that start it with npx wait for nothing else.
 export default defineConfig({
-  entry: { 'lilypad-mcp': 'src/main.ts' },
+  // The client of other servers is a file of its own: it is loaded only by who buys from them.
+  entry: { 'lilypad-mcp': 'src/main.ts', 'mcp-client': 'src/x402/buy/mcp-client.ts' },
   outDir: 'dist',
   format: 'esm',
   platform: 'node',
   target: 'node22',
   noExternal: [/.*/],
   esbuildPlugins: [
+    {
+      name: 'late-client',
+      setup(build) {
+        build.onResolve({ filter: /\/mcp-client\.ts$/ }, ({ kind }) =>
+          kind === 'entry-point' ? undefined : { path: './mcp-client.js', external: true },
+        )
+      },
+    },
     {
       // A static import of Node's HTTP modules loads them at the start; as a required module they wait for their first use.
       name: 'late-http',

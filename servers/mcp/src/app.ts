@@ -25,10 +25,11 @@ import { createJobTasks, toTask } from './tasks/job-tasks.ts'
 import type { TaskSource } from './tasks/task.ts'
 import { declaresTasks, serveTasks, toTaskResult } from './tasks/serve-tasks.ts'
 import type { ServerDeps, ToolContext } from './tool/tool-context.ts'
-import { tools } from './tools/index.ts'
+import { paidTools, tools } from './tools/index.ts'
 import { Handle } from './tools/module-reference.ts'
 import { runJob } from './tools/run-job.ts'
 import { icon } from './ui/icon.ts'
+import { latePaid } from './x402/buy/late-paid.ts'
 import { version } from './version.ts'
 
 /** How a protocol server is used that the app makes. */
@@ -73,9 +74,11 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
   const watch = createJobWatch({ lilypad, logger })
   const keeper = createJobKeeper({ lilypad, logger, watch })
   const approvals = createApprovalGate({ config, network, store })
-  const deps: ServerDeps = { config, lilypad, keeper, watch, approvals, logger }
-  const byName = new Map(tools.map((tool) => [tool.name, tool]))
-  const listed = tools.filter((tool) => signer || !tool.needsKey)
+  const paid = latePaid({ config, lilypad, logger })
+  const deps: ServerDeps = { config, lilypad, keeper, watch, approvals, logger, ...(paid ? { paid } : {}) }
+  const offered = paid ? [...tools, ...paidTools] : tools
+  const byName = new Map(offered.map((tool) => [tool.name, tool]))
+  const listed = offered.filter((tool) => signer || !tool.needsKey)
   let readOnly: ReadonlySet<string> | undefined
   const effectListeners = new Set<(effect: Effect) => void>()
   const jobTasks = createJobTasks({
@@ -183,6 +186,7 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
       keeper.close()
       watch.close()
       await approvals.close()
+      await paid?.close()
       await store.close()
     },
   }
@@ -206,7 +210,7 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
 }
 
 /** Tells the client how a call goes, in numbers that only rise, if it gave a token for that. */
-function createReport({ mcpReq }: ServerContext, logger: Logger): (message: string) => void {
+export function createReport({ mcpReq }: ServerContext, logger: Logger): (message: string) => void {
   // The token stands in the envelope of the request; without one nothing may be sent.
   const progressToken = mcpReq._meta?.progressToken
   if (progressToken === undefined) return () => undefined

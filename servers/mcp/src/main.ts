@@ -11,6 +11,10 @@ const closeMilliseconds = 4500
 const startHttp = async (config: McpConfig, logger: Logger) =>
   (await import('./http/start-mcp-http.ts')).startMcpHttp(config, logger)
 
+// As above, and because few servers sell.
+const startSelling = async (config: McpConfig, logger: Logger) =>
+  (await import('./x402/sell/start-sell.ts')).startSell(config, logger)
+
 /** Runs until the client hangs up or the process is told to end. */
 async function main(): Promise<void> {
   installNativeCrypto()
@@ -40,7 +44,12 @@ async function main(): Promise<void> {
   }
   const { name, config } = command
   const logger = createLogger(config.logLevel)
-  const running = name === 'http' ? await startHttp(config, logger) : { ...startMcpStdio(config, logger), url: 'stdio' }
+  const running =
+    name === 'sell'
+      ? await startSelling(config, logger)
+      : name === 'http'
+        ? await startHttp(config, logger)
+        : { ...startMcpStdio(config, logger), url: 'stdio' }
   let isClosing = false
   const end = () => {
     if (isClosing) return

@@ -47,7 +47,7 @@ const promises = {
 } as const
 
 /** Promises whose tests are still to be written; the list only shrinks. */
-const owed: readonly string[] = ['M1', 'M2', 'M3', 'M4', 'M5', 'M6', 'M7', 'M8', 'V1', 'V2', 'V3', 'V4']
+const owed: readonly string[] = ['V1', 'V2', 'V3', 'V4']
 
 const folders = ['servers/mcp', 'packages/sdk', 'packages/testkit', 'bench'].flatMap((folder) =>
   ['src', 'test', 'slow'].map((part) => `${folder}/${part}`).filter((path) => existsSync(join(root, path))),

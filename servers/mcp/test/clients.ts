@@ -73,8 +73,9 @@ export async function connectStdio(
 export async function startHttpProcess(
   args: readonly string[],
   file: string = mainFile,
+  command: 'http' | 'sell' = 'http',
 ): Promise<{ readonly url: string; close(): Promise<void>; kill(): Promise<void> }> {
-  const child = spawn(process.execPath, ['--conditions=source', file, 'http', '--port', '0', ...args], {
+  const child = spawn(process.execPath, ['--conditions=source', file, command, '--port', '0', ...args], {
     env: {},
     stdio: ['ignore', 'ignore', 'pipe'],
   })

@@ -162,6 +162,10 @@ const rows: { readonly [code in ErrorCode]: Row } = {
   },
   SOLVER_UNREACHABLE: { call: quote(), leads: 'again' },
   STORAGE_FULL: { call: quote(), leads: 'again' },
+  // Refused here by the solver, to hear the fix; what it follows is in x402.test.ts.
+  PAYMENT_REFUSED: { call: quote(), leads: 'user' },
+  PAYMENT_UNKNOWN: { call: quote(), leads: 'again' },
+  PAID_SERVER_UNREACHABLE: { call: quote(), leads: 'again' },
   TIMED_OUT: { call: ofJob('lilypad_get_outputs'), meet: nothing, play: { end: 'running' }, leads: 'again' },
   CONFIG_INVALID: { call: quote(), leads: 'user' },
   CONTRACT_REVERTED: { call: quote(), leads: 'user' },

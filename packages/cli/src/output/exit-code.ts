@@ -25,10 +25,13 @@ const byCode: { readonly [code in ErrorCode]?: number } = {
   SPENDING_STOPPED: exitCodes.overLimit,
   PRICE_OVER_CAP: exitCodes.overLimit,
   INSUFFICIENT_BALANCE: exitCodes.overLimit,
+  PAYMENT_REFUSED: exitCodes.overLimit,
   NO_PROVIDER_AVAILABLE: exitCodes.unavailable,
   PROVIDER_GONE: exitCodes.unavailable,
   SOLVER_UNREACHABLE: exitCodes.unavailable,
   RPC_UNREACHABLE: exitCodes.unavailable,
+  PAID_SERVER_UNREACHABLE: exitCodes.unavailable,
+  PAYMENT_UNKNOWN: exitCodes.unavailable,
   TIMED_OUT: exitCodes.unavailable,
   EXECUTOR_UNAVAILABLE: exitCodes.unavailable,
 }

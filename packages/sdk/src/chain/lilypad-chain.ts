@@ -51,11 +51,13 @@ export type ChainClient = Client<
 export function createChainClient(options: {
   readonly chain: LilypadChain
   readonly privateKey?: `0x${string}`
+  /** Instead of a private key: who sends. */
+  readonly account?: Account
   /** Milliseconds before a call to the RPC gives up. @default 10000 */
   readonly timeoutMilliseconds?: number
 }): ChainClient {
   const { chain, privateKey, timeoutMilliseconds = 10_000 } = options
-  const account: Account | undefined = privateKey ? privateKeyToAccount(privateKey) : undefined
+  const account: Account | undefined = privateKey ? privateKeyToAccount(privateKey) : options.account
   return createClient({
     chain,
     account,

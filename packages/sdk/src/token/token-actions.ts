@@ -1,9 +1,10 @@
 import { lilyTokenAbi } from '@lilypad-agents/abi'
 import { type Address, type Bytes32, type Hex, toHex } from '@lilypad-agents/protocol'
-import { type LocalAccount, parseAbi } from 'viem'
+import type { LocalAccount } from 'viem'
 import { translateChainErrors } from '../chain/chain-errors.ts'
 import type { ChainClient, LilypadChain } from '../chain/lilypad-chain.ts'
 import type { ContractCall } from '../chain/send-call.ts'
+import { getTokenDomain } from './token-domain.ts'
 
 /** Tokens an account holds, in base units. */
 export async function getTokenBalance(
@@ -61,10 +62,6 @@ export function signatureParts(signature: Hex): SignatureParts {
   }
 }
 
-const eip712DomainAbi = parseAbi([
-  'function eip712Domain() view returns (bytes1 fields, string name, string version, uint256 chainId, address verifyingContract, bytes32 salt, uint256[] extensions)',
-])
-
 /**
  * Signs an EIP-3009 authorisation that lets anyone deposit these tokens into the vault for their owner, and nothing else.
  * @see https://eips.ethereum.org/EIPS/eip-3009
@@ -84,9 +81,6 @@ export async function signDepositAuthorization(
 ): Promise<DepositAuthorization> {
   const { chain, account, token, amount, validSeconds = 3600, now } = options
   const nonce = options.nonce ?? toHex(crypto.getRandomValues(new Uint8Array(32)))
-  const [, name, version] = await translateChainErrors('eip712Domain', () =>
-    client.readContract({ address: token, abi: eip712DomainAbi, functionName: 'eip712Domain' }),
-  )
   const message = {
     from: account.address,
     to: chain.contracts.jobVault.address,
@@ -96,7 +90,7 @@ export async function signDepositAuthorization(
     nonce,
   }
   const signature: Hex = await account.signTypedData({
-    domain: { name, version, chainId: chain.id, verifyingContract: token },
+    domain: await getTokenDomain(client, token),
     types: {
       ReceiveWithAuthorization: [
         { name: 'from', type: 'address' },

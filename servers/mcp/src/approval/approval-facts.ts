@@ -11,6 +11,8 @@ export type ApprovalFacts = {
   readonly maxPrice: bigint
   /** Unix seconds until which it can be ordered. */
   readonly validUntil: number
+  /** What to do once it is approved. @default lilypad_run_job with the same quote */
+  readonly again?: string
   /** Each fact with its name, free of what strangers wrote but for names. */
   readonly lines: readonly (readonly [name: string, value: string])[]
 }

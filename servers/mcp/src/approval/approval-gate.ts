@@ -24,6 +24,7 @@ const longestSeconds = 600
 const pageWaitMilliseconds = 25_000
 const pagePollMilliseconds = 250
 const question = 'approval'
+const runAgain = 'call lilypad_run_job with the same quote_id'
 
 /** Asks a person before money is signed away, and keeps what they said. */
 export type ApprovalGate = {
@@ -79,11 +80,11 @@ export function createApprovalGate(options: {
       transaction.putApproval(wanted)
     })
 
-  const required = ({ id, maxPrice }: ApprovalFacts): LilypadError =>
+  const required = ({ id, maxPrice, again = runAgain }: ApprovalFacts): LilypadError =>
     new ApprovalRequiredError({
       id,
       maxPrice,
-      how: `ask the user to run \`${approveCommand(config, id)}\` in a terminal, then call lilypad_run_job with the same quote_id`,
+      how: `ask the user to run \`${approveCommand(config, id)}\` in a terminal, then ${again}`,
     })
 
   /** Opens what came back, which must be about this very order, in time, and for the first time. */
@@ -127,7 +128,7 @@ export function createApprovalGate(options: {
         throw new ApprovalRequiredError({
           id: facts.id,
           maxPrice: facts.maxPrice,
-          how: 'ask the user to decide on the page that was opened, then call lilypad_run_job with the same quote_id',
+          how: `ask the user to decide on the page that was opened, then ${facts.again ?? runAgain}`,
         })
       return
     }

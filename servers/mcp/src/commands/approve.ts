@@ -6,7 +6,7 @@ import {
   QuoteUnknownError,
   type StoredApproval,
 } from '@lilypad-agents/sdk'
-import { approvalFacts, factsText } from '../approval/approval-facts.ts'
+import { type ApprovalFacts, approvalFacts, factsText } from '../approval/approval-facts.ts'
 import { decide } from '../approval/decide.ts'
 import { formatAmount, withToken } from '../money/token.ts'
 import { cleanLine } from '../text/clean-text.ts'
@@ -28,7 +28,7 @@ export function assertInteractive({ isInteractive }: Terminal, command: string):
 }
 
 /**
- * Lets a person approve or decline one order: shows what it is, and takes the amount typed out as consent.
+ * Lets a person approve or decline one order, or one payment to another server: shows what it is, and takes the amount typed out as consent.
  * @throws QuoteUnknownError QuoteExpiredError
  */
 export async function approveQuote(options: {
@@ -36,8 +36,10 @@ export async function approveQuote(options: {
   readonly network: Network
   readonly quoteId: string
   readonly terminal: Terminal
+  /** Facts of what is no quote: a payment to another server. */
+  readonly findPayment?: (id: Bytes32) => ApprovalFacts | undefined
 }): Promise<'approved' | 'declined'> {
-  const { store, network, terminal } = options
+  const { store, network, terminal, findPayment } = options
   assertInteractive(terminal, 'approve')
   const id = parseWire(Bytes32, options.quoteId, 'id of a quote')
   const { stored, approval, job } = await store.transaction((transaction) => ({
@@ -45,16 +47,16 @@ export async function approveQuote(options: {
     approval: transaction.findApproval(id),
     job: transaction.findJobByQuote(id),
   }))
-  if (!stored) throw new QuoteUnknownError(id)
-  const { maxPrice, expiresAt } = stored.quote
-  const now = Math.floor(Date.now() / 1000)
+  const facts = stored ? approvalFacts(stored, { network, left: approval?.left ?? 0n }) : findPayment?.(id)
+  if (!facts) throw new QuoteUnknownError(id)
   if (job || approval?.state === 'used') {
     throw new LilypadError('QUOTE_USED', 'This order is placed already; there is nothing to approve.', {
       hint: '`lilypad-mcp ledger` shows it',
     })
   }
-  if (expiresAt <= now) throw new QuoteExpiredError({ expiredAt: expiresAt, now })
-  const facts = approvalFacts(stored, { network, left: approval?.left ?? 0n })
+  const { maxPrice, validUntil } = facts
+  const now = Math.floor(Date.now() / 1000)
+  if (validUntil <= now) throw new QuoteExpiredError({ expiredAt: validUntil, now })
   // Without a server that asked, nothing is known of its limits.
   const lines = approval ? facts.lines : facts.lines.filter(([name]) => name !== 'May still be spent')
   terminal.write(`${factsText({ ...facts, lines })}\n\n`)
@@ -63,8 +65,9 @@ export async function approveQuote(options: {
     `Type ${amount} to approve ${withToken(maxPrice)} at most; anything else declines: `,
   )
   const isApproved = answer === amount || /^y(es)?$/i.test(answer)
-  await decide(store, { id, maxPrice, isApproved, way: 'cli', validUntil: expiresAt })
-  terminal.write(isApproved ? 'Approved. The assistant can run the quote now.\n' : 'Declined. Nothing is spent.\n')
+  await decide(store, { id, maxPrice, isApproved, way: 'cli', validUntil })
+  const done = stored ? 'run the quote now' : facts.again
+  terminal.write(isApproved ? `Approved. The assistant can ${done}.\n` : 'Declined. Nothing is spent.\n')
   return isApproved ? 'approved' : 'declined'
 }
 

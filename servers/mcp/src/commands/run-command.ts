@@ -1,5 +1,7 @@
+import type { Bytes32 } from '@lilypad-agents/protocol'
 import { sqliteStore } from '@lilypad-agents/sdk/node'
 import { type McpCommand, readNetwork } from '../config/config.ts'
+import { findPaymentFacts } from '../x402/buy/payment-facts.ts'
 import { approveQuote, showWaiting } from './approve.ts'
 import { runDoctor } from './doctor.ts'
 import { showLedger } from './ledger.ts'
@@ -20,7 +22,9 @@ export async function runCommand(
     else if (operand === undefined) await showWaiting(store, terminal)
     else {
       const network = readNetwork({ ...settings, mode: 'read-only' })
-      return (await approveQuote({ store, network, quoteId: operand, terminal })) === 'approved' ? 0 : 1
+      const { 'state-dir': stateDirectory } = settings
+      const findPayment = (id: Bytes32) => findPaymentFacts({ stateDirectory, id, chainId: network.chainId })
+      return (await approveQuote({ store, network, quoteId: operand, terminal, findPayment })) === 'approved' ? 0 : 1
     }
     return 0
   } finally {

@@ -4,6 +4,7 @@ import { Address, createSigner, LilypadError, parseWire, SignedGrant, type Signe
 import { type ApprovalWay, approvalWays, type Network, type SpendingPolicy } from '@lilypad-agents/sdk'
 import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
 import { z } from 'zod'
+import { type PaidServerConfig, type SaleConfig, toSale, x402Schemas, x402Settings } from '../x402/x402-settings.ts'
 import { type HttpConfig, httpSettings, httpShape, toHttpConfig } from './http-settings.ts'
 import { readTokenCommand, type TokenCommand, tokenFlags } from './token-command.ts'
 import { File, invalid, Lily } from './values.ts'
@@ -37,6 +38,10 @@ export type McpConfig = {
   /** Whose jobs and approvals these are, where one process serves several. @default 'local' */
   readonly principal?: string
   readonly logLevel?: LogLevel
+  /** Servers whose tools may be bought by x402. @default none */
+  readonly paidServers?: readonly PaidServerConfig[]
+  /** What `sell` offers to strangers. */
+  readonly sale?: SaleConfig
 }
 
 /** Ways to approve an order: by the host's own prompt, by the client's form, on a page, in a terminal, or not at all. */
@@ -134,11 +139,19 @@ const settings = {
   'input-dir': { env: 'LILYPAD_INPUT_DIR', value: 'folder', help: 'files in it may be job inputs by path  [none]' },
   'output-dir': { env: 'LILYPAD_OUTPUT_DIR', value: 'folder', help: 'outputs are saved into it  [none]' },
   images: { env: 'LILYPAD_IMAGES', value: 'how', help: 'images of outputs: preview or omit  [preview]' },
+  ...x402Settings,
   'log-level': { env: 'LILYPAD_LOG_LEVEL', value: 'level', help: `${logLevels.join(', ')}  [info]` },
 } as const
 const allSettings = { ...settings, ...httpSettings }
 type SettingName = keyof typeof allSettings
-const lists: ReadonlySet<string> = new Set(['allow-module', 'deny-module', 'allow-publisher', 'deny-publisher'])
+const lists: ReadonlySet<string> = new Set<SettingName>([
+  'allow-module',
+  'deny-module',
+  'allow-publisher',
+  'deny-publisher',
+  'paid-server',
+  'sell',
+])
 
 const ModuleNames = z
   .array(z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'expected the name of a module'))
@@ -182,6 +195,7 @@ const Settings = z.strictObject({
   'input-dir': File.optional(),
   'output-dir': File.optional(),
   images: z.enum(['preview', 'omit']).default('preview'),
+  ...x402Schemas,
   'log-level': z.enum(logLevels).default('info'),
   ...httpShape,
 } satisfies { readonly [name in SettingName]: z.ZodType })
@@ -189,11 +203,11 @@ const Settings = z.strictObject({
 /** The settings as they were given, before any file that they name is read. */
 export type GivenSettings = z.output<typeof Settings>
 
-const commands = ['stdio', 'http', 'approve', 'ledger', 'resume', 'doctor'] as const
+const commands = ['stdio', 'http', 'sell', 'approve', 'ledger', 'resume', 'doctor'] as const
 
 /** What the command line asks for. */
 export type McpCommand =
-  | { readonly name: 'stdio' | 'http'; readonly config: McpConfig }
+  | { readonly name: 'stdio' | 'http' | 'sell'; readonly config: McpConfig }
   | { readonly name: 'token'; readonly command: TokenCommand }
   | {
       readonly name: 'approve' | 'ledger' | 'resume' | 'doctor'
@@ -229,7 +243,8 @@ export function readCommand(options: {
     )
   }
   const settings = readSettings(values, options.env)
-  if (name !== 'stdio' && name !== 'http') return { name, settings, operand, isJson: values.json === true }
+  if (name !== 'stdio' && name !== 'http' && name !== 'sell')
+    return { name, settings, operand, isJson: values.json === true }
   const config = toConfig(settings)
   return {
     name,
@@ -348,6 +363,7 @@ function toConfig(given: GivenSettings): McpConfig {
   // Principals may bring keys of their own: they spend no real money either unless that was said.
   const mode = given.mode ?? (testChains.has(network.chainId) ? 'testnet' : 'read-only')
   const { signer, grant } = readWallet({ ...given, mode }, network)
+  const sale = toSale(given)
   return {
     network,
     networkFile: given.network,
@@ -360,6 +376,8 @@ function toConfig(given: GivenSettings): McpConfig {
     logLevel: given['log-level'],
     ...(signer ? { signer } : {}),
     ...(grant ? { grant } : {}),
+    ...(sale ? { sale } : {}),
+    ...(given['paid-server'] ? { paidServers: given['paid-server'] } : {}),
     ...(given['input-dir'] ? { inputDirectory: given['input-dir'] } : {}),
     ...(given['output-dir'] ? { outputDirectory: given['output-dir'] } : {}),
   }
@@ -444,6 +462,7 @@ export function helpText(): string {
 Usage
   lilypad-mcp [stdio] [settings]     speak MCP on stdin and stdout
   lilypad-mcp http [settings]        serve http://<host>:<port>/mcp
+  lilypad-mcp sell [settings]        sell modules to strangers as paid tools (x402) at http://127.0.0.1:<port>/mcp
   lilypad-mcp token add <name>       print a new token for \`http --auth token\`, once; only its hash is kept
   lilypad-mcp token list             names, limits and ends of the tokens
   lilypad-mcp token revoke <name>    its bearer is refused from now on

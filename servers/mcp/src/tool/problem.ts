@@ -70,6 +70,9 @@ const fixes: { readonly [code in ErrorCode]: string } = {
   SOLVER_UNREACHABLE:
     'try again in a few seconds (repeating cannot pay twice); if it stays, ask the user whether the network runs',
   STORAGE_FULL: 'ask the user to make room on the disk, then call again',
+  PAYMENT_REFUSED: 'tell the user that the other server cannot be paid from here',
+  PAID_SERVER_UNREACHABLE: 'try again in a few seconds (the same call never pays twice); if it stays, tell the user',
+  PAYMENT_UNKNOWN: 'make the same call again: it sends the same payment, which can be taken only once',
   TIMED_OUT: 'call lilypad_get_job with the job_id and wait_s up to 50; the job goes on meanwhile',
   CONFIG_INVALID: 'ask the user to correct the settings of this server',
   CONTRACT_REVERTED: 'tell the user what is under untrusted; nothing more can be done from here',
@@ -88,6 +91,7 @@ const hinting: ReadonlySet<ErrorCode> = new Set([
   'PAYLOAD_TOO_LARGE',
   'APPROVAL_REQUIRED',
   'APPROVAL_DECLINED',
+  'PAYMENT_REFUSED',
 ])
 
 function fixFor(failure: LilypadError): string {
@@ -104,6 +108,8 @@ const quoting: ReadonlySet<ErrorCode> = new Set([
   'VERIFICATION_FAILED',
   'CONTRACT_REVERTED',
   'INPUTS_INVALID',
+  'PAYMENT_REFUSED',
+  'PAYMENT_UNKNOWN',
 ])
 
 /** An error as a model sees it. */

@@ -5,6 +5,7 @@ import type { McpConfig } from '../config/config.ts'
 import type { JobKeeper } from '../job/job-keeper.ts'
 import type { JobWatch } from '../job/job-watch.ts'
 import type { Logger } from '../log/logger.ts'
+import type { LatePaid } from '../x402/buy/late-paid.ts'
 
 /** What tools, resources and prompts work with. Made once per process. */
 export type ServerDeps = {
@@ -14,6 +15,8 @@ export type ServerDeps = {
   readonly watch: JobWatch
   readonly approvals: ApprovalGate
   readonly logger: Logger
+  /** Servers of others whose tools may be bought, opened when they are first used; undefined when there are none. */
+  readonly paid?: LatePaid
 }
 
 /** What a tool works with. `signal` is the call's own. */

@@ -1,4 +1,6 @@
 import type { Tool } from '../tool/define-tool.ts'
+import { callPaidTool } from '../x402/buy/call-paid-tool.ts'
+import { listPaidTools } from '../x402/buy/list-paid-tools.ts'
 import { cancelJob } from './cancel-job.ts'
 import { getJob } from './get-job.ts'
 import { getModule } from './get-module.ts'
@@ -25,3 +27,6 @@ export const tools: readonly Tool[] = [
   getWallet,
   listJobs,
 ]
+
+/** Tools that buy from other servers; offered only when the owner named some. */
+export const paidTools: readonly Tool[] = [listPaidTools, callPaidTool]

@@ -1,0 +1,21 @@
+export {
+  findAuthorizedTransfer,
+  findAuthorizer,
+  hashAuthorization,
+  isAuthorizationUsed,
+  settleAuthorization,
+  signAuthorization,
+  transferWithAuthorizationCall,
+} from './authorization.ts'
+export { getTokenDomain, type TokenDomain } from '../token/token-domain.ts'
+export { toSignerAccount } from '../wallet/signer-account.ts'
+export {
+  ExactPayment,
+  paymentMetaKey,
+  PaymentRequired,
+  PaymentRequirements,
+  PaymentResponse,
+  paymentResponseMetaKey,
+  toNetworkName,
+  TransferAuthorization,
+} from './wire.ts'

@@ -1,0 +1,30 @@
+import type { Lilypad } from '@lilypad-agents/sdk'
+import type { McpConfig } from '../../config/config.ts'
+import type { Logger } from '../../log/logger.ts'
+import type { Paid } from './open-paid.ts'
+
+/** The paid servers of a process, read from disk when they are first wanted. */
+export type LatePaid = { open(): Promise<Paid>; close(): Promise<void> }
+
+/** Makes them for a server that has a key and was given some; undefined for any other. */
+export function latePaid(options: {
+  readonly config: McpConfig
+  readonly lilypad: Lilypad
+  readonly logger: Logger
+}): LatePaid | undefined {
+  const { config, lilypad, logger } = options
+  const { paidServers: servers = [], signer, stateDirectory } = config
+  if (!signer || servers.length === 0) return undefined
+  let opened: Promise<Paid> | undefined
+  const load = async () =>
+    (await import('./open-paid.ts')).openPaid({ servers, stateDirectory, lilypad, signer, logger })
+  return {
+    open() {
+      opened ??= load()
+      return opened
+    },
+    async close() {
+      await (await opened)?.close()
+    },
+  }
+}
