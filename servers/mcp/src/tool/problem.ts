@@ -23,7 +23,7 @@ const fixes: { readonly [code in ErrorCode]?: string } = {
   GUARDIAN_MISMATCH:
     'ask the user which solver guards the account (`lilypad wallet show`): order through it, or change it and wait',
   GRANT_INVALID: 'ask the user to renew the grant of this server (--grant-file)',
-  READ_ONLY: 'ask the user to start this server with --key-file; without a key it only reads',
+  READ_ONLY: 'ask the user to start this server with --key-file and without --read-only; as it is, it only reads',
   SOLVER_UNREACHABLE:
     'try again in a few seconds (repeating cannot pay twice); if it stays, ask the user whether the network runs',
   RPC_UNREACHABLE:

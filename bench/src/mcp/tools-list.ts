@@ -1,0 +1,10 @@
+import { defineBench } from '../bench/define-bench.ts'
+import { measureCalls } from './measure-mcp.ts'
+
+export const mcpToolsList = defineBench({
+  name: 'mcp.toolsList',
+  unit: 'ms',
+  summary: '`tools/list` of a running MCP server over stdio, against the best of three others',
+  goal: { of: 'ours', atMost: 1 },
+  run: (context) => measureCalls(context, (server) => server.request('tools/list')),
+})
