@@ -3,12 +3,13 @@ import { LilypadError } from '@lilypad-agents/protocol'
 
 const levels = { debug: 20, info: 30, warn: 40, error: 50, fatal: 60, silent: Number.POSITIVE_INFINITY } as const
 type Level = keyof typeof levels
-type Log = (facts: Readonly<Record<string, unknown>>, message: string) => void
+type Facts = Readonly<Record<string, unknown>>
+type Log = (facts: Facts, message: string) => void
 
 /** Writes what happens, with its facts, for the person who runs the server. */
 export type Logger = { readonly [level in Exclude<Level, 'silent'>]: Log } & {
   /** The same, with these facts in every line. */
-  child(facts: Readonly<Record<string, unknown>>): Logger
+  child(facts: Facts): Logger
 }
 
 const stderr = 2
@@ -18,7 +19,7 @@ const secretNames: ReadonlySet<string> = new Set(['key', 'privateKey'])
  * JSON lines on stderr in pino's form, since stdout carries protocol frames. pino itself would cost a stdio server 15 ms of each start,
  * and of what it can do nothing else is used here.
  */
-export function createLogger(level: Level = 'info', always: Readonly<Record<string, unknown>> = {}): Logger {
+export function createLogger(level: Level = 'info', always: Facts = {}): Logger {
   const log =
     (name: Exclude<Level, 'silent'>): Log =>
     (facts, message) => {
