@@ -1,11 +1,14 @@
-// Writes what repeats other files: docs/errors.md from the error table, and the page and skills of the MCP server as a module, since the
-// server is one file. `--check` writes nothing and fails when one is stale.
+// Writes what repeats other files: docs/errors.md from the error table, and the page, the skills and the list of tools of the MCP server as
+// modules, since the server is published without other files, and the forms in which it is installed. `--check` writes nothing and fails when one is stale.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { LilypadError } from '@lilypad-agents/protocol'
 import { exitCodes, toExitCode } from '../packages/cli/src/output/exit-code.ts'
 import { errorTable } from '../packages/protocol/src/error/error-table.ts'
+import { paidTools, tools } from '../servers/mcp/src/tools/index.ts'
 import { errorTexts } from './error-texts.mjs'
+import { committedFiles } from './mcp-packages.mjs'
+import { renderTable } from './render-table.mjs'
 
 const root = dirname(import.meta.dirname)
 const exitMeanings = {
@@ -15,14 +18,6 @@ const exitMeanings = {
   notVerified: 'something does not verify',
   overLimit: 'a limit, maximum price or balance does not allow it',
   unavailable: 'a party or service does not answer in time: try again',
-}
-
-/** A table as the formatter leaves it: columns of equal width. */
-function renderTable(rows) {
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)))
-  const line = (cells) => `| ${cells.map((cell, column) => cell.padEnd(widths[column])).join(' | ')} |`
-  const [head, ...body] = rows
-  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)]
 }
 
 function renderErrors() {
@@ -112,9 +107,28 @@ function renderMcpFiles() {
   ].join('\n')
 }
 
+/** The MCP server's tools as a client sees them, so that its start converts no schema. */
+function renderToolList() {
+  const toRow = (ofPaidServers) => (tool) =>
+    `  ${JSON.stringify({ needsKey: tool.needsKey, ofPaidServers, tool: tool.describe() })},`
+  const rows = [...tools.map(toRow(false)), ...paidTools.map(toRow(true))]
+  return [
+    '// Generated from servers/mcp/src/tools by tools/generate-docs.mjs; not edited by hand.',
+    "import type { Tool } from '@modelcontextprotocol/server'",
+    '',
+    '/** Every tool as it is listed, in the order of use. Those `ofPaidServers` buy from other servers, where the owner named some. */',
+    'export const toolList: readonly { readonly needsKey: boolean; readonly ofPaidServers: boolean; readonly tool: Tool }[] = [',
+    ...rows,
+    ']',
+    '',
+  ].join('\n')
+}
+
 const files = [
   { path: 'docs/errors.md', text: renderErrors() },
   { path: 'servers/mcp/src/generated/embedded-files.ts', text: renderMcpFiles() },
+  { path: 'servers/mcp/src/generated/tool-list.ts', text: renderToolList() },
+  ...committedFiles(),
 ]
 const isStale = ({ path, text }) => !existsSync(join(root, path)) || readFileSync(join(root, path), 'utf8') !== text
 const stale = files.filter(isStale)

@@ -9,6 +9,12 @@ import { gasPayers100 } from './gas/payers-100.ts'
 import { jobContainer } from './job/container.ts'
 import { jobThroughput } from './job/throughput.ts'
 import { jobWasm } from './job/wasm.ts'
+import { mcpInstall } from './mcp/install.ts'
+import { mcpMemory } from './mcp/memory.ts'
+import { mcpReadCall } from './mcp/read-call.ts'
+import { mcpStart } from './mcp/start.ts'
+import { mcpTokens } from './mcp/tokens.ts'
+import { mcpToolsList } from './mcp/tools-list.ts'
 import { protocolSign } from './protocol/sign.ts'
 import { protocolVerify } from './protocol/verify.ts'
 import { serverFirstToken } from './server/first-token.ts'
@@ -42,4 +48,10 @@ export const benches: readonly Bench[] = [
   serverFirstToken,
   wasmWarm,
   wasmFresh,
+  mcpStart,
+  mcpToolsList,
+  mcpReadCall,
+  mcpMemory,
+  mcpTokens,
+  mcpInstall,
 ]

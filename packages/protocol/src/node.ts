@@ -1,1 +1,1 @@
-export { installNativeCrypto } from './crypto/native-crypto.ts'
+export { installNativeCrypto, installNodeCrypto } from './crypto/native-crypto.ts'

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const main = fileURLToPath(new URL('../dist/lilypad-mcp.js', import.meta.url))
+const main = fileURLToPath(new URL('../dist/bundle/lilypad-mcp.js', import.meta.url))
 if (!existsSync(main)) {
   process.stderr.write('lilypad-mcp: not built yet. Run `npm start` or `npm run build` first.\n')
   process.exit(5)

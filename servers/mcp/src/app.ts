@@ -1,33 +1,26 @@
-import { createLilypad } from '@lilypad-agents/sdk'
-import { sqliteStore } from '@lilypad-agents/sdk/node'
-import {
-  type CallToolResult,
-  McpServer,
-  ProtocolError,
-  ProtocolErrorCode,
-  type Server,
-  type ServerContext,
-} from '@modelcontextprotocol/server'
-import { createApprovalGate } from './approval/approval-gate.ts'
-import { type Asking, askingOf, noAsking } from './approval/asking.ts'
-import { enforcedPolicy, type McpConfig } from './config/config.ts'
+import { mkdirSync } from 'node:fs'
+import { hasOpenJobs } from '@lilypad-agents/sdk/node'
+import { McpServer, type Server } from '@modelcontextprotocol/server'
+import type { ToolCalls } from './tool/tool-calls.ts'
+import { lateApprovalGate } from './approval/late-approval-gate.ts'
+import type { McpConfig } from './config/config.ts'
+import { toolList } from './generated/tool-list.ts'
 import { instructions } from './instructions.ts'
 import { createJobKeeper } from './job/job-keeper.ts'
-import { JobResult } from './job/job-result.ts'
 import { createJobWatch } from './job/job-watch.ts'
+import { lateLilypad } from './lilypad/late-lilypad.ts'
 import { failureFacts, type Logger } from './log/logger.ts'
+import { describePin } from './pins/describe-pin.ts'
+import { createPinShelf } from './pins/pin-shelf.ts'
 import { createPrompts } from './prompts/create-prompts.ts'
 import { registerJobResources, watchedUris } from './resources/job-resources.ts'
 import { registerNetworkResources } from './resources/network-resources.ts'
 import { serveSubscriptions } from './resources/serve-subscriptions.ts'
 import { loadSkills } from './skills/load-skills.ts'
-import { createJobTasks, toTask } from './tasks/job-tasks.ts'
+import { serveTasks } from './tasks/serve-tasks.ts'
 import type { TaskSource } from './tasks/task.ts'
-import { declaresTasks, serveTasks, toTaskResult } from './tasks/serve-tasks.ts'
-import type { ServerDeps, ToolContext } from './tool/tool-context.ts'
-import { paidTools, tools } from './tools/index.ts'
-import { Handle } from './tools/module-reference.ts'
-import { runJob } from './tools/run-job.ts'
+import type { ServerDeps } from './tool/tool-context.ts'
+import { listTools } from './tools/list-tools.ts'
 import { icon } from './ui/icon.ts'
 import { latePaid } from './x402/buy/late-paid.ts'
 import { version } from './version.ts'
@@ -61,36 +54,48 @@ export type Effect = {
   readonly result: unknown
 }
 
-const Placed = JobResult.pick({ done: true }).extend({ job_id: Handle })
+const readOnlyTools: ReadonlySet<string> = new Set(
+  toolList.filter(({ tool }) => tool.annotations?.readOnlyHint === true).map(({ tool }) => tool.name),
+)
 const listTtlMilliseconds = 60 * 60 * 1000
 const list = { ttlMs: listTtlMilliseconds, cacheScope: 'private' } as const
 
-/** Opens the state folder, takes up open jobs, and is ready to serve. Nothing goes over the network unless a job is open. */
+/**
+ * Takes up open jobs, and is ready to serve. Nothing goes over the network unless a job is open, and what calls need (chain, signing,
+ * verification, tools) is read at the first of them.
+ */
 export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
-  const { network, signer, grant } = config
-  const policy = enforcedPolicy(config)
-  const store = sqliteStore(config.stateDirectory)
-  const lilypad = createLilypad({ network, store, ...(signer ? { signer, policy } : {}), ...(grant ? { grant } : {}) })
+  // Here rather than at the first call, so that a folder that cannot be used is told to the person who starts the server.
+  mkdirSync(config.stateDirectory, { recursive: true, mode: 0o700 })
+  const lilypad = lateLilypad(config)
   const watch = createJobWatch({ lilypad, logger })
   const keeper = createJobKeeper({ lilypad, logger, watch })
-  const approvals = createApprovalGate({ config, network, store })
+  const pinShelf = createPinShelf({ pins: config.pins ?? [], directory: config.stateDirectory, lilypad, logger })
+  const approvals = lateApprovalGate(config)
   const paid = latePaid({ config, lilypad, logger })
   const deps: ServerDeps = { config, lilypad, keeper, watch, approvals, logger, ...(paid ? { paid } : {}) }
-  const offered = paid ? [...tools, ...paidTools] : tools
-  const byName = new Map(offered.map((tool) => [tool.name, tool]))
-  const listed = offered.filter((tool) => signer || !tool.needsKey)
-  let readOnly: ReadonlySet<string> | undefined
+  const listed = listTools(config)
+  const canBuy = config.signer !== undefined && !config.selection?.isReadOnly
+  const listPins = () => (canBuy ? pinShelf.pins.map((pin) => describePin(pin, pinShelf.find(pin))) : [])
+  const toolListeners = new Set<() => void>()
   const effectListeners = new Set<(effect: Effect) => void>()
-  const jobTasks = createJobTasks({
-    ...deps,
-    signal: new AbortController().signal,
-    asking: noAsking,
-    report: () => undefined,
-  })
+  const registerPrompts = createPrompts(deps)
+  let opening: Promise<ToolCalls> | undefined
+  const openCalls = () => {
+    opening ??= import('./tool/tool-calls.ts').then(({ createToolCalls }) => {
+      if (canBuy) void refreshPins()
+      return createToolCalls(deps, pinShelf)
+    })
+    return opening
+  }
+  async function refreshPins(): Promise<void> {
+    if (await pinShelf.refresh()) for (const listener of toolListeners) listener()
+  }
   const tasks: TaskSource = {
-    ...jobTasks,
+    find: async (taskId) => (await openCalls()).tasks.find(taskId),
+    update: async (taskId, answers) => (await openCalls()).tasks.update(taskId, answers),
     async cancel(taskId) {
-      const isKnown = await jobTasks.cancel(taskId)
+      const isKnown = await (await openCalls()).tasks.cancel(taskId)
       tell({
         tool: 'tasks/cancel',
         arguments: { job_id: taskId },
@@ -99,47 +104,24 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
       return isKnown
     },
   }
-  const registerPrompts = createPrompts(deps)
-  let described: ReturnType<(typeof tools)[number]['describe']>[] | undefined
-  keeper.resume().catch((error: unknown) => logger.error(failureFacts(error), 'open jobs could not be taken up'))
+  if (hasOpenJobs(config.stateDirectory))
+    keeper.resume().catch((error: unknown) => logger.error(failureFacts(error), 'open jobs could not be taken up'))
 
-  async function callTool(
-    name: string,
-    given: unknown,
-    context: ServerContext,
-    asking: Asking,
-  ): Promise<CallToolResult> {
-    const tool = byName.get(name)
-    if (!tool) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Tool ${name.slice(0, 128)} not found`)
-    const startedAt = performance.now()
-    const { signal } = context.mcpReq
-    const toolContext: ToolContext = { ...deps, signal, asking, report: createReport(context, logger) }
-    const isTask = tool === runJob && declaresTasks(context)
-    const result = isTask ? await runAsTask(given, toolContext) : await tool.call(given, toolContext)
-    const ms = Math.round(performance.now() - startedAt)
-    logger.debug({ tool: tool.name, isError: result.isError ?? false, ms }, 'tool called')
-    return result
-  }
-
-  /** Orders the job. One that is over at once is answered as without tasks; of one that goes on, the client gets the task. */
-  async function runAsTask(given: unknown, context: ToolContext): Promise<CallToolResult> {
-    const asked = typeof given === 'object' && given !== null ? given : {}
-    const result = await runJob.call({ ...asked, wait_s: 0 }, context)
-    const placed = Placed.safeParse(result.structuredContent)
-    if (result.isError || !placed.success || placed.data.done) return result
-    const job = await lilypad.getStoredJob(placed.data.job_id)
-    // The wire has results of this kind; the type of a tool's answer does not know them yet.
-    return toTaskResult(await toTask(job, watch, async () => result)) as unknown as CallToolResult
-  }
-
-  function serveTools(server: Server, era: Serving['era']): void {
-    server.registerCapabilities({ tools: {} })
-    server.setRequestHandler('tools/list', () => {
-      described ??= listed.map((tool) => tool.describe(config))
-      return { tools: described }
-    })
+  function serveTools(server: Server, { era, isLasting }: Serving): void {
+    const tellsChanges = isLasting && canBuy && pinShelf.pins.length > 0
+    server.registerCapabilities({ tools: tellsChanges ? { listChanged: true } : {} })
+    if (tellsChanges) {
+      const listener = () =>
+        void server.sendToolListChanged().catch((error: unknown) => {
+          logger.debug(failureFacts(error), 'a change of the tools was not told')
+          toolListeners.delete(listener)
+        })
+      toolListeners.add(listener)
+    }
+    server.setRequestHandler('tools/list', () => ({ tools: [...listed, ...listPins()] }))
     server.setRequestHandler('tools/call', async ({ params }, context) => {
-      const result = await callTool(params.name, params.arguments, context, askingOf(context, server, era))
+      const calls = await openCalls()
+      const result = await calls.call(params.name, params.arguments, { context, server, era })
       // A question to a person has no effect yet.
       if (hasEffect(params.name) && !('inputRequests' in result))
         tell({ tool: params.name, arguments: params.arguments, result: result.structuredContent })
@@ -155,14 +137,15 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
           capabilities: { resources: { subscribe: true, listChanged: false }, prompts: { listChanged: false } },
           instructions: instructions(config),
           cacheHints: {
-            'tools/list': list,
+            // A client that keeps the list would not see what a pinned module takes once that is known.
+            'tools/list': canBuy && pinShelf.pins.some((pin) => !pinShelf.find(pin)) ? { ...list, ttlMs: 0 } : list,
             'prompts/list': list,
             'resources/templates/list': list,
             'server/discover': list,
           },
         },
       )
-      serveTools(mcp.server, era)
+      serveTools(mcp.server, { era, isLasting })
       registerNetworkResources(mcp, deps)
       registerJobResources(mcp, deps)
       registerPrompts(mcp)
@@ -185,17 +168,15 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
     async close() {
       keeper.close()
       watch.close()
+      if (opening) (await opening).close()
       await approvals.close()
       await paid?.close()
-      await store.close()
+      await lilypad.close()
     },
   }
 
   function hasEffect(name: string): boolean {
-    readOnly ??= new Set(
-      tools.filter((tool) => tool.describe(config).annotations?.readOnlyHint === true).map((tool) => tool.name),
-    )
-    return !readOnly.has(name)
+    return !readOnlyTools.has(name)
   }
 
   function tell(effect: Effect): void {
@@ -206,21 +187,5 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
     return watch.onChange((orderHash) => {
       for (const uri of watchedUris(orderHash)) listener(uri)
     })
-  }
-}
-
-/** Tells the client how a call goes, in numbers that only rise, if it gave a token for that. */
-export function createReport({ mcpReq }: ServerContext, logger: Logger): (message: string) => void {
-  // The token stands in the envelope of the request; without one nothing may be sent.
-  const progressToken = mcpReq._meta?.progressToken
-  if (progressToken === undefined) return () => undefined
-  const startedAt = Date.now()
-  let last = -1
-  return (message) => {
-    last = Math.max(last + 1, Math.round((Date.now() - startedAt) / 1000))
-    const params = { progressToken, progress: last, message }
-    mcpReq
-      .notify({ method: 'notifications/progress', params })
-      .catch((error: unknown) => logger.debug(failureFacts(error), 'progress not told'))
   }
 }

@@ -1,4 +1,4 @@
-import { installNativeCrypto } from '@lilypad-agents/protocol/node'
+import { installNodeCrypto } from '@lilypad-agents/protocol/node'
 import { helpText, type McpConfig, readCommand } from './config/config.ts'
 import { createLogger, failureFacts, type Logger } from './log/logger.ts'
 import { LilypadError } from '@lilypad-agents/protocol'
@@ -17,7 +17,7 @@ const startSelling = async (config: McpConfig, logger: Logger) =>
 
 /** Runs until the client hangs up or the process is told to end. */
 async function main(): Promise<void> {
-  installNativeCrypto()
+  installNodeCrypto()
   const command = readCommand({ args: process.argv.slice(2), env: process.env })
   if (command.name === 'help' || command.name === 'version') {
     process.stdout.write(command.name === 'help' ? helpText() : `${version}\n`)

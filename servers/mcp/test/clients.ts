@@ -21,7 +21,7 @@ export type Era = (typeof eras)[number]
 /** How a client of each era opens. */
 export const modeOf = { legacy: 'legacy', modern: { pin: '2026-07-28' } } as const
 export const mainFile = fileURLToPath(new URL('../src/main.ts', import.meta.url))
-export const bundleFile = fileURLToPath(new URL('../dist/lilypad-mcp.js', import.meta.url))
+export const bundleFile = fileURLToPath(new URL('../dist/bundle/lilypad-mcp.js', import.meta.url))
 
 /** What a client says of itself, and how it answers when it is asked. */
 export type ClientManners = {

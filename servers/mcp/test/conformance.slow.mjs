@@ -119,7 +119,7 @@ async function testProduction(suite) {
   const networkFile = join(scratch, 'network.json')
   writeFileSync(networkFile, readFileSync(path('./conformance/silent-network.json')))
   const state = join(scratch, 'state')
-  const bundle = path('../dist/lilypad-mcp.js')
+  const bundle = path('../dist/bundle/lilypad-mcp.js')
   const server = await startServer([bundle, 'http', '--port', '0', '--network', networkFile, '--state-dir', state])
   let holds = true
   try {

@@ -16,7 +16,7 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 const inspectorVersion = '2.12.0'
-const bundle = fileURLToPath(new URL('../dist/lilypad-mcp.js', import.meta.url))
+const bundle = fileURLToPath(new URL('../dist/bundle/lilypad-mcp.js', import.meta.url))
 const scratch = mkdtempSync(join(tmpdir(), 'lilypad-inspector-'))
 const { env } = process
 

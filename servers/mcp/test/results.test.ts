@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Client } from '@modelcontextprotocol/client'
 import { encode } from 'fast-png'
+import { encodePhoto } from './photo.ts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startMcpHttp } from '../src/index.ts'
 import { type Answer, callRefused, callTool, connectHttp } from './clients.ts'
@@ -49,6 +50,8 @@ beforeAll(async () => {
         'c.jpg': png,
         'big.png': Buffer.concat([png, Buffer.alloc(300 * 1024)]),
         'wide.png': wide,
+        'photo.jpg': await encodePhoto(1000, 800),
+        'wide.jpg': wide,
       },
       declared: {
         'a.png': 'image/png',
@@ -56,6 +59,8 @@ beforeAll(async () => {
         'c.jpg': 'image/jpeg',
         'big.png': 'image/png',
         'wide.png': 'image/png',
+        'photo.jpg': 'image/jpeg',
+        'wide.jpg': 'image/jpeg',
       },
     },
     ...Array.from({ length: 27 }, (_, index) => ({ orderedAt: 1_700_000_000 + Math.floor(index / 5) })),
@@ -177,6 +182,18 @@ describe('S7: images', () => {
     expect(imagesOf(large)).toEqual([])
     expect(large.content.filter(({ type }) => type === 'resource_link')).toMatchObject([
       { uri: `lilypad://jobs/${ids[3]}/outputs/big.png`, size: 300 * 1024 + png.length },
+    ])
+  })
+
+  test('S7: a large JPEG is shown smaller, one that lies about its kind is not shown', async () => {
+    const answer = await callTool(client, 'lilypad_get_outputs', { ...job(3), path: 'photo.jpg' })
+    const [image] = imagesOf(answer)
+    expect(image).toMatchObject({ mimeType: 'image/jpeg' })
+    expect(Buffer.from(String(image?.data), 'base64').length).toBeLessThanOrEqual(256 * 1024)
+    const lying = await callTool(client, 'lilypad_get_outputs', { ...job(3), path: 'wide.jpg' })
+    expect(imagesOf(lying)).toEqual([])
+    expect(lying.structuredContent.files).toMatchObject([
+      { path: 'wide.jpg', mislabelled: true, media_type: 'application/octet-stream' },
     ])
   })
 

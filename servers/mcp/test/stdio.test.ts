@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { callRefused, callTool, canaryKey, connectStdio, eras, mainFile, makeSilentNetwork } from './clients.ts'
 
 const silent = makeSilentNetwork()
@@ -156,4 +158,40 @@ test('a wrong configuration ends the process with one JSON line that says what',
     code: 'CONFIG_INVALID',
     details: [expect.stringContaining('--max-per-job')],
   })
+})
+
+test('V1: nothing goes over the network before a tool is called', async () => {
+  let connections = 0
+  const listener = createServer((socket) => {
+    connections += 1
+    socket.destroy()
+  })
+  listener.listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  const { port } = z.object({ port: z.number() }).parse(listener.address())
+  const networkFile = join(silent.folder, 'counted.json')
+  const url = `http://127.0.0.1:${port}`
+  writeFileSync(networkFile, JSON.stringify({ ...silent.network, rpcUrl: url, solverUrl: url }))
+  const { client } = await connectStdio(
+    [
+      '--network',
+      networkFile,
+      '--state-dir',
+      join(silent.folder, 'counted'),
+      '--key-file',
+      silent.keyFile,
+      '--pin',
+      'tts',
+    ],
+    'legacy',
+  )
+  await client.listTools()
+  await client.listPrompts()
+  await client.listResourceTemplates()
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  expect(connections).toBe(0)
+  await callRefused(client, 'lilypad_search_modules')
+  expect(connections).toBeGreaterThan(0)
+  await client.close()
+  listener.close()
 })

@@ -1,8 +1,10 @@
-import { readFileSync, rmSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createSigner } from '@lilypad-agents/protocol'
 import type { Client } from '@modelcontextprotocol/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { helpText, startMcpHttp, tools, version } from '../src/index.ts'
+import { z } from 'zod'
+import { toolList } from '../src/generated/tool-list.ts'
 import packageJson from '../package.json' with { type: 'json' }
 import { countTokens } from './tokens.ts'
 import { callRefused, callTool, canaryKey, connectHttp, eras, makeSilentNetwork } from './clients.ts'
@@ -40,6 +42,24 @@ test('the README names every tool and every setting', () => {
   for (const { name } of tools) expect(readme).toContain(`\`${name}\``)
   for (const [setting] of helpText().matchAll(/--[a-z-]+(?= <)|LILYPAD_[A-Z_]+/g))
     expect(readme).toContain(`\`${setting}\``)
+})
+
+test('S1: the list of tools grows by a twentieth at most, unless somebody means it', () => {
+  // Those for paid servers are listed only where the owner named some.
+  const always = toolList.filter(({ ofPaidServers }) => !ofPaidServers)
+  const now = Object.fromEntries(always.map(({ tool }) => [tool.name, countTokens(tool)]))
+  const total = (counts: Readonly<Record<string, number>>) =>
+    Object.values(counts).reduce((sum, count) => sum + count, 0)
+  const file = new URL('./surface/tokens.json', import.meta.url)
+  if (process.env.LILYPAD_UPDATE === 'tokens') writeFileSync(file, `${JSON.stringify(now, null, 2)}\n`)
+  const before = z.record(z.string(), z.number()).parse(JSON.parse(readFileSync(file, 'utf8')))
+  const changed = [...new Set([...Object.keys(before), ...Object.keys(now)])]
+    .filter((name) => before[name] !== now[name])
+    .map((name) => `${name}: ${before[name] ?? 'none'} -> ${now[name] ?? 'none'}`)
+  if (changed.length > 0) console.log(`tokens: ${total(before)} -> ${total(now)}\n${changed.join('\n')}`)
+  expect(total(now), `${changed.join('; ')}; LILYPAD_UPDATE=tokens takes it over`).toBeLessThanOrEqual(
+    total(before) * 1.05,
+  )
 })
 
 test('the version is that of the package', () => expect(version).toBe(packageJson.version))

@@ -4,7 +4,7 @@ import { bytes32 } from '../../test/arbitraries.ts'
 import { type Hex, toHex } from '../primitives/hex.ts'
 import { pureCrypto, setCryptoBackend } from './crypto-backend.ts'
 import { keccak256, sha256 } from './hash.ts'
-import { installNativeCrypto } from './native-crypto.ts'
+import { installNativeCrypto, installNodeCrypto } from './native-crypto.ts'
 import { createSigner, findSigner, isSignedBy } from './signer.ts'
 
 const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
@@ -12,8 +12,10 @@ const word = (value: bigint) => value.toString(16).padStart(64, '0')
 const key: Hex = `0x${word(0xace5n)}`
 const digest = keccak256('a digest')
 
-describe.each(['pure', 'native'])('with the %s backend', (backend) => {
-  beforeAll(() => void (backend === 'native' ? installNativeCrypto() : setCryptoBackend(pureCrypto)))
+const backends = { pure: () => setCryptoBackend(pureCrypto), node: installNodeCrypto, native: installNativeCrypto }
+
+describe.each(['pure', 'node', 'native'] as const)('with the %s backend', (backend) => {
+  beforeAll(() => void backends[backend]())
   afterAll(() => setCryptoBackend(pureCrypto))
 
   test('hashes as the standards say', () => {

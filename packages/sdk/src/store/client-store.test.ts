@@ -8,6 +8,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { sha256 } from '@lilypad-agents/protocol'
 import { createStoredJob, describeClientStore } from '../../test/describe-client-store.ts'
 import { memoryStore } from './memory-store.ts'
+import { hasOpenJobs } from './has-open-jobs.ts'
 import { sqliteStore } from './sqlite-store.ts'
 
 const folders: string[] = []
@@ -36,6 +37,27 @@ describe('a store in a folder', () => {
     expect(await second.transaction(({ laneNumber }) => laneNumber())).toBe(lane)
     expect(await second.findBlob(sha256('a'))).toEqual(Buffer.from('a'))
     await second.close()
+  })
+
+  test('says whether a job is open without being opened', async () => {
+    const folder = newFolder()
+    expect(hasOpenJobs(folder)).toBe(false)
+    expect(readdirSync(folder)).toEqual([])
+    const store = sqliteStore(folder)
+    expect(hasOpenJobs(folder)).toBe(false)
+    const put = (change: object) =>
+      store.transaction((transaction) => transaction.putJob({ ...createStoredJob(1), ...change }))
+    for (const [change, expected] of [
+      [{ state: 'running', price: null, verified: null }, true],
+      [{ state: 'delivered', price: null, verified: false }, false],
+      [{ state: 'declined', price: null, verified: null }, false],
+      [{ state: 'failed', price: null, verified: null }, false],
+      [{ state: 'settled', price: 1n, verified: true }, false],
+    ] as const) {
+      await put(change)
+      expect(hasOpenJobs(folder), JSON.stringify(change.state)).toBe(expected)
+    }
+    await store.close()
   })
 
   test('two connections see each other, and one that throws undoes only its own', async () => {

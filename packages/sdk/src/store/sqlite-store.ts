@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { type Bytes32, laneId } from '@lilypad-agents/protocol'
 import { z } from 'zod'
 import {
@@ -46,12 +46,20 @@ export function sqliteStore(directory: string): ClientStore {
   database.exec('pragma busy_timeout = 10000; pragma journal_mode = wal; pragma synchronous = full;')
   database.exec(schema)
 
+  // A statement's memory is SQLite's own: those of each call would be given back long after the heap has grown over them.
+  const statements = new Map<string, StatementSync>()
+  const prepare = (sql: string): StatementSync => {
+    const known = statements.get(sql)
+    if (known) return known
+    const statement = database.prepare(sql)
+    statements.set(sql, statement)
+    return statement
+  }
   const read = <S extends z.ZodType>(schema: S, sql: string, ...values: SQLInputValue[]): z.output<S>[] =>
-    database
-      .prepare(sql)
+    prepare(sql)
       .all(...values)
       .map((row) => schema.parse(JSON.parse(String(row.value))))
-  const write = (sql: string, ...values: SQLInputValue[]) => void database.prepare(sql).run(...values)
+  const write = (sql: string, ...values: SQLInputValue[]) => void prepare(sql).run(...values)
   const encode = <S extends z.ZodType>(schema: S, value: z.output<S>) => JSON.stringify(z.encode(schema, value))
 
   const put = (table: 'payments' | 'approvals', at: string, id: string, seconds: number, value: string) =>
@@ -63,7 +71,7 @@ export function sqliteStore(directory: string): ClientStore {
     )
 
   const counter = (name: string, initial: number, step: number): number => {
-    const row = database.prepare('select value from counters where name = ?').get(name)
+    const row = prepare('select value from counters where name = ?').get(name)
     const value = row ? Number(row.value) : initial
     write(
       'insert into counters (name, value) values (?, ?) on conflict (name) do update set value = excluded.value',
@@ -85,10 +93,9 @@ export function sqliteStore(directory: string): ClientStore {
     findJobByQuote: (quoteId) => read(StoredJob, 'select value from jobs where quote_id = ?', quoteId)[0],
     listJobs: () => read(StoredJob, 'select value from jobs order by ordered_at desc, rowid desc'),
     listLedger: () =>
-      database
-        .prepare(
-          'select max_price, price, state, ordered_at, deliver_by, session from jobs left join sessions on sessions.job_id = jobs.id',
-        )
+      prepare(
+        'select max_price, price, state, ordered_at, deliver_by, session from jobs left join sessions on sessions.job_id = jobs.id',
+      )
         .all()
         .map(
           (row): LedgerEntry => ({
@@ -112,7 +119,7 @@ export function sqliteStore(directory: string): ClientStore {
     listApprovals: () => read(StoredApproval, 'select value from approvals order by wanted_at desc, rowid desc'),
     useOnce(name, validUntil, nowSeconds) {
       write('delete from used_once where valid_until < ?', nowSeconds)
-      const isUsed = database.prepare('select 1 from used_once where name = ?').get(name) !== undefined
+      const isUsed = prepare('select 1 from used_once where name = ?').get(name) !== undefined
       if (!isUsed) write('insert into used_once (name, valid_until) values (?, ?)', name, validUntil)
       return !isUsed
     },
@@ -131,7 +138,7 @@ export function sqliteStore(directory: string): ClientStore {
         upTo,
       ),
     putJob(job) {
-      const other = database.prepare('select id from jobs where quote_id = ?').get(job.quoteId)
+      const other = prepare('select id from jobs where quote_id = ?').get(job.quoteId)
       if (other && other.id !== job.orderHash) throw new QuoteUsedError(job.quoteId)
       const { orderHash, quoteId, orderedAt, order, price, state, acknowledgement } = job
       write(
@@ -157,7 +164,7 @@ export function sqliteStore(directory: string): ClientStore {
         )
     },
     findLane(id) {
-      const row = database.prepare('select * from lanes where id = ?').get(id)
+      const row = prepare('select * from lanes where id = ?').get(id)
       if (!row) return undefined
       return {
         jobs: Number(row.jobs),

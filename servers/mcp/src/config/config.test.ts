@@ -337,3 +337,37 @@ test('help and version need no network', () => {
   ])
     expect(helpText()).toContain(setting)
 })
+
+describe('which tools are offered', () => {
+  test('flags and variables name pins, groups and tools', () => {
+    const { pins, selection } = read(['--pin', 'tts', '--pin=ocr@1.0.0', '--toolsets', 'lean,jobs', '--read-only'], {
+      LILYPAD_TOOLS: 'get_job, lilypad_get_wallet',
+    })
+    expect(pins).toEqual([{ module: 'tts' }, { module: 'ocr', version: '1.0.0' }])
+    expect(selection).toEqual({
+      isReadOnly: true,
+      toolsets: ['lean', 'jobs'],
+      tools: ['lilypad_get_job', 'lilypad_get_wallet'],
+    })
+    expect(read([], { LILYPAD_READ_ONLY: 'true', LILYPAD_PINS: 'tts' })).toMatchObject({
+      pins: [{ module: 'tts' }],
+      selection: { isReadOnly: true },
+    })
+    expect(read([]).selection).toEqual({ isReadOnly: false })
+  })
+
+  test.each([
+    [['--pin', 'run-job'], '--pin: a module of this name would hide a tool'],
+    [['--pin', 'tts', '--pin', 'tts@1.0.0'], '--pin: two pins would be one tool'],
+    [['--pin', 'No Such'], '--pin.0: expected the name of a module'],
+    [['--toolsets', 'most'], '--toolsets.0'],
+    [['--tools', 'send_money'], '--tools.0: expected names among: lilypad_search_modules'],
+    [Array.from({ length: 9 }, (_, index) => `--pin=module-${index}`), 'at most 8 pins'],
+  ])('%j is refused', (args, message) => expect(refusal(args)).toContain(message))
+
+  test('a variable that a host did not fill in is not set', () => {
+    const env = { LILYPAD_KEY_FILE: `$\{user_config.key_file}`, LILYPAD_MAX_PER_JOB: '$LILYPAD_MAX_PER_JOB' }
+    expect(read([], env)).toMatchObject({ policy: { perJob: lily } })
+    expect(read([], env).signer).toBeUndefined()
+  })
+})

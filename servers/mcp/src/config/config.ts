@@ -5,6 +5,8 @@ import { type ApprovalWay, approvalWays, type Network, type SpendingPolicy } fro
 import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
 import { z } from 'zod'
 import { type PaidServerConfig, type SaleConfig, toSale, x402Schemas, x402Settings } from '../x402/x402-settings.ts'
+import { maxPins, type Pin, Pin as PinText, pinToolName } from '../pins/pin.ts'
+import { type ToolSelection, ToolName, toolNames, Toolset, toolsets } from '../tools/tool-selection.ts'
 import { type HttpConfig, httpSettings, httpShape, toHttpConfig } from './http-settings.ts'
 import { readTokenCommand, type TokenCommand, tokenFlags } from './token-command.ts'
 import { File, invalid, Lily } from './values.ts'
@@ -29,6 +31,10 @@ export type McpConfig = {
   readonly inputDirectory?: string
   /** Folder into which outputs are saved. */
   readonly outputDirectory?: string
+  /** Which tools are offered. @default all */
+  readonly selection?: ToolSelection
+  /** Modules that are offered as tools of their own. */
+  readonly pins?: readonly Pin[]
   /** Whether images among the outputs are shown to the model. @default 'preview' */
   readonly images?: 'preview' | 'omit'
   /** Port for HTTP; 0 takes a free one. */
@@ -140,10 +146,23 @@ const settings = {
   'output-dir': { env: 'LILYPAD_OUTPUT_DIR', value: 'folder', help: 'outputs are saved into it  [none]' },
   images: { env: 'LILYPAD_IMAGES', value: 'how', help: 'images of outputs: preview or omit  [preview]' },
   ...x402Settings,
+  pin: {
+    env: 'LILYPAD_PINS',
+    value: 'module[@version]',
+    help: `offer this module as a tool of its own; repeat, up to ${maxPins} (variable: comma-separated)`,
+  },
+  toolsets: {
+    env: 'LILYPAD_TOOLSETS',
+    value: 'names',
+    help: `which tools: ${toolsets.join(', ')}; lean leaves out output schemas  [all]`,
+  },
+  tools: { env: 'LILYPAD_TOOLS', value: 'names', help: 'only these tools, comma-separated' },
+  'read-only': { env: 'LILYPAD_READ_ONLY', value: '', help: 'no tool that changes anything, whatever else is set' },
   'log-level': { env: 'LILYPAD_LOG_LEVEL', value: 'level', help: `${logLevels.join(', ')}  [info]` },
 } as const
 const allSettings = { ...settings, ...httpSettings }
 type SettingName = keyof typeof allSettings
+/** Settings that hold several values: a flag that is repeated, or commas. */
 const lists: ReadonlySet<string> = new Set<SettingName>([
   'allow-module',
   'deny-module',
@@ -151,6 +170,9 @@ const lists: ReadonlySet<string> = new Set<SettingName>([
   'deny-publisher',
   'paid-server',
   'sell',
+  'pin',
+  'toolsets',
+  'tools',
 ])
 
 const ModuleNames = z
@@ -170,6 +192,12 @@ const Count = z
   .string()
   .regex(/^\d{1,6}$/, 'expected a count')
   .transform(Number)
+const isSwitch = (name: string) => name === 'read-only'
+const splitList = (text: string) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter(Boolean)
 
 const Settings = z.strictObject({
   network: File.prefault('.lilypad/network.json'),
@@ -196,6 +224,21 @@ const Settings = z.strictObject({
   'output-dir': File.optional(),
   images: z.enum(['preview', 'omit']).default('preview'),
   ...x402Schemas,
+  pin: z
+    .array(PinText)
+    .max(maxPins, `expected at most ${maxPins} pins`)
+    .refine(
+      (pins) => new Set(pins.map(({ module }) => pinToolName(module))).size === pins.length,
+      'two pins would be one tool',
+    )
+    .refine(
+      (pins) => !pins.some(({ module }) => (toolNames as readonly string[]).includes(pinToolName(module))),
+      'a module of this name would hide a tool',
+    )
+    .optional(),
+  toolsets: z.array(Toolset).min(1).optional(),
+  tools: z.array(ToolName).min(1).optional(),
+  'read-only': z.stringbool({ error: 'expected true or false' }).default(false),
   'log-level': z.enum(logLevels).default('info'),
   ...httpShape,
 } satisfies { readonly [name in SettingName]: z.ZodType })
@@ -204,6 +247,7 @@ const Settings = z.strictObject({
 export type GivenSettings = z.output<typeof Settings>
 
 const commands = ['stdio', 'http', 'sell', 'approve', 'ledger', 'resume', 'doctor'] as const
+const unfilled = /^\$(\{[^}]*\}|[A-Z][A-Z_]*)$/
 
 /** What the command line asks for. */
 export type McpCommand =
@@ -259,19 +303,17 @@ function readSettings(values: FlagValues, variables: { readonly [name: string]: 
     Object.entries(allSettings).flatMap(([setting, { env }]) => {
       const flag = values[setting]
       const variable = variables[env]?.trim()
-      if (flag !== undefined) return [[setting, flag]]
-      if (!variable) return []
-      return [
-        [
-          setting,
-          lists.has(setting)
-            ? variable
-                .split(',')
-                .map((module) => module.trim())
-                .filter(Boolean)
-            : variable,
-        ],
-      ]
+      const isList = lists.has(setting)
+      if (flag !== undefined)
+        return [
+          [
+            setting,
+            isList ? [flag].flat().flatMap((text) => splitList(String(text))) : isSwitch(setting) ? String(flag) : flag,
+          ],
+        ]
+      // Hosts that fill in what their user set leave the name in place of what was not set.
+      if (!variable || unfilled.test(variable)) return []
+      return [[setting, isList ? splitList(variable) : variable]]
     }),
   )
   const parsed = Settings.safeParse(given)
@@ -298,7 +340,10 @@ function readFlags(args: readonly string[]): {
         json: { type: 'boolean' },
         ...tokenFlags,
         ...Object.fromEntries(
-          Object.keys(allSettings).map((name) => [name, { type: 'string' as const, multiple: lists.has(name) }]),
+          Object.keys(allSettings).map((name) => [
+            name,
+            isSwitch(name) ? { type: 'boolean' as const } : { type: 'string' as const, multiple: lists.has(name) },
+          ]),
         ),
       },
     })
@@ -371,6 +416,12 @@ function toConfig(given: GivenSettings): McpConfig {
     stateDirectory: given['state-dir'],
     policy: limitPolicy(toPolicy(given), grant),
     approval: given.approval,
+    selection: {
+      isReadOnly: given['read-only'],
+      ...(given.toolsets ? { toolsets: given.toolsets } : {}),
+      ...(given.tools ? { tools: given.tools } : {}),
+    },
+    ...(given.pin ? { pins: given.pin } : {}),
     images: given.images,
     port: given.port,
     logLevel: given['log-level'],
@@ -454,7 +505,8 @@ export function helpText(): string {
   ) =>
     Object.entries(of)
       .map(
-        ([name, { env, value, help }]) => `  --${`${name} <${value}>`.padEnd(32)} ${help}\n  ${''.padEnd(34)} ${env}`,
+        ([name, { env, value, help }]) =>
+          `  --${(value ? `${name} <${value}>` : name).padEnd(32)} ${help}\n  ${''.padEnd(34)} ${env}`,
       )
       .join('\n')
   return `lilypad-mcp: an MCP server that finds, buys and verifies compute on a Lilypad network

@@ -64,7 +64,7 @@ export async function servePrincipals(options: {
     const ownLogger = logger.child({ principal })
     const isLeftOut = terms.kind === 'call' && terms.mayHaveWallet && config.signer && http.principalWallet === 'shared'
     if (isLeftOut && !own.signer)
-      ownLogger.warn('nothing of the shared wallet is left for this principal: it reads only')
+      ownLogger.warn({}, 'nothing of the shared wallet is left for this principal: it reads only')
     const app = createMcpApp(own, ownLogger)
     const { createServer } = app
     const endpoint = createMcpEndpoint({ createServer, logger, maxBodyBytes, maxSessions, maxSubscriptions })

@@ -1,19 +1,54 @@
+import { writeSync } from 'node:fs'
 import { LilypadError } from '@lilypad-agents/protocol'
 import { cleanLine } from '../text/clean-text.ts'
-import { destination, type Logger, pino } from 'pino'
 
-export type { Logger }
+const levels = { debug: 20, info: 30, warn: 40, error: 50, fatal: 60, silent: Number.POSITIVE_INFINITY } as const
+type Level = keyof typeof levels
+type Facts = Readonly<Record<string, unknown>>
+type Log = (facts: Facts, message: string) => void
 
-/** JSON lines on stderr, since stdout carries protocol frames. */
-export function createLogger(level = 'info'): Logger {
-  return pino(
-    {
-      base: { service: 'mcp' },
-      level,
-      redact: { paths: ['key', 'privateKey', '*.key', '*.privateKey'], censor: '[secret]' },
-    },
-    destination({ fd: 2, sync: true }),
-  )
+/** Writes what happens, with its facts, for the person who runs the server. */
+export type Logger = { readonly [level in Exclude<Level, 'silent'>]: Log } & {
+  /** The same, with these facts in every line. */
+  child(facts: Facts): Logger
+}
+
+const stderr = 2
+const secretNames: ReadonlySet<string> = new Set(['key', 'privateKey'])
+
+/**
+ * JSON lines on stderr in pino's form, since stdout carries protocol frames. pino itself would cost a stdio server 15 ms of each start,
+ * and of what it can do nothing else is used here.
+ */
+export function createLogger(level: Level = 'info', always: Facts = {}): Logger {
+  const log =
+    (name: Exclude<Level, 'silent'>): Log =>
+    (facts, message) => {
+      if (levels[name] < levels[level]) return
+      const line = { level: levels[name], time: Date.now(), service: 'mcp', ...always, ...facts, msg: message }
+      write(`${JSON.stringify(line, withoutSecrets)}\n`)
+    }
+  return {
+    debug: log('debug'),
+    info: log('info'),
+    warn: log('warn'),
+    error: log('error'),
+    fatal: log('fatal'),
+    child: (facts) => createLogger(level, { ...always, ...facts }),
+  }
+}
+
+function withoutSecrets(name: string, value: unknown): unknown {
+  if (secretNames.has(name)) return '[secret]'
+  return typeof value === 'bigint' ? value.toString() : value
+}
+
+function write(line: string): void {
+  try {
+    writeSync(stderr, line)
+  } catch {
+    // A reader that is slow or gone loses lines; the server does not stop for it.
+  }
 }
 
 const firstLine = (text: string) => cleanLine(text.split('\n', 1)[0] ?? '', 300)

@@ -1,6 +1,9 @@
 /** Most bytes of an image that is shown to a model. */
 export const maxImageBytes = 256 * 1024
 
+/** Bytes of a picture that is made smaller; larger ones are linked only. */
+export const maxPreviewedBytes = 24 * 1024 * 1024
+
 const startsWith = (bytes: Uint8Array, ...start: readonly number[]) =>
   start.every((byte, index) => bytes[index] === byte)
 

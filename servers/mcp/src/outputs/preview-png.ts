@@ -1,10 +1,8 @@
 import { inflateSync } from 'node:zlib'
 import { maxImageBytes } from './output-kind.ts'
+import { factorFor, previewSides, shrink } from './shrink.ts'
 
-/** Bytes of a file that is made smaller; larger ones are linked only. */
-export const maxPreviewedBytes = 24 * 1024 * 1024
 const maxPixels = 2048 * 2048
-const sides = [768, 512, 384, 256] as const
 const signatureBytes = 8
 // Everything else can be left out without changing what is seen, and some of it unpacks to any size.
 const kept = new Set(['IHDR', 'PLTE', 'tRNS', 'IDAT', 'IEND'])
@@ -34,9 +32,8 @@ export async function previewPng(png: Uint8Array): Promise<Uint8Array | undefine
     if (image.palette || (image.depth !== 8 && image.depth !== 16)) return undefined
     const { channels } = image
     const shift = image.depth === 16 ? 8 : 0
-    for (const side of sides) {
-      const factor = Math.ceil(Math.max(width, height) / side)
-      const small = shrink({ width, height, channels, data: image.data, shift }, factor)
+    for (const side of previewSides) {
+      const small = shrink({ width, height, channels, data: image.data, shift }, factorFor({ width, height }, side))
       const bytes = encode({ ...small, channels, depth: 8 })
       if (bytes.length <= maxImageBytes) return bytes
     }
@@ -58,32 +55,4 @@ function readChunks(png: Buffer): readonly Chunk[] {
     at = end
   }
   return chunks
-}
-
-type Pixels = {
-  readonly width: number
-  readonly height: number
-  readonly channels: number
-  readonly data: ArrayLike<number>
-  /** Bits that a sample has beyond eight. */
-  readonly shift: number
-}
-
-/** The mean of each square of pixels. */
-function shrink({ width, height, channels, data, shift }: Pixels, factor: number) {
-  const small = { width: Math.ceil(width / factor), height: Math.ceil(height / factor) }
-  const shrunk = new Uint8Array(small.width * small.height * channels)
-  for (let y = 0; y < small.height; y++)
-    for (let x = 0; x < small.width; x++)
-      for (let channel = 0; channel < channels; channel++) {
-        let sum = 0
-        let count = 0
-        for (let row = y * factor; row < Math.min((y + 1) * factor, height); row++)
-          for (let column = x * factor; column < Math.min((x + 1) * factor, width); column++) {
-            sum += (data[(row * width + column) * channels + channel] ?? 0) >> shift
-            count += 1
-          }
-        shrunk[(y * small.width + x) * channels + channel] = Math.round(sum / count)
-      }
-  return { ...small, data: shrunk }
 }

@@ -1,3 +1,4 @@
+import { LilypadError } from '@lilypad-agents/protocol'
 import { ReadOnlyError } from '@lilypad-agents/sdk'
 import type { CallToolResult, InputRequiredResult, ResourceLink, Tool as WireTool } from '@modelcontextprotocol/server'
 import { z } from 'zod'
@@ -25,8 +26,7 @@ export type ToolOptions<I extends z.ZodObject, O extends z.ZodObject> = {
   readonly description: string
   readonly input: I
   readonly output: O
-  /** Hints, by configuration where that changes what the tool may do. */
-  readonly annotations: ToolHints | ((config: McpConfig) => ToolHints)
+  readonly annotations: ToolHints
   /** Left out of the list when there is no key. */
   readonly needsKey?: boolean
   /** Arguments of a whole call, shown when arguments do not fit. */
@@ -52,7 +52,7 @@ export type Tool = {
   readonly name: string
   readonly needsKey: boolean
   readonly example: Readonly<Record<string, unknown>>
-  describe(config: McpConfig): WireTool
+  describe(): WireTool
   call(given: unknown, context: ToolContext): Promise<CallToolResult>
 }
 
@@ -64,21 +64,20 @@ export function defineTool<I extends z.ZodObject, O extends z.ZodObject>(options
     name,
     needsKey,
     example,
-    describe(config) {
+    describe() {
       schemas ??= { inputSchema: toWireSchema(input, 'input'), outputSchema: toWireSchema(output, 'output') }
-      const hints = typeof annotations === 'function' ? annotations(config) : annotations
       return {
         name,
         title,
         description,
         ...schemas,
-        annotations: { title, ...hints },
+        annotations: { title, ...annotations },
         ...(showsJob ? { _meta: jobPageMeta } : {}),
       }
     },
     async call(given, context) {
       try {
-        if (needsKey && !context.config.signer) throw new ReadOnlyError()
+        assertMayCall({ needsKey, isReadOnly: annotations.readOnlyHint }, context.config)
         const answer = await options.handle(readArguments(input, given, example), context)
         // The wire has results of this kind; the type of a tool's answer does not know them.
         if ('question' in answer) return answer.question as unknown as CallToolResult
@@ -103,7 +102,25 @@ export function defineTool<I extends z.ZodObject, O extends z.ZodObject>(options
   }
 }
 
-function toErrorResult(error: unknown, tool: string, { logger }: ToolContext): CallToolResult {
+/** The server was told to change nothing. */
+class ToolWithheldError extends LilypadError {
+  override readonly name = 'ToolWithheldError'
+  constructor() {
+    super('READ_ONLY', 'This server was started with --read-only: nothing that changes anything can be called.')
+  }
+}
+
+/** @throws ReadOnlyError ToolWithheldError when a tool of this kind may not be called here, whether or not it was listed */
+export function assertMayCall(
+  tool: { readonly needsKey: boolean; readonly isReadOnly: boolean },
+  { signer, selection }: McpConfig,
+): void {
+  if (selection?.isReadOnly && !tool.isReadOnly) throw new ToolWithheldError()
+  if (tool.needsKey && !signer) throw new ReadOnlyError()
+}
+
+/** The answer to a call that failed. */
+export function toErrorResult(error: unknown, tool: string, { logger }: ToolContext): CallToolResult {
   const { problem, untrusted } = tellProblem(error, logger)
   logger.debug({ tool, code: problem.code }, 'tool refused')
   const structuredContent = { error: { ...problem, ...(untrusted ? { untrusted } : {}) } }

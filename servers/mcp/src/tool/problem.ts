@@ -16,7 +16,7 @@ const fixes: { readonly [code in ErrorCode]: string } = {
   UNAUTHORIZED: 'ask the user to check the key of this server (--key-file) and its grant (--grant-file)',
   INSUFFICIENT_BALANCE:
     'ask the user to deposit LILY for the payer that lilypad_get_wallet shows, then run the quote again or ask for a new one',
-  READ_ONLY: 'ask the user to start this server with --key-file; without a key it only reads',
+  READ_ONLY: 'ask the user to start this server with --key-file and without --read-only; as it is, it only reads',
   GRANT_INVALID: 'ask the user to renew the grant of this server (--grant-file)',
   OVER_JOB_LIMIT: 'choose a cheaper job, or ask the user to restart this server with a higher --max-per-job',
   OVER_DAY_LIMIT: 'wait, or ask the user to restart this server with a higher --max-per-day',
@@ -70,7 +70,7 @@ const fixes: { readonly [code in ErrorCode]: string } = {
   SOLVER_UNREACHABLE:
     'try again in a few seconds (repeating cannot pay twice); if it stays, ask the user whether the network runs',
   STORAGE_FULL: 'ask the user to make room on the disk, then call again',
-  PAYMENT_REFUSED: 'tell the user that the other server cannot be paid from here',
+  PAYMENT_REFUSED: 'ask the user to name another seller with --paid-server; this one cannot be paid from here',
   PAID_SERVER_UNREACHABLE: 'try again in a few seconds (the same call never pays twice); if it stays, tell the user',
   PAYMENT_UNKNOWN: 'make the same call again: it sends the same payment, which can be taken only once',
   TIMED_OUT: 'call lilypad_get_job with the job_id and wait_s up to 50; the job goes on meanwhile',

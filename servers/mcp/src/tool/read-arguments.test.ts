@@ -69,6 +69,6 @@ test('hostile names reach nothing', () => {
 })
 
 test.each(tools.map((tool) => [tool.name, tool] as const))('S2: the example of %s fits its schema', (_name, tool) => {
-  const { inputSchema } = tool.describe({ policy: {} } as never)
+  const { inputSchema } = tool.describe()
   expect(z.fromJSONSchema(inputSchema as never).safeParse(tool.example).error).toBeUndefined()
 })

@@ -1,8 +1,8 @@
 import { type Output, StillRunningError } from '@lilypad-agents/sdk'
 import type { ResourceLink } from '@modelcontextprotocol/server'
 import { z } from 'zod'
-import { findImageType, findText, isImageType, maxImageBytes } from '../outputs/output-kind.ts'
-import { maxPreviewedBytes, previewPng } from '../outputs/preview-png.ts'
+import { findImageType, findText, isImageType, maxImageBytes, maxPreviewedBytes } from '../outputs/output-kind.ts'
+import { previewImage } from '../outputs/preview-image.ts'
 import { OutputUnknownError } from '../outputs/output-unknown-error.ts'
 import { outputUri } from '../resources/resource-uri.ts'
 import { count } from '../text/count.ts'
@@ -24,7 +24,7 @@ export const getOutputs = defineTool({
   name: 'lilypad_get_outputs',
   title: 'Get outputs',
   description:
-    'Read the files of a delivered job: short text inline under untrusted, one image (a larger PNG made smaller), anything else as size and digest. Give path for one file, and offset to read on in its text. Free.',
+    'Read the files of a delivered job: short text inline under untrusted, one image (a larger one made smaller), anything else as size and digest. Give path for one file, and offset to read on in its text. Free.',
   input: z.strictObject({
     job_id: Handle,
     path: z.string().min(1).max(512).optional(),
@@ -136,10 +136,11 @@ function readPlace(cursor: string, files: number): number {
 /** Reads an output only as far as it can be shown. What calls itself an image and is another thing is not shown as either. */
 async function look(output: Output, declared: string | undefined, withPreview: boolean) {
   if (output.bytes > maxImageBytes) {
-    const isPreviewed = withPreview && declared === 'image/png' && output.bytes <= maxPreviewedBytes
-    const preview = isPreviewed ? await previewPng(await output.read()) : undefined
-    const image: ToolImage | undefined = preview && { bytes: preview, mediaType: 'image/png' }
-    return { image, text: undefined, isMislabelled: false }
+    const isRead = withPreview && declared !== undefined && isImageType(declared) && output.bytes <= maxPreviewedBytes
+    if (!isRead) return { image: undefined, text: undefined, isMislabelled: false }
+    const bytes = await output.read()
+    const isMislabelled = declared !== findImageType(bytes)
+    return { image: isMislabelled ? undefined : await previewImage(bytes), text: undefined, isMislabelled }
   }
   const bytes = await output.read()
   const imageType = findImageType(bytes)

@@ -22,7 +22,7 @@ import {
   ProtocolErrorCode,
   type ServerContext,
 } from '@modelcontextprotocol/server'
-import { createReport } from '../../app.ts'
+import { createReport } from '../../tool/create-report.ts'
 import type { McpConfig } from '../../config/config.ts'
 import type { Logger } from '../../log/logger.ts'
 import { tellProblem } from '../../tool/problem.ts'
