@@ -18,6 +18,7 @@ import { lockState } from './db/state-lock.ts'
 import { OutputDesk } from './files/output-desk.ts'
 import { pinFiles, pinPrograms, releaseFiles } from './files/keep-files.ts'
 import { expireJobs, releaseApprovals } from './job/expire-jobs.ts'
+import { createJobMemory } from './job/job-memory.ts'
 import { createJobSignals } from './job/job-signals.ts'
 import { openModuleCatalog } from './module/module-catalog.ts'
 import { createProviderConnections } from './relay/provider-connections.ts'
@@ -106,6 +107,8 @@ async function createContext(
         deployedAtBlock: network.deployedAtBlock,
       }),
     database,
+    // The embedded database is in this process; a served one may have other writers.
+    memory: createJobMemory({ isSoleWriter: config.databaseUrl === undefined }),
     catalog: await openModuleCatalog(database),
     artifacts: await ContentStore.open(join(directory, 'artifacts'), blobs),
     jobBlobs: await ContentStore.open(join(directory, 'blobs'), blobs),
