@@ -327,13 +327,21 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     onReady: (solver) => {
       attestations.announce()
       sendAsks(solver, true)
-      for (const orderHash of journal.listJobs('accepted')) {
-        send({ type: 'accepted', orderHash })
-        if (runner.hasStarted(orderHash)) send({ type: 'started', orderHash })
+      const resume = () => {
+        for (const orderHash of journal.listJobs('accepted')) {
+          send({ type: 'accepted', orderHash })
+          if (runner.hasStarted(orderHash)) send({ type: 'started', orderHash })
+        }
+        deliverer.tellStarted()
+        streams.resume()
+        deliverer.resume()
       }
-      deliverer.tellStarted()
-      streams.resume()
-      deliverer.resume()
+      journal
+        .flush()
+        .then(resume)
+        .catch((error: unknown) =>
+          log.error({ event: 'solver.not-resumed', ...failureFacts(error) }, 'open jobs not told to the solver'),
+        )
       void refreshModules().catch(() => {})
     },
     onFrame: receive,

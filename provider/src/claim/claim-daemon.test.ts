@@ -365,6 +365,7 @@ describe('a late acknowledgement', () => {
     expect([journal.claims.find(job)?.state, acknowledged]).toEqual(['withdrawing', []])
     expect(await market.settlement.settleNow()).toBe(0)
     await market.claims.advanceNow()
+    await journal.flush()
     expect([statusOf(job), acknowledged]).toEqual(['withdrawn', [job]])
     expect(await market.settlement.settleNow()).toBe(1)
     expect(chain.lanes.get(lane)).toMatchObject({ settledJobs: 1, settledAmount: 100n })
@@ -425,6 +426,7 @@ describe('a late acknowledgement', () => {
       first,
       third,
     ])
+    await journal.flush()
     expect(acknowledged).toEqual([first, third])
   })
 })
