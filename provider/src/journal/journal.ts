@@ -223,7 +223,7 @@ export class Journal {
 
   /**
    * A job with its order and, once it has one, its receipt.
-   * @throws RangeError for a job that was never accepted
+   * @throws RangeError for a job that was never accepted, or is forgotten
    */
   getAcceptedJob(orderHash: Bytes32): AcceptedJob {
     const row = this.#get('SELECT * FROM jobs WHERE order_hash = ?', orderHash)
@@ -449,6 +449,36 @@ export class Journal {
         digests: [...inputs, ...(delivery?.manifest.predicate.outputs ?? []).map((file) => file.sha256)],
       }
     }
+  }
+
+  /**
+   * Forgets jobs from before a time (Unix seconds) that nobody owes anything for: those that were turned down, failed or expired as a whole,
+   * of those that the chain has paid order and receipt. What they earned, their vouchers and their claims stay.
+   * @returns how many, at most `limit` of each kind
+   */
+  prune(options: { readonly acceptedBefore: number; readonly limit: number }): number {
+    const { acceptedBefore, limit } = options
+    const paid = this.#all(
+      `SELECT jobs.order_hash FROM jobs JOIN acknowledgements USING (order_hash) JOIN lanes ON lanes.lane_id = acknowledgements.lane_id
+       WHERE jobs.request IS NOT NULL AND jobs.accepted_at < ? AND jobs.phase = 'acknowledged' AND position <= settled_jobs
+       AND jobs.order_hash NOT IN (SELECT order_hash FROM claims) LIMIT ?`,
+      acceptedBefore,
+      limit,
+    )
+    const unpayable = this.#all(
+      `SELECT order_hash FROM jobs WHERE phase IN ('closed', 'declined') AND accepted_at < ? AND COALESCE(price, '0') = '0'
+       AND order_hash NOT IN (SELECT order_hash FROM claims) AND order_hash NOT IN (SELECT order_hash FROM acknowledgements) LIMIT ?`,
+      acceptedBefore,
+      limit,
+    )
+    this.#transaction(() => {
+      for (const { order_hash } of [...paid, ...unpayable])
+        this.#run('DELETE FROM job_reservations WHERE order_hash = ?', order_hash ?? null)
+      for (const { order_hash } of paid)
+        this.#run('UPDATE jobs SET request = NULL, delivery = NULL WHERE order_hash = ?', order_hash ?? null)
+      for (const { order_hash } of unpayable) this.#run('DELETE FROM jobs WHERE order_hash = ?', order_hash ?? null)
+    })
+    return paid.length + unpayable.length
   }
 
   // Reservations and grants
