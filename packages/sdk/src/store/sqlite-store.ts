@@ -3,6 +3,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { type Bytes32, laneId } from '@lilypad-agents/protocol'
+import type { LedgerEntry } from '../wallet/spending-policy.ts'
 import { z } from 'zod'
 import {
   assertDigest,
@@ -56,6 +57,18 @@ export function sqliteStore(directory: string): ClientStore {
     return value
   }
 
+  // A price never changes once it is known, so a job that has one is read once, however many orders follow.
+  const openLedger = () => ({
+    rows: database.prepare(
+      `select rowid, max_price, price, state, ordered_at, deliver_by from jobs
+       where rowid > ? or rowid in (select value from json_each(?))`,
+    ),
+    seen: { rowid: 0 },
+    priced: [] as LedgerEntry[],
+    unpriced: new Set<number>(),
+  })
+  let ledger = openLedger()
+
   const transaction: StoreTransaction = {
     findQuote: (quoteId) => read(StoredQuote, 'select value from quotes where id = ?', quoteId)[0],
     putQuote: (quote) =>
@@ -67,17 +80,29 @@ export function sqliteStore(directory: string): ClientStore {
     findJob: (orderHash) => read(StoredJob, 'select value from jobs where id = ?', orderHash)[0],
     findJobByQuote: (quoteId) => read(StoredJob, 'select value from jobs where quote_id = ?', quoteId)[0],
     listJobs: () => read(StoredJob, 'select value from jobs order by ordered_at desc, rowid desc'),
-    listLedger: () =>
-      database
-        .prepare('select max_price, price, state, ordered_at, deliver_by from jobs')
-        .all()
-        .map((row) => ({
+    listLedger: () => {
+      const { rows, seen, priced, unpriced } = ledger
+      const open: LedgerEntry[] = []
+      for (const row of rows.all(seen.rowid, JSON.stringify([...unpriced]))) {
+        const rowid = Number(row.rowid)
+        seen.rowid = Math.max(seen.rowid, rowid)
+        const entry = {
           maxPrice: BigInt(String(row.max_price)),
           price: row.price === null ? null : BigInt(String(row.price)),
           state: StoredJob.shape.state.parse(row.state),
           orderedAt: Number(row.ordered_at),
           deliverBy: Number(row.deliver_by),
-        })),
+        }
+        if (entry.price === null) {
+          unpriced.add(rowid)
+          open.push(entry)
+        } else {
+          unpriced.delete(rowid)
+          priced.push(entry)
+        }
+      }
+      return [...priced, ...open]
+    },
     listAcknowledged: (lane, upTo, { isUnsent }) =>
       read(
         StoredJob,
@@ -138,6 +163,8 @@ export function sqliteStore(directory: string): ClientStore {
         return result
       } catch (error) {
         if (database.isTransaction) database.exec('rollback')
+        // It may have been read with what is undone now.
+        ledger = openLedger()
         throw error
       } finally {
         if (isRepeatable) database.exec('pragma synchronous = full')
