@@ -70,6 +70,7 @@ test('jobs that ended long ago are forgotten, with all that belongs to them; tho
   const { database, tidy, close } = await openDatabase({
     directory: join(harness.stateDir, 'solver', 'db'),
     databaseUrl: config.databaseUrl,
+    tidyBytes: 0,
   })
   const list = async () => {
     const known = new Set<string>(
@@ -80,6 +81,7 @@ test('jobs that ended long ago are forgotten, with all that belongs to them; tho
   const memory = createJobMemory({ isSoleWriter: true })
   const now = Math.floor(Date.now() / 1000)
   try {
+    await tidy()
     expect(await pruneJobs({ database, memory }, { endedBefore: now - 3600 })).toBe(0)
     expect(await list()).toEqual(['paid', 'unpaid', 'unacknowledged', 'declined', 'open'])
     expect(await pruneJobs({ database, memory }, { endedBefore: now + 3600 })).toBe(2)

@@ -25,13 +25,12 @@ export type OpenDatabase = {
   close(): Promise<void>
 }
 
-/** Log after which the embedded database is tidied: about a thousand jobs. */
-const tidyBytes = 64 * 1024 ** 2
-
 /** Opens the database and brings its tables up to date. */
 export async function openDatabase(options: {
   readonly directory: string
   readonly databaseUrl?: string | undefined
+  /** Log after which the embedded database is tidied. @default 67108864, of about a thousand jobs */
+  readonly tidyBytes?: number
 }): Promise<OpenDatabase> {
   if (options.databaseUrl !== undefined) {
     const client = postgres(options.databaseUrl, { max: 10, onnotice: () => {} })
@@ -47,11 +46,11 @@ export async function openDatabase(options: {
   const prepared = preparePglite(client)
   // drizzle calls nothing but `query` and `transaction`.
   const database = drizzlePglite({ client: prepared as unknown as PGlite })
-  return { database, tidy: createTidy(prepared), close: prepared.close }
+  return { database, tidy: createTidy(prepared, options.tidyBytes ?? 64 * 1024 ** 2), close: prepared.close }
 }
 
 /** The embedded database has no processes in the background: without this its log would grow for ever, and be read again at each start. */
-function createTidy({ query }: PreparedPglite): OpenDatabase['tidy'] {
+function createTidy({ query }: PreparedPglite, afterBytes: number): OpenDatabase['tidy'] {
   let tidiedAt: string | undefined
   return async () => {
     const { rows } = await query(
@@ -60,7 +59,9 @@ function createTidy({ query }: PreparedPglite): OpenDatabase['tidy'] {
       { rowMode: 'array' },
     )
     const [at, bytes] = rows[0] as readonly [string, string]
-    if (tidiedAt !== undefined && Number(bytes) < tidyBytes) return
+    // An opened database has just been tidied by its start.
+    tidiedAt ??= at
+    if (tidiedAt === at || Number(bytes) < afterBytes) return
     for (const table of ['jobs', 'job_events', 'job_files', 'reservations', 'ledgers', 'lanes'])
       await query(`vacuum (analyze) ${table}`)
     await query('checkpoint')
