@@ -11,7 +11,6 @@ const maxCharacters = 32 * 1024
  * whether to wait on) need no query; whatever changes a job reads its locked row.
  */
 export type JobMemory = {
-  find(orderHash: Bytes32): JobRow | undefined
   /** Reads a job, and remembers it unless it is changed meanwhile. */
   read(orderHash: Bytes32, load: () => Promise<JobRow | undefined>): Promise<JobRow | undefined>
   /** Begins a change: what is known of the job counts no more. Call what it gives with the row that was committed, or without one. */
@@ -31,7 +30,6 @@ export function createJobMemory(options: { readonly isSoleWriter: boolean }): Jo
   const requests = new Map<Bytes32, OrderRequest>()
 
   return {
-    find: (orderHash) => rows.get(orderHash)?.row,
     async read(orderHash, load) {
       if (!isSoleWriter) return load()
       const entry = rows.get(orderHash) ?? { row: undefined }
