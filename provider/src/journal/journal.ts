@@ -201,7 +201,7 @@ export class Journal {
   async #sync(): Promise<void> {
     // A journal that is closed was synced by that.
     if (!this.#database.isOpen || this.#logPath === undefined) return
-    this.#log ??= openSync(this.#logPath, 'r')
+    this.#log ??= openSync(this.#logPath, 'r+')
     try {
       await syncFile(this.#log)
     } catch (error) {
