@@ -50,6 +50,8 @@ beforeEach(() => {
 })
 afterEach(async () => {
   await market.claims.close()
+  // What is confirmed after it must not reach the next test.
+  await journal.flush()
   journal.close()
   rmSync(folder, { recursive: true, force: true })
   vi.useRealTimers()

@@ -119,8 +119,8 @@ export class Journal {
   readonly #logPath: string | undefined
   #log: number | undefined
   #hasUnsynced = false
-  #syncing: Promise<void> = Promise.resolve()
-  #nextSync: Promise<void> | undefined
+  #newestSync: Promise<void> = Promise.resolve()
+  #hasSyncBegun = true
 
   /** Jobs that nobody acknowledged. */
   readonly claims: ClaimLedger
@@ -186,16 +186,16 @@ export class Journal {
 
   /** Resolves when every step of a job that was written before is on the disk. Steps that were written meanwhile go with the next sync. */
   flush(): Promise<void> {
-    if (!this.#hasUnsynced) return this.#nextSync ?? this.#syncing
-    this.#nextSync ??= this.#syncing
+    if (!this.#hasUnsynced || !this.#hasSyncBegun) return this.#newestSync
+    this.#hasSyncBegun = false
+    this.#newestSync = this.#newestSync
       .catch(() => {})
       .then(() => {
-        this.#nextSync = undefined
+        this.#hasSyncBegun = true
         this.#hasUnsynced = false
-        this.#syncing = this.#sync()
-        return this.#syncing
+        return this.#sync()
       })
-    return this.#nextSync
+    return this.#newestSync
   }
 
   async #sync(): Promise<void> {
