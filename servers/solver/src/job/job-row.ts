@@ -12,7 +12,8 @@ import type { Database, Transaction } from '../db/open-database.ts'
 import { jobEvents, jobs, ledgers, reservations } from '../db/schema.ts'
 
 // The request can hold a megabyte of inputs, so it is read only where it is needed.
-export const { request: _, ...lightColumns } = getTableColumns(jobs)
+const { request: _, ...columns } = getTableColumns(jobs)
+export const lightColumns = columns
 
 /** A job as the database has it, without its request. */
 export type JobRow = Omit<typeof jobs.$inferSelect, 'request'>
