@@ -28,6 +28,7 @@ const settingOf: Readonly<Record<string, string>> = {
   'egress.hosts': 'LILYPAD_EGRESS_HOSTS',
   'egress.max_bytes': 'LILYPAD_EGRESS_BYTES',
   'egress.max_connections': 'LILYPAD_EGRESS_CONNECTIONS',
+  retention_days: 'LILYPAD_RETENTION_DAYS',
   'servers.resident': 'LILYPAD_SERVERS_RESIDENT',
   'servers.memory_bytes': 'LILYPAD_SERVERS_MEMORY_BYTES',
   'servers.replicas': 'LILYPAD_SERVERS_REPLICAS',

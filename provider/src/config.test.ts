@@ -37,6 +37,7 @@ test('finds network and key in the state directory, and has defaults for the res
     claims: { isEnabled: true, afterSeconds: 3600, marginSeconds: 1800, minPrice: 0n },
     status: undefined,
     configFile: undefined,
+    retentionDays: 30,
     settlement: { maxJobs: 100, maxAgeSeconds: 2, announceAfterSeconds: 21_600 },
     logLevel: 'info',
     fault: undefined,

@@ -79,6 +79,7 @@ const Settings = z.object({
   LILYPAD_DRAIN_SECONDS: z.coerce.number().min(0).max(86_400).default(0),
   LILYPAD_JOB_FILES_BYTES: integer(1, Number.MAX_SAFE_INTEGER).default(20 * 1024 ** 3),
   LILYPAD_PROGRAMS_BYTES: integer(1, Number.MAX_SAFE_INTEGER).default(20 * 1024 ** 3),
+  LILYPAD_RETENTION_DAYS: integer(1, 36_500).default(30),
   LILYPAD_STATUS_PORT: integer(0, 65_535).optional(),
   LILYPAD_STATUS_HOST: z.string().min(1).default('127.0.0.1'),
   LILYPAD_REFRESH_SECONDS: z.coerce.number().min(0.1).max(3600).default(5),
@@ -100,6 +101,7 @@ export type ProviderConfig = Pick<
   | 'refreshSeconds'
   | 'jobFilesBytes'
   | 'programsBytes'
+  | 'retentionDays'
 > & {
   /** File that was read, if any. */
   readonly configFile: string | undefined
@@ -146,6 +148,7 @@ const flags = {
   'max-per-solver': 'LILYPAD_MAX_PER_SOLVER',
   'job-files-bytes': 'LILYPAD_JOB_FILES_BYTES',
   'programs-bytes': 'LILYPAD_PROGRAMS_BYTES',
+  'retention-days': 'LILYPAD_RETENTION_DAYS',
   'drain-seconds': 'LILYPAD_DRAIN_SECONDS',
   'status-port': 'LILYPAD_STATUS_PORT',
   'status-host': 'LILYPAD_STATUS_HOST',
@@ -261,6 +264,7 @@ export function readConfig(options: {
     refreshSeconds: settings.LILYPAD_REFRESH_SECONDS,
     jobFilesBytes: settings.LILYPAD_JOB_FILES_BYTES,
     programsBytes: settings.LILYPAD_PROGRAMS_BYTES,
+    retentionDays: settings.LILYPAD_RETENTION_DAYS,
     drainSeconds: settings.LILYPAD_DRAIN_SECONDS,
     logLevel: settings.LILYPAD_LOG_LEVEL,
     fault: settings.LILYPAD_FAULT,

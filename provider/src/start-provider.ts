@@ -78,6 +78,8 @@ export type ProviderOptions = {
   readonly jobFilesBytes?: number
   /** Disk for programs of modules. @default 21474836480 */
   readonly programsBytes?: number
+  /** Days after which the journal forgets jobs that nobody owes anything for. @default 30 */
+  readonly retentionDays?: number
   readonly log?: Logger
   /** @default the network's contracts over its RPC */
   readonly chain?: Chain
@@ -104,6 +106,8 @@ export type Provider = {
 }
 
 const maintenanceMilliseconds = 30_000
+/** Jobs that the journal forgets in one step. */
+const pruneAtOnce = 200
 /** When an executor that cannot be used is looked at again: after this long, then twice as long each time, up to the most. */
 const executorMilliseconds = { first: 15_000, most: 600_000 } as const
 const watchMilliseconds = 300_000
@@ -132,6 +136,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     keepSeconds = 604_800,
     jobFilesBytes = 20 * 1024 ** 3,
     programsBytes = 20 * 1024 ** 3,
+    retentionDays = 30,
   } = options
   installNativeCrypto()
   const log = options.log ?? createLogger()
@@ -327,13 +332,21 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     onReady: (solver) => {
       attestations.announce()
       sendAsks(solver, true)
-      for (const orderHash of journal.listJobs('accepted')) {
-        send({ type: 'accepted', orderHash })
-        if (runner.hasStarted(orderHash)) send({ type: 'started', orderHash })
+      const resume = () => {
+        for (const orderHash of journal.listJobs('accepted')) {
+          send({ type: 'accepted', orderHash })
+          if (runner.hasStarted(orderHash)) send({ type: 'started', orderHash })
+        }
+        deliverer.tellStarted()
+        streams.resume()
+        deliverer.resume()
       }
-      deliverer.tellStarted()
-      streams.resume()
-      deliverer.resume()
+      journal
+        .flush()
+        .then(resume)
+        .catch((error: unknown) =>
+          log.error({ event: 'solver.not-resumed', ...failureFacts(error) }, 'open jobs not told to the solver'),
+        )
       void refreshModules().catch(() => {})
     },
     onFrame: receive,
@@ -388,6 +401,8 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
       const open = new Set<string>(journal.listJobsWithFiles({ deliveredAfter: deliveredAfter() }))
       for (const owner of blobs.listOwners()) if (!open.has(owner)) blobs.release(owner)
       blobs.prune({ unusedSince })
+      const acceptedBefore = Math.floor(Date.now() / 1000) - retentionDays * 86_400
+      while (journal.prune({ acceptedBefore, limit: pruneAtOnce }) >= pruneAtOnce) await pause(0, stop.signal)
       await pruneFolders(jobsFolder, unusedSince, (name) => journal.findJob(`0x${name}`)?.phase === 'accepted').catch(
         () => {},
       )

@@ -10,7 +10,7 @@ import {
 } from '@lilypad-agents/protocol'
 import type { ReachPoint } from '../fault/fault-point.ts'
 import type { Journal } from '../journal/journal.ts'
-import type { Logger } from '../log/logger.ts'
+import { failureFacts, type Logger } from '../log/logger.ts'
 import { verifyAcknowledgement } from './verify-acknowledgement.ts'
 
 export type AcknowledgementDeskOptions = {
@@ -134,7 +134,12 @@ export class AcknowledgementDesk {
   }
 
   #confirm(orderHash: Bytes32): void {
-    this.#options.send({ type: 'acknowledged', orderHash })
+    const { journal, send, log } = this.#options
+    journal.flush().then(
+      () => send({ type: 'acknowledged', orderHash }),
+      (error: unknown) =>
+        log.error({ event: 'journal.not-synced', orderHash, ...failureFacts(error) }, 'voucher not confirmed'),
+    )
   }
 
   #keepEarly(id: Bytes32, orderHash: Bytes32, acknowledgement: SignedVoucher): void {

@@ -50,6 +50,8 @@ beforeEach(() => {
 })
 afterEach(async () => {
   await market.claims.close()
+  // What is confirmed after it must not reach the next test.
+  await journal.flush()
   journal.close()
   rmSync(folder, { recursive: true, force: true })
   vi.useRealTimers()
@@ -365,6 +367,7 @@ describe('a late acknowledgement', () => {
     expect([journal.claims.find(job)?.state, acknowledged]).toEqual(['withdrawing', []])
     expect(await market.settlement.settleNow()).toBe(0)
     await market.claims.advanceNow()
+    await journal.flush()
     expect([statusOf(job), acknowledged]).toEqual(['withdrawn', [job]])
     expect(await market.settlement.settleNow()).toBe(1)
     expect(chain.lanes.get(lane)).toMatchObject({ settledJobs: 1, settledAmount: 100n })
@@ -425,6 +428,7 @@ describe('a late acknowledgement', () => {
       first,
       third,
     ])
+    await journal.flush()
     expect(acknowledged).toEqual([first, third])
   })
 })

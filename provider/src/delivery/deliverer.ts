@@ -172,7 +172,7 @@ export class Deliverer {
       if (stream !== undefined) await streams.flush(orderHash, stream, signal)
       if (signal.aborted) return
       streams.close(orderHash)
-      const files = withFiles ? await this.#readOutputs(delivery) : undefined
+      const [files] = await Promise.all([withFiles ? this.#readOutputs(delivery) : undefined, journal.flush()])
       send({ type: 'delivered', orderHash, delivery, ...(files === undefined ? {} : { files }) })
     })().finally(() => this.#announcements.delete(orderHash))
     this.#announcements.set(orderHash, announcement)

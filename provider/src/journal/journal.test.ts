@@ -394,6 +394,73 @@ test('settlement transactions are listed, newest first', () => {
   ])
 })
 
+describe('after a time', () => {
+  const acceptedBefore = now + 1
+  const isWhole = (orderHash: Bytes32) => {
+    try {
+      return journal.getAcceptedJob(orderHash).orderHash === orderHash
+    } catch {
+      return false
+    }
+  }
+  function pay(orderHash: Bytes32, nonce: number) {
+    accept(orderHash, nonce)
+    journal.finish(orderHash, delivery(orderHash, 70n), sha256('receipt'))
+    journal.markDelivered(orderHash, { isPayable: true })
+    acknowledge(orderHash, nonce, 70n)
+  }
+
+  test('order and receipt of jobs that the chain has paid are forgotten, what they earned is not', () => {
+    pay(one, 0)
+    pay(two, 1)
+    journal.noteSettled(lane, { settledJobs: 1, settledAmount: 70n, now })
+    expect(journal.prune({ acceptedBefore: now, limit: 10 })).toBe(0)
+    expect(journal.prune({ acceptedBefore, limit: 10 })).toBe(1)
+    expect([one, two].map(isWhole)).toEqual([false, true])
+    expect(journal.findJob(one)).toMatchObject({ phase: 'acknowledged' })
+    expect(journal.isNonceTaken(lane, 0, three)).toBe(true)
+    expect(journal.listEntries(lane, { from: 0, limit: 9 }).map(({ record }) => record.orderHash)).toEqual([one, two])
+    expect([...journal.readAcknowledged()]).toHaveLength(2)
+    expect(journal.prune({ acceptedBefore, limit: 10 })).toBe(0)
+  })
+
+  test('jobs that failed, expired or were turned down are forgotten; open ones and those that can be claimed stay', () => {
+    accept(one, 0)
+    journal.finish(one, delivery(one, 0n, 1), sha256('receipt'))
+    journal.markDelivered(one, { isPayable: false })
+    journal.decline(two, { code: 'JOB_DECLINED', reason: 'busy' }, now)
+    accept(three, 2)
+    const [claimable, claimed] = [sha256('claimable'), sha256('claimed')]
+    for (const [nonce, orderHash] of [claimable, claimed].entries()) {
+      accept(orderHash, nonce + 3)
+      journal.finish(orderHash, delivery(orderHash, 70n), sha256('receipt'))
+      journal.markDelivered(orderHash, { isPayable: true })
+    }
+    expect(journal.claims.start(claimed, now)).toBe(true)
+    expect(journal.prune({ acceptedBefore, limit: 1 })).toBe(1)
+    expect(journal.prune({ acceptedBefore, limit: 1 })).toBe(1)
+    expect(journal.prune({ acceptedBefore, limit: 1 })).toBe(0)
+    expect([one, two].map((job) => journal.findJob(job))).toEqual([undefined, undefined])
+    expect([three, claimable, claimed].map(isWhole)).toEqual([true, true, true])
+  })
+})
+
+test('steps of jobs are on the disk after a flush, those of many jobs together', async () => {
+  const before = journal.flush()
+  accept(one, 0)
+  accept(two, 1)
+  const [first, second] = [journal.flush(), journal.flush()]
+  expect(second).toBe(first)
+  await Promise.all([before, first])
+  expect(journal.listJobs('accepted')).toEqual([one, two])
+  accept(three, 2)
+  const last = journal.flush()
+  journal.close()
+  await last
+  journal = Journal.open(folder)
+  expect(journal.listJobs('accepted')).toEqual([one, two, three])
+})
+
 test('one state directory serves one provider', () => {
   expect(() => Journal.open(folder)).toThrow(StateInUseError)
 })

@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync } from 'node:fs'
+import { closeSync, existsSync, fdatasync, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { promisify } from 'node:util'
 import {
   type Address,
   type Bytes32,
@@ -104,20 +105,29 @@ export class StateInUseError extends LilypadError {
 
 type Row = Record<string, SQLInputValue>
 
+const syncFile = promisify(fdatasync)
+
 /**
- * The provider's memory: what it promised, ran, signed and is owed. Every write is on disk when the method returns
- * (WAL with `synchronous=FULL`), so a step may become visible to others as soon as it is journalled.
+ * The provider's memory: what it promised, ran, signed and is owed. Every write outlives a killed process when the method
+ * returns, and all but those of a job's own steps a loss of power, too (WAL with `synchronous=FULL`). A step of a job
+ * becomes visible to others after {@link Journal.flush}, which takes the steps of all jobs to the disk together.
  */
 export class Journal {
   readonly #database: DatabaseSync
   readonly #lock: DatabaseSync | undefined
   readonly #statements = new Map<string, StatementSync>()
+  readonly #logPath: string | undefined
+  #log: number | undefined
+  #hasUnsynced = false
+  #newestSync: Promise<void> = Promise.resolve()
+  #hasSyncBegun = true
 
   /** Jobs that nobody acknowledged. */
   readonly claims: ClaimLedger
 
-  private constructor(database: DatabaseSync, lock?: DatabaseSync) {
+  private constructor(database: DatabaseSync, lock?: DatabaseSync, logPath?: string) {
     this.#database = database
+    this.#logPath = logPath
     this.claims = new ClaimLedger(database)
     this.#lock = lock
   }
@@ -140,7 +150,7 @@ export class Journal {
     const database = new DatabaseSync(join(folder, 'journal.db'))
     database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000')
     database.exec(schemaSql)
-    return new Journal(database, lock)
+    return new Journal(database, lock, join(folder, 'journal.db-wal'))
   }
 
   /** Opens a journal to look into it, also while its provider works. Undefined when there is none. */
@@ -170,6 +180,35 @@ export class Journal {
   close(): void {
     this.#database.close()
     this.#lock?.close()
+    if (this.#log !== undefined) closeSync(this.#log)
+    this.#log = undefined
+  }
+
+  /** Resolves when every step of a job that was written before is on the disk. Steps that were written meanwhile go with the next sync. */
+  flush(): Promise<void> {
+    if (!this.#hasUnsynced || !this.#hasSyncBegun) return this.#newestSync
+    this.#hasSyncBegun = false
+    this.#newestSync = this.#newestSync
+      .catch(() => {})
+      .then(() => {
+        this.#hasSyncBegun = true
+        this.#hasUnsynced = false
+        return this.#sync()
+      })
+    return this.#newestSync
+  }
+
+  async #sync(): Promise<void> {
+    // A journal that is closed was synced by that.
+    if (!this.#database.isOpen || this.#logPath === undefined) return
+    this.#log ??= openSync(this.#logPath, 'r+')
+    try {
+      await syncFile(this.#log)
+    } catch (error) {
+      if (!this.#database.isOpen) return
+      this.#hasUnsynced = true
+      throw error
+    }
   }
 
   // Jobs
@@ -184,7 +223,7 @@ export class Journal {
 
   /**
    * A job with its order and, once it has one, its receipt.
-   * @throws RangeError for a job that was never accepted
+   * @throws RangeError for a job that was never accepted, or is forgotten
    */
   getAcceptedJob(orderHash: Bytes32): AcceptedJob {
     const row = this.#get('SELECT * FROM jobs WHERE order_hash = ?', orderHash)
@@ -265,7 +304,7 @@ export class Journal {
     )
   }
 
-  /** Promises a job. From here on it is run, also after a crash, until it has a receipt. */
+  /** Promises a job. From here on it is run, also after a crash, until it has a receipt. To be flushed before anybody is told. */
   accept(job: {
     readonly orderHash: Bytes32
     readonly request: OrderRequest
@@ -275,47 +314,49 @@ export class Journal {
   }): void {
     const { orderHash, request, reservation, reservationHash, now } = job
     const { order, grant } = request
-    this.#transaction(() => {
-      this.#run(
-        `INSERT INTO jobs (order_hash, phase, lane_id, nonce, payer, key, token, solver, max_price, deliver_by, module_version, request, accepted_at)
+    this.#step(() =>
+      this.#transaction(() => {
+        this.#run(
+          `INSERT INTO jobs (order_hash, phase, lane_id, nonce, payer, key, token, solver, max_price, deliver_by, module_version, request, accepted_at)
          VALUES (?, 'accepted', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-        orderHash,
-        laneId(order),
-        order.nonce,
-        order.payer,
-        order.key,
-        order.token,
-        order.solver,
-        order.maxPrice.toString(),
-        order.deliverBy,
-        order.moduleVersion,
-        JSON.stringify(z.encode(OrderRequest, request)),
-        now,
-      )
-      const { solver, payer, token, sequence } = reservation.reservation
-      this.#run(
-        'INSERT OR IGNORE INTO reservations (solver, payer, token, sequence, hash, signature) VALUES (?, ?, ?, ?, ?, ?)',
-        solver,
-        payer,
-        token,
-        sequence,
-        reservationHash,
-        reservation.signature,
-      )
-      this.claims.saveReservation(orderHash, reservation)
-      if (grant) {
-        const known = this.findGrant(grant.grant)
-        if (known === undefined || known.grant.nonce < grant.grant.nonce) {
-          this.#run(
-            'INSERT OR REPLACE INTO grants (payer, key, token, grant_json) VALUES (?, ?, ?, ?)',
-            grant.grant.payer,
-            grant.grant.key,
-            grant.grant.token,
-            JSON.stringify(z.encode(SignedGrant, grant)),
-          )
+          orderHash,
+          laneId(order),
+          order.nonce,
+          order.payer,
+          order.key,
+          order.token,
+          order.solver,
+          order.maxPrice.toString(),
+          order.deliverBy,
+          order.moduleVersion,
+          JSON.stringify(z.encode(OrderRequest, request)),
+          now,
+        )
+        const { solver, payer, token, sequence } = reservation.reservation
+        this.#run(
+          'INSERT OR IGNORE INTO reservations (solver, payer, token, sequence, hash, signature) VALUES (?, ?, ?, ?, ?, ?)',
+          solver,
+          payer,
+          token,
+          sequence,
+          reservationHash,
+          reservation.signature,
+        )
+        this.claims.saveReservation(orderHash, reservation)
+        if (grant) {
+          const known = this.findGrant(grant.grant)
+          if (known === undefined || known.grant.nonce < grant.grant.nonce) {
+            this.#run(
+              'INSERT OR REPLACE INTO grants (payer, key, token, grant_json) VALUES (?, ?, ?, ?)',
+              grant.grant.payer,
+              grant.grant.key,
+              grant.grant.token,
+              JSON.stringify(z.encode(SignedGrant, grant)),
+            )
+          }
         }
-      }
-    })
+      }),
+    )
   }
 
   /** Remembers that an order was turned down, so that it gets the same answer when it comes again. */
@@ -329,37 +370,43 @@ export class Journal {
     )
   }
 
-  /** Counts one more run of an accepted job. `number` starts at 1; `firstStartedAt` is when the first run began. Undefined when no run is wanted any more. */
+  /** Counts one more run of an accepted job. `number` starts at 1; `firstStartedAt` is when the first run began. Undefined when no run is wanted any more. To be flushed before anybody is told. */
   startAttempt(
     orderHash: Bytes32,
     now: number,
   ): { readonly number: number; readonly firstStartedAt: number } | undefined {
-    const row = this.#get(
-      "UPDATE jobs SET attempts = attempts + 1, started_at = COALESCE(started_at, ?) WHERE order_hash = ? AND phase = 'accepted' RETURNING attempts, started_at",
-      now,
-      orderHash,
+    const row = this.#step(() =>
+      this.#get(
+        "UPDATE jobs SET attempts = attempts + 1, started_at = COALESCE(started_at, ?) WHERE order_hash = ? AND phase = 'accepted' RETURNING attempts, started_at",
+        now,
+        orderHash,
+      ),
     )
     return row && { number: Number(row.attempts), firstStartedAt: Number(row.started_at) }
   }
 
-  /** Keeps the one receipt of a job. Returns false when the job already has one, or is not wanted any more: then the new one must be thrown away. */
+  /** Keeps the one receipt of a job. Returns false when the job already has one, or is not wanted any more: then the new one must be thrown away. To be flushed before anybody sees it. */
   finish(orderHash: Bytes32, delivery: Delivery, receiptHash: Bytes32): boolean {
-    const { changes } = this.#run(
-      "UPDATE jobs SET phase = 'finished', delivery = ?, receipt_hash = ?, price = ? WHERE order_hash = ? AND phase = 'accepted'",
-      JSON.stringify(z.encode(Delivery, delivery)),
-      receiptHash,
-      delivery.receipt.price.toString(),
-      orderHash,
+    const { changes } = this.#step(() =>
+      this.#run(
+        "UPDATE jobs SET phase = 'finished', delivery = ?, receipt_hash = ?, price = ? WHERE order_hash = ? AND phase = 'accepted'",
+        JSON.stringify(z.encode(Delivery, delivery)),
+        receiptHash,
+        delivery.receipt.price.toString(),
+        orderHash,
+      ),
     )
     return changes === 1
   }
 
   /** The solver has receipt and outputs. A failed job has nothing left to wait for. */
   markDelivered(orderHash: Bytes32, options: { readonly isPayable: boolean }): void {
-    this.#run(
-      "UPDATE jobs SET phase = ? WHERE order_hash = ? AND phase = 'finished'",
-      options.isPayable ? 'delivered' : 'closed',
-      orderHash,
+    this.#step(() =>
+      this.#run(
+        "UPDATE jobs SET phase = ? WHERE order_hash = ? AND phase = 'finished'",
+        options.isPayable ? 'delivered' : 'closed',
+        orderHash,
+      ),
     )
   }
 
@@ -402,6 +449,36 @@ export class Journal {
         digests: [...inputs, ...(delivery?.manifest.predicate.outputs ?? []).map((file) => file.sha256)],
       }
     }
+  }
+
+  /**
+   * Forgets jobs from before a time (Unix seconds) that nobody owes anything for: those that were turned down, failed or expired as a whole,
+   * of those that the chain has paid order and receipt. What they earned, their vouchers and their claims stay.
+   * @returns how many, at most `limit` of each kind
+   */
+  prune(options: { readonly acceptedBefore: number; readonly limit: number }): number {
+    const { acceptedBefore, limit } = options
+    const paid = this.#all(
+      `SELECT jobs.order_hash FROM jobs JOIN acknowledgements USING (order_hash) JOIN lanes ON lanes.lane_id = acknowledgements.lane_id
+       WHERE jobs.request IS NOT NULL AND jobs.accepted_at < ? AND jobs.phase = 'acknowledged' AND position <= settled_jobs
+       AND jobs.order_hash NOT IN (SELECT order_hash FROM claims) LIMIT ?`,
+      acceptedBefore,
+      limit,
+    )
+    const unpayable = this.#all(
+      `SELECT order_hash FROM jobs WHERE phase IN ('closed', 'declined') AND accepted_at < ? AND COALESCE(price, '0') = '0'
+       AND order_hash NOT IN (SELECT order_hash FROM claims) AND order_hash NOT IN (SELECT order_hash FROM acknowledgements) LIMIT ?`,
+      acceptedBefore,
+      limit,
+    )
+    this.#transaction(() => {
+      for (const { order_hash } of [...paid, ...unpayable])
+        this.#run('DELETE FROM job_reservations WHERE order_hash = ?', order_hash ?? null)
+      for (const { order_hash } of paid)
+        this.#run('UPDATE jobs SET request = NULL, delivery = NULL WHERE order_hash = ?', order_hash ?? null)
+      for (const { order_hash } of unpayable) this.#run('DELETE FROM jobs WHERE order_hash = ?', order_hash ?? null)
+    })
+    return paid.length + unpayable.length
   }
 
   // Reservations and grants
@@ -536,7 +613,7 @@ export class Journal {
     return this.#get('SELECT 1 FROM acknowledgements WHERE order_hash = ?', orderHash) !== undefined
   }
 
-  /** Keeps the next voucher of a lane. The caller has verified it against {@link findLane}. */
+  /** Keeps the next voucher of a lane. The caller has verified it against {@link findLane}, and flushes before it confirms. */
   acknowledge(entry: {
     readonly acknowledgement: SignedVoucher
     readonly record: JobRecord
@@ -545,43 +622,45 @@ export class Journal {
     const { acknowledgement, record, now } = entry
     const { voucher, signature } = acknowledgement
     const id = laneId(voucher)
-    this.#transaction(() => {
-      this.#run(
-        'INSERT OR IGNORE INTO lanes (lane_id, payer, key, provider, solver, token, lane) VALUES (?, ?, ?, ?, ?, ?, ?)',
-        id,
-        voucher.payer,
-        voucher.key,
-        voucher.provider,
-        voucher.solver,
-        voucher.token,
-        voucher.lane,
-      )
-      this.#run(
-        `INSERT INTO acknowledgements (lane_id, position, order_hash, receipt_hash, module_version, price, nonce, cumulative_amount, records_hash, signature, acknowledged_at)
+    this.#step(() =>
+      this.#transaction(() => {
+        this.#run(
+          'INSERT OR IGNORE INTO lanes (lane_id, payer, key, provider, solver, token, lane) VALUES (?, ?, ?, ?, ?, ?, ?)',
+          id,
+          voucher.payer,
+          voucher.key,
+          voucher.provider,
+          voucher.solver,
+          voucher.token,
+          voucher.lane,
+        )
+        this.#run(
+          `INSERT INTO acknowledgements (lane_id, position, order_hash, receipt_hash, module_version, price, nonce, cumulative_amount, records_hash, signature, acknowledged_at)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-        id,
-        voucher.jobs,
-        record.orderHash,
-        record.receiptHash,
-        record.moduleVersion,
-        record.price.toString(),
-        record.nonce,
-        voucher.cumulativeAmount.toString(),
-        voucher.recordsHash,
-        signature,
-        now,
-      )
-      const { changes } = this.#run(
-        'UPDATE lanes SET jobs = ?, cumulative_amount = ?, records_hash = ? WHERE lane_id = ? AND jobs = ?',
-        voucher.jobs,
-        voucher.cumulativeAmount.toString(),
-        voucher.recordsHash,
-        id,
-        voucher.jobs - 1,
-      )
-      if (changes !== 1) throw new RangeError(`voucher ${voucher.jobs} is not the next of lane ${id}`)
-      this.#run("UPDATE jobs SET phase = 'acknowledged' WHERE order_hash = ?", record.orderHash)
-    })
+          id,
+          voucher.jobs,
+          record.orderHash,
+          record.receiptHash,
+          record.moduleVersion,
+          record.price.toString(),
+          record.nonce,
+          voucher.cumulativeAmount.toString(),
+          voucher.recordsHash,
+          signature,
+          now,
+        )
+        const { changes } = this.#run(
+          'UPDATE lanes SET jobs = ?, cumulative_amount = ?, records_hash = ? WHERE lane_id = ? AND jobs = ?',
+          voucher.jobs,
+          voucher.cumulativeAmount.toString(),
+          voucher.recordsHash,
+          id,
+          voucher.jobs - 1,
+        )
+        if (changes !== 1) throw new RangeError(`voucher ${voucher.jobs} is not the next of lane ${id}`)
+        this.#run("UPDATE jobs SET phase = 'acknowledged' WHERE order_hash = ?", record.orderHash)
+      }),
+    )
   }
 
   /** Notes what the chain says of a lane. It may say less than before, after a reorganisation. */
@@ -715,6 +794,17 @@ export class Journal {
 
   #run(sql: string, ...values: SQLInputValue[]): { readonly changes: number | bigint } {
     return this.#statement(sql).run(...values)
+  }
+
+  /** Writes without waiting for the disk. */
+  #step<T>(write: () => T): T {
+    this.#database.exec('PRAGMA synchronous=NORMAL')
+    try {
+      return write()
+    } finally {
+      this.#hasUnsynced = true
+      this.#database.exec('PRAGMA synchronous=FULL')
+    }
   }
 
   #transaction(write: () => void): void {

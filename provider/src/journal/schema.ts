@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS jobs (
 -- One nonce of a lane pays one order, however many orders name it.
 CREATE UNIQUE INDEX IF NOT EXISTS jobs_nonce ON jobs (lane_id, nonce) WHERE phase <> 'declined';
 CREATE INDEX IF NOT EXISTS jobs_phase ON jobs (phase);
+CREATE INDEX IF NOT EXISTS jobs_whole ON jobs (accepted_at) WHERE request IS NOT NULL;
 CREATE INDEX IF NOT EXISTS jobs_payer ON jobs (payer, token, phase);
 CREATE INDEX IF NOT EXISTS jobs_unpaid ON jobs (payer, accepted_at) WHERE price = '0';
 

@@ -48,6 +48,8 @@ export type OrderFrame = {
 }
 
 const factsAgeMilliseconds = 2000
+/** A job that has not started after this is said to be taken. */
+const startsAtOnceMilliseconds = 20
 
 /** Takes orders in: each is judged once, and gets the same answer however often it comes. */
 export class OrderDesk {
@@ -140,7 +142,7 @@ export class OrderDesk {
 
   /** Judges and accepts without a pause between the two, so that no other order can use the same nonce or money. */
   #settleIfFine(frame: OrderFrame, solver: Address, payer: PayerFacts): readonly Violation[] {
-    const { domain, signer, acceptedTokens, exposure, journal, shelf, reach, log, onAccepted, send } = this.#options
+    const { domain, signer, acceptedTokens, exposure, journal, shelf, reach, log, onAccepted } = this.#options
     const { orderHash, request, reservation } = frame
     const { order } = request
     const lane = laneId(order)
@@ -185,12 +187,15 @@ export class OrderDesk {
       now,
     })
     reach('accepted')
-    send({ type: 'accepted', orderHash })
     log.info(
       { event: 'order.accepted', orderHash, moduleVersion: order.moduleVersion, maxPrice: order.maxPrice.toString() },
       'order accepted',
     )
     onAccepted(orderHash)
+    // `started` says that it was taken, too, and most jobs start at once.
+    setTimeout(() => {
+      if (!this.#stop.signal.aborted && journal.findJob(orderHash)?.attempts === 0) this.#tellAccepted(orderHash)
+    }, startsAtOnceMilliseconds).unref()
     return []
   }
 
@@ -204,10 +209,19 @@ export class OrderDesk {
     this.#options.send({ type: 'declined', orderHash, code, reason })
   }
 
+  #tellAccepted(orderHash: Bytes32): void {
+    const { journal, send, log } = this.#options
+    journal.flush().then(
+      () => send({ type: 'accepted', orderHash }),
+      (error: unknown) =>
+        log.error({ event: 'journal.not-synced', orderHash, ...failureFacts(error) }, 'order not confirmed'),
+    )
+  }
+
   #answer(job: JournalJob): void {
     const { send } = this.#options
     if (job.declined)
       send({ type: 'declined', orderHash: job.orderHash, code: job.declined.code, reason: job.declined.reason })
-    else send({ type: 'accepted', orderHash: job.orderHash })
+    else this.#tellAccepted(job.orderHash)
   }
 }

@@ -282,18 +282,24 @@ export class JobRunner {
     const outputDirectory = join(folder, 'out')
     await mkdir(outputDirectory, { recursive: true, mode: 0o700 })
     const running = this.#running.get(orderHash)
-    if (running) running.hasStarted = true
-    send({ type: 'started', orderHash })
     log.info({ event: 'job.started', orderHash, module: module.manifest.name, attempt: attempt.number }, 'job started')
     const stream = this.#options.streams.open(orderHash, attempt.number, module.manifest.limits)
     const early: EarlyUploads = { uploads: new Set(), slots: new RunSlots(earlyUploads), announced: new Map() }
     const takeFile = (file: OutputFile & { readonly source: string }) =>
       this.#takeFile(orderHash, module.manifest, file, stream, early, signal)
+    // The program starts while the disk still writes that it may; nobody hears of the run before.
+    const told = journal.flush().then(() => {
+      if (running) running.hasStarted = true
+      send({ type: 'started', orderHash })
+      stream.begin()
+    })
+    told.catch(() => {})
     let execution: Execution
     let summary: StreamSummary
     try {
       execution = await this.#execute(job, module, sources, gpus, folder, { stream, takeFile }, outputDirectory, signal)
       await Promise.all(early.uploads)
+      await told
     } finally {
       summary = await stream.close()
     }

@@ -15,6 +15,8 @@ import { StreamSender } from './stream-sender.ts'
 
 /** The stream of one run. */
 export type RunStream = {
+  /** The relay has been told of the run: what it says is sent from here on. */
+  begin(): void
   /** Takes what the run says. Returns what the executor waits for before it reads on. */
   write(channel: 'stdout' | 'stderr' | 'response', bytes: Uint8Array): Promise<void> | undefined
   /** Announces a file that is at the relay. */
@@ -51,12 +53,22 @@ export class StreamDesk {
       limits: streamLimits(limits),
       onChunk: (chunk, lineBytes) => sender?.add(chunk, lineBytes),
     })
-    const opened = this.#send(orderHash, attempt, () => {
-      isRefused = true
-      recorder.cut()
-    })
+    let hasBegun = false
+    const opened = this.#send(
+      orderHash,
+      attempt,
+      () => {
+        isRefused = true
+        recorder.cut()
+      },
+      (frame) => hasBegun && this.#options.send(frame),
+    )
     sender = opened
     return {
+      begin() {
+        hasBegun = true
+        opened.resume()
+      },
       write(channel, bytes) {
         recorder.write(channel, bytes)
         return opened.room()
@@ -116,8 +128,13 @@ export class StreamDesk {
     return join(this.#options.jobsFolder, orderHash.slice(2), String(attempt), 'stream.jsonl')
   }
 
-  #send(orderHash: Bytes32, attempt: number, onRefused: () => void): StreamSender {
-    const { send, log } = this.#options
+  #send(
+    orderHash: Bytes32,
+    attempt: number,
+    onRefused: () => void,
+    send: StreamDeskOptions['send'] = this.#options.send,
+  ): StreamSender {
+    const { log } = this.#options
     const sender = new StreamSender({
       orderHash,
       attempt,

@@ -71,6 +71,8 @@ export const SolverConfig = z.object({
     .min(60)
     .max(7 * 86_400)
     .default(2 * 86_400),
+  /** Days after which a job is forgotten that has ended and is paid, or can never be. Jobs that somebody may be owed for stay. */
+  retentionDays: z.coerce.number().int().min(1).max(36_500).default(30),
 })
 export type SolverConfig = z.input<typeof SolverConfig>
 export type ParsedSolverConfig = z.output<typeof SolverConfig>
@@ -86,6 +88,7 @@ const Settings = z.object({
   logLevel: z.string().optional(),
   containerAttestation: z.string().optional(),
   attestationMaxAgeSeconds: z.string().optional(),
+  retentionDays: z.string().optional(),
 })
 
 const flags = {
@@ -117,6 +120,7 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
     logLevel: values['log-level'] ?? environment.LILYPAD_LOG_LEVEL,
     containerAttestation: values['container-attestation'] ?? environment.LILYPAD_CONTAINER_ATTESTATION,
     attestationMaxAgeSeconds: values['attestation-max-age-seconds'] ?? environment.LILYPAD_ATTESTATION_MAX_AGE_SECONDS,
+    retentionDays: environment.LILYPAD_RETENTION_DAYS,
   })
   const { networkFile = join(settings.stateDir, 'network.json'), rpcUrl, keyFile, ...rest } = settings
   const network = parse(SolverNetwork, readJson(networkFile))

@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import type { RelayQuotas } from './files/relay-room.ts'
 import type { Chain } from './chain/chain.ts'
 import type { Database } from './db/open-database.ts'
+import type { JobMemory } from './job/job-memory.ts'
 import type { JobSignals } from './job/job-signals.ts'
 import type { ModuleCatalog } from './module/module-catalog.ts'
 import type { ProviderConnections } from './relay/provider-connections.ts'
@@ -19,6 +20,7 @@ export type SolverContext = {
   readonly signer: Signer
   readonly chain: Chain
   readonly database: Database
+  readonly memory: JobMemory
   readonly catalog: ModuleCatalog
   /** Programs of modules; those of withdrawn versions are removed after a while. */
   readonly artifacts: ContentStore

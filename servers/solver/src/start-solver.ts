@@ -12,13 +12,15 @@ import { repeat } from './background/repeat.ts'
 import type { Chain } from './chain/chain.ts'
 import { createViemChain } from './chain/viem-chain.ts'
 import { type ParsedSolverConfig, parseSolverConfig, type SolverConfig } from './config.ts'
-import type { SolverContext } from './context.ts'
+import { nowSeconds, type SolverContext } from './context.ts'
 import { openDatabase } from './db/open-database.ts'
 import { lockState } from './db/state-lock.ts'
 import { OutputDesk } from './files/output-desk.ts'
 import { pinFiles, pinPrograms, releaseFiles } from './files/keep-files.ts'
 import { expireJobs, releaseApprovals } from './job/expire-jobs.ts'
+import { createJobMemory } from './job/job-memory.ts'
 import { createJobSignals } from './job/job-signals.ts'
+import { pruneJobs } from './job/prune-jobs.ts'
 import { openModuleCatalog } from './module/module-catalog.ts'
 import { createProviderConnections } from './relay/provider-connections.ts'
 import { startRelay } from './relay/start-relay.ts'
@@ -52,7 +54,11 @@ export async function startSolver(config: SolverConfig, dependencies: SolverDepe
   try {
     const lock = await lockState(directory)
     undo.push(() => lock.release())
-    const { database, close: closeDatabase } = await openDatabase({
+    const {
+      database,
+      tidy,
+      close: closeDatabase,
+    } = await openDatabase({
       directory: join(directory, 'db'),
       databaseUrl: parsed.databaseUrl,
     })
@@ -63,7 +69,7 @@ export async function startSolver(config: SolverConfig, dependencies: SolverDepe
     pinPrograms(context)
     await assertChain(context)
     const closing = new AbortController()
-    const background = startBackground(context, parsed, closing.signal)
+    const background = startBackground(context, parsed, tidy, closing.signal)
     const outputs = new OutputDesk(context)
     const relay = startRelay(context, outputs)
     const server = createHttpServer(context, { closing: closing.signal, outputs }, relay)
@@ -106,6 +112,8 @@ async function createContext(
         deployedAtBlock: network.deployedAtBlock,
       }),
     database,
+    // The embedded database is in this process; a served one may have other writers.
+    memory: createJobMemory({ isSoleWriter: config.databaseUrl === undefined }),
     catalog: await openModuleCatalog(database),
     artifacts: await ContentStore.open(join(directory, 'artifacts'), blobs),
     jobBlobs: await ContentStore.open(join(directory, 'blobs'), blobs),
@@ -150,7 +158,12 @@ async function assertChain(context: SolverContext): Promise<void> {
   throw new WrongChainError({ expected: context.domain.chainId, actual: chainId })
 }
 
-async function startBackground(context: SolverContext, config: ParsedSolverConfig, signal: AbortSignal): Promise<void> {
+async function startBackground(
+  context: SolverContext,
+  config: ParsedSolverConfig,
+  tidyDatabase: () => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
   const keep = { jobFileSeconds: config.blobTtlSeconds, programSeconds: config.programTtlSeconds }
   await Promise.all([
     repeat(context, { name: 'settlements', everyMilliseconds: config.pollMilliseconds, signal }, () =>
@@ -164,7 +177,9 @@ async function startBackground(context: SolverContext, config: ParsedSolverConfi
         await releaseApprovals(context)
       },
     ),
+    repeat(context, { name: 'database', everyMilliseconds: 20_000, signal }, tidyDatabase),
     repeat(context, { name: 'files', everyMilliseconds: 60_000, signal }, async () => {
+      await pruneJobs(context, { endedBefore: nowSeconds(context) - config.retentionDays * 86_400 })
       await releaseFiles(context, keep)
       await sweepAttestations(context)
       await context.streams.sweep(new Date(context.clock().getTime() - config.blobTtlSeconds * 1000))

@@ -36,6 +36,8 @@ export type Harness = {
   readonly client: SolverClient
   readonly clock: { offsetSeconds: number }
   restart(): Promise<void>
+  /** Ends the solver and leaves its state. */
+  stop(): Promise<void>
   close(): Promise<void>
 }
 
@@ -108,6 +110,7 @@ export async function startHarness(change: Partial<SolverConfig> = {}): Promise<
       await solver.close()
       solver = await open()
     },
+    stop: () => solver.close(),
     async close() {
       await solver.close()
       await rm(stateDir, { recursive: true, force: true })

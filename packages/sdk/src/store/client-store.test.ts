@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
 import { sha256 } from '@lilypad-agents/protocol'
 import { createStoredJob, describeClientStore } from '../../test/describe-client-store.ts'
+import type { ClientStore } from './client-store.ts'
 import { memoryStore } from './memory-store.ts'
 import { hasOpenJobs } from './has-open-jobs.ts'
 import { sqliteStore } from './sqlite-store.ts'
@@ -74,6 +75,41 @@ describe('a store in a folder', () => {
     expect(await one.transaction(({ laneNumber }) => laneNumber())).toBe(
       await two.transaction(({ laneNumber }) => laneNumber()),
     )
+    await Promise.all([one.close(), two.close()])
+  })
+
+  test('counts every job once, whoever wrote it and whatever was undone', async () => {
+    const folder = newFolder()
+    const [one, two] = [sqliteStore(folder), sqliteStore(folder)]
+    const ledgerOf = (store: ClientStore) =>
+      store.transaction((transaction) => [...transaction.listLedger()].sort((a, b) => a.orderedAt - b.orderedAt))
+    const put = (store: ClientStore, number: number, price: bigint | null) =>
+      store.transaction((transaction) => transaction.putJob(createStoredJob(number, { price, orderedAt: number })))
+    const prices = async (store: ClientStore) =>
+      (await ledgerOf(store)).map(({ orderedAt, price }) => [orderedAt, price])
+    await put(one, 1, 5n)
+    await put(two, 2, null)
+    expect(await prices(one)).toEqual([
+      [1, 5n],
+      [2, null],
+    ])
+    await put(two, 2, 7n)
+    await put(two, 3, null)
+    await expect(
+      one.transaction((transaction) => {
+        transaction.putJob(createStoredJob(4, { price: 9n, orderedAt: 4 }))
+        expect(transaction.listLedger()).toHaveLength(4)
+        throw new RangeError('no')
+      }),
+    ).rejects.toThrow(RangeError)
+    await put(two, 5, 1n)
+    const expected = [
+      [1, 5n],
+      [2, 7n],
+      [3, null],
+      [5, 1n],
+    ]
+    for (const store of [one, two, one]) expect(await prices(store)).toEqual(expected)
     await Promise.all([one.close(), two.close()])
   })
 

@@ -81,6 +81,18 @@ export function sqliteStore(directory: string): ClientStore {
     return value
   }
 
+  // A price never changes once it is known, so a job that has one is read once, however many orders follow.
+  const openLedger = () => ({
+    rows: database.prepare(
+      `select jobs.rowid, max_price, price, state, ordered_at, deliver_by, session from jobs left join sessions on sessions.job_id = jobs.id
+       where jobs.rowid > ? or jobs.rowid in (select value from json_each(?))`,
+    ),
+    seen: { rowid: 0 },
+    priced: [] as LedgerEntry[],
+    unpriced: new Set<number>(),
+  })
+  let ledger = openLedger()
+
   const transaction: StoreTransaction = {
     findQuote: (quoteId) => read(StoredQuote, 'select value from quotes where id = ?', quoteId)[0],
     putQuote: (quote) =>
@@ -92,23 +104,31 @@ export function sqliteStore(directory: string): ClientStore {
     findJob: (orderHash) => read(StoredJob, 'select value from jobs where id = ?', orderHash)[0],
     findJobByQuote: (quoteId) => read(StoredJob, 'select value from jobs where quote_id = ?', quoteId)[0],
     listJobs: () => read(StoredJob, 'select value from jobs order by ordered_at desc, rowid desc'),
-    listLedger: () =>
-      prepare(
-        'select max_price, price, state, ordered_at, deliver_by, session from jobs left join sessions on sessions.job_id = jobs.id',
-      )
-        .all()
-        .map(
-          (row): LedgerEntry => ({
-            kind: 'job',
-            maxPrice: BigInt(String(row.max_price)),
-            price: row.price === null ? null : BigInt(String(row.price)),
-            state: StoredJob.shape.state.parse(row.state),
-            orderedAt: Number(row.ordered_at),
-            deliverBy: Number(row.deliver_by),
-            session: row.session === null ? undefined : String(row.session),
-          }),
-        )
-        .concat(read(StoredPayment, 'select value from payments').map(paymentEntry)),
+    listLedger: () => {
+      const { rows, seen, priced, unpriced } = ledger
+      const open: LedgerEntry[] = []
+      for (const row of rows.all(seen.rowid, JSON.stringify([...unpriced]))) {
+        const rowid = Number(row.rowid)
+        seen.rowid = Math.max(seen.rowid, rowid)
+        const entry: LedgerEntry = {
+          kind: 'job',
+          maxPrice: BigInt(String(row.max_price)),
+          price: row.price === null ? null : BigInt(String(row.price)),
+          state: StoredJob.shape.state.parse(row.state),
+          orderedAt: Number(row.ordered_at),
+          deliverBy: Number(row.deliver_by),
+          session: row.session === null ? undefined : String(row.session),
+        }
+        if (entry.price === null) {
+          unpriced.add(rowid)
+          open.push(entry)
+        } else {
+          unpriced.delete(rowid)
+          priced.push(entry)
+        }
+      }
+      return [...priced, ...open, ...read(StoredPayment, 'select value from payments').map(paymentEntry)]
+    },
     findPayment: (id) => read(StoredPayment, 'select value from payments where id = ?', id)[0],
     putPayment: (payment) =>
       put('payments', 'reserved_at', payment.id, payment.reservedAt, encode(StoredPayment, payment)),
@@ -195,6 +215,8 @@ export function sqliteStore(directory: string): ClientStore {
         return result
       } catch (error) {
         if (database.isTransaction) database.exec('rollback')
+        // It may have been read with what is undone now.
+        ledger = openLedger()
         throw error
       } finally {
         if (isRepeatable) database.exec('pragma synchronous = full')

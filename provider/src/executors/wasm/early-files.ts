@@ -53,6 +53,7 @@ export class EarlyFiles {
 
   async close(): Promise<void> {
     await this.#current?.receiver.close()
+    if (this.#count === 0) return
     await rm(this.#directory, { recursive: true, force: true })
   }
 }

@@ -160,7 +160,8 @@ export class WasmExecutor implements Executor {
 
   /** Ends a process without waiting until the system has taken it apart. */
   #bury(runner: RunnerProcess): void {
-    runner.abandon()
+    // Ending one takes a while, too.
+    setImmediate(() => runner.abandon())
     const buried = runner.ended.then(() => void this.#dying.delete(buried))
     this.#dying.add(buried)
   }
@@ -188,15 +189,21 @@ export class WasmExecutor implements Executor {
       (isSent) => isSent || runner.kill().then(() => false),
       (error: unknown) => runner.kill().then(() => Promise.reject(error)),
     )
-    sent.catch(() => {})
+    let isSent = false
+    sent.then(
+      () => {
+        isSent = true
+      },
+      () => {},
+    )
     // After the job has gone out, so that the program already starts.
     const opening = LogSpool.open(task.outputDirectory, task.limits.logBytes, options)
     opening.catch(() => {})
     try {
       const spool = await opening
       const end = await receive(runner, receiver, early, spool, control)
-      // It has said its last word, so nothing is lost by not letting it end by itself.
-      runner.abandon()
+      // One that has said its last word is ended after the result is out; any other may go on, or wait for us, for ever.
+      if (end === undefined || !isSent) runner.abandon()
       const signal = end === undefined ? (await runner.ended).signal : null
       const finishedAt = Date.now()
       if (!(await sent) && control.stopped === undefined) throw new InputChangedError()

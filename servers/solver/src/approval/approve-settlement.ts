@@ -49,7 +49,8 @@ export async function approveSettlement(
     ),
   )
   const approvedUntil = nowSeconds(context) + approvalSeconds
-  await context.database.transaction(async (transaction) => {
+  const approving = orderHashes.map((orderHash) => context.memory.change(orderHash))
+  const approved = context.database.transaction(async (transaction) => {
     const locked = await selectJobs(transaction)
       .where(inArray(jobs.orderHash, orderHashes))
       .orderBy(asc(jobs.orderHash))
@@ -64,6 +65,9 @@ export async function approveSettlement(
     if (refused.length > 0) throw new SettlementRefusedError(refused)
     await reserveAgain(transaction, { orderHashes, token: settlement.token, funds })
     await transaction.update(jobs).set({ approvedUntil }).where(inArray(jobs.orderHash, orderHashes))
+  })
+  await approved.finally(() => {
+    for (const end of approving) end()
   })
   const hash = settlementHash(settlement)
   context.log.info({ settlementHash: hash, lanes: lanes.length, jobs: orderHashes.length }, 'settlement.approved')

@@ -8,6 +8,7 @@ import { migrate as migratePglite } from 'drizzle-orm/pglite/migrator'
 import { drizzle as drizzlePostgres } from 'drizzle-orm/postgres-js'
 import { migrate as migratePostgres } from 'drizzle-orm/postgres-js/migrator'
 import postgres from 'postgres'
+import { type PreparedPglite, preparePglite } from './prepared-pglite.ts'
 
 /** Embedded or served Postgres: the same SQL runs on both. */
 export type Database = PgDatabase<PgQueryResultHKT>
@@ -16,20 +17,54 @@ export type Transaction = Parameters<Parameters<Database['transaction']>[0]>[0]
 
 const migrationsFolder = fileURLToPath(new URL('../../migrations', import.meta.url))
 
-/** Opens the database, brings its tables up to date and gives the way to close it. */
+/** A database that is open. */
+export type OpenDatabase = {
+  readonly database: Database
+  /** Does what a server does by itself: lets go of old log and of the room of rows that changed. To be called now and then. */
+  tidy(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Opens the database and brings its tables up to date. */
 export async function openDatabase(options: {
   readonly directory: string
   readonly databaseUrl?: string | undefined
-}): Promise<{ readonly database: Database; close(): Promise<void> }> {
+  /** Log after which the embedded database is tidied. @default 67108864, of about a thousand jobs */
+  readonly tidyBytes?: number
+}): Promise<OpenDatabase> {
   if (options.databaseUrl !== undefined) {
     const client = postgres(options.databaseUrl, { max: 10, onnotice: () => {} })
     const database = drizzlePostgres({ client })
     await migratePostgres(database, { migrationsFolder })
-    return { database, close: () => client.end({ timeout: 3 }) }
+    return { database, tidy: async () => {}, close: () => client.end({ timeout: 3 }) }
   }
   mkdirSync(dirname(options.directory), { recursive: true })
   const client = await PGlite.create(options.directory)
-  const database = drizzlePglite({ client })
-  await migratePglite(database, { migrationsFolder })
-  return { database, close: () => client.close() }
+  await migratePglite(drizzlePglite({ client }), { migrationsFolder })
+  // Statements are prepared while tables are small, and nothing here renews a plan when they have grown.
+  await client.exec('set plan_cache_mode = force_custom_plan')
+  const prepared = preparePglite(client)
+  // drizzle calls nothing but `query` and `transaction`.
+  const database = drizzlePglite({ client: prepared as unknown as PGlite })
+  return { database, tidy: createTidy(prepared, options.tidyBytes ?? 64 * 1024 ** 2), close: prepared.close }
+}
+
+/** The embedded database has no processes in the background: without this its log would grow for ever, and be read again at each start. */
+function createTidy({ query }: PreparedPglite, afterBytes: number): OpenDatabase['tidy'] {
+  let tidiedAt: string | undefined
+  return async () => {
+    const { rows } = await query(
+      'select pg_current_wal_insert_lsn()::text, pg_current_wal_insert_lsn() - $1::pg_lsn',
+      [tidiedAt ?? '0/0'],
+      { rowMode: 'array' },
+    )
+    const [at, bytes] = rows[0] as readonly [string, string]
+    // An opened database has just been tidied by its start.
+    tidiedAt ??= at
+    if (tidiedAt === at || Number(bytes) < afterBytes) return
+    for (const table of ['jobs', 'job_events', 'job_files', 'reservations', 'ledgers', 'lanes'])
+      await query(`vacuum (analyze) ${table}`)
+    await query('checkpoint')
+    tidiedAt = at
+  }
 }

@@ -1,9 +1,7 @@
 import type { Bytes32 } from '@lilypad-agents/protocol'
-import { and, eq } from 'drizzle-orm'
 import type { SolverContext } from '../context.ts'
-import { jobFiles } from '../db/schema.ts'
-import type { JobRow } from '../job/job-row.ts'
-import { getOutputRoom, recordOutput } from '../job/provider-moves.ts'
+import { getRequest, type JobRow } from '../job/job-row.ts'
+import { getOutputRoom, listOutputs, recordOutput } from '../job/provider-moves.ts'
 import { Turns } from '../job/turns.ts'
 import { OutputRoom } from './relay-room.ts'
 
@@ -27,15 +25,12 @@ export class OutputDesk {
     const { database, jobBlobs } = this.#context
     // One at a time for a job: uploads side by side would each be given the whole room that is left.
     return this.#uploads.inTurn(job.orderHash, async () => {
-      const [known] = await database
-        .select({ sha256: jobFiles.sha256 })
-        .from(jobFiles)
-        .where(
-          and(eq(jobFiles.orderHash, job.orderHash), eq(jobFiles.direction, 'output'), eq(jobFiles.sha256, sha256)),
-        )
-      if (known && (await jobBlobs.find(sha256))) return false
-      const maxBytes = Math.min(await getOutputRoom(this.#context, job), length)
-      await this.#room.within(job, maxBytes, async () => {
+      const outputs = await listOutputs(database, job.orderHash)
+      if (outputs.has(sha256) && (await jobBlobs.find(sha256))) return false
+      const request = await getRequest(this.#context, database, job.orderHash)
+      const maxBytes = Math.min(getOutputRoom(this.#context, { job, request, outputs }), length)
+      const { maxPrice } = request.order
+      await this.#room.within({ provider: job.provider, maxPrice }, maxBytes, async () => {
         jobBlobs.pin(job.orderHash, [sha256])
         const bytes = await jobBlobs.receive(sha256, source, { maxBytes })
         await recordOutput(this.#context, job.orderHash, { sha256, bytes })

@@ -3,7 +3,6 @@ import { type Address, type Bytes32, LilypadError, listInputFiles, type OrderReq
 import type { SolverContext } from '../context.ts'
 import type { Transaction } from '../db/open-database.ts'
 import { jobFiles, jobs, reservations } from '../db/schema.ts'
-import type { JobRow } from '../job/job-row.ts'
 
 /** Bytes at the relay that open jobs may need, by whom they are for. What jobs that are over have left counts for nobody. */
 export type RelayQuotas = {
@@ -33,11 +32,14 @@ async function countBytes(
       : 'payer' in party
         ? and(eq(jobs.payer, party.payer), eq(jobFiles.direction, 'input'))
         : and(eq(jobs.provider, party.provider), eq(jobFiles.direction, 'output'))
-  const files = database
+  const ofJobs = database
     .selectDistinct({ sha256: jobFiles.sha256, bytes: jobFiles.bytes })
     .from(jobs)
     .innerJoin(jobFiles, eq(jobFiles.orderHash, jobs.orderHash))
-    .innerJoin(reservations, eq(reservations.orderHash, jobs.orderHash))
+    .$dynamic()
+  const files = (
+    party === 'unpaid' ? ofJobs.innerJoin(reservations, eq(reservations.orderHash, jobs.orderHash)) : ofJobs
+  )
     .where(and(isOpen, isOfParty, without.length > 0 ? notInArray(jobFiles.sha256, [...without]) : undefined))
     .as('files')
   const [row] = await database.select({ bytes: sql<string | null>`sum(${files.bytes})` }).from(files)
@@ -79,17 +81,17 @@ export class OutputRoom {
    * Uploads within what the job's provider may keep here.
    * @throws LilypadError `STORAGE_FULL`
    */
-  async within<T>(job: JobRow, bytes: number, upload: () => Promise<T>): Promise<T> {
+  async within<T>(
+    job: { readonly provider: Address; readonly maxPrice: bigint },
+    bytes: number,
+    upload: () => Promise<T>,
+  ): Promise<T> {
     const { database, rules } = this.#context
     const { quotas } = rules
-    const [reservation] = await database
-      .select({ amount: reservations.amount })
-      .from(reservations)
-      .where(eq(reservations.orderHash, job.orderHash))
     const parties: [string, string, number, number][] = [
       [job.provider, 'this provider', quotas.providerBytes, await countBytes(database, { provider: job.provider })],
     ]
-    if (reservation?.amount === 0n)
+    if (job.maxPrice === 0n)
       parties.push(['unpaid', 'jobs without a price', quotas.unpaidBytes, await countBytes(database, 'unpaid')])
     // Nothing waits between looking and taking.
     for (const [key, name, quotaBytes, kept] of parties) {

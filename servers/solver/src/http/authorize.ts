@@ -31,7 +31,7 @@ async function authorize(
 ): Promise<JobRow> {
   const orderHash = digestParameter(request, 'orderHash')
   const caller = getCaller(context, request, orderHash)
-  const job = await findJob(context.database, orderHash)
+  const job = await findJob(context, orderHash)
   if (!job || !isParty(job, caller)) throw new JobUnknownError()
   return job
 }
@@ -50,7 +50,7 @@ export function authorizeProvider(context: SolverContext, request: Request): Pro
 export async function authorizeLink(context: SolverContext, request: Request, access: string): Promise<JobRow> {
   const output = { orderHash: digestParameter(request, 'orderHash'), sha256: digestParameter(request, 'sha256') }
   const signer = findLinkSigner(context.domain, output, access, context.clock())
-  const job = signer && (await findJob(context.database, output.orderHash))
+  const job = signer && (await findJob(context, output.orderHash))
   if (job && (signer === job.key || signer === job.payer)) return job
   throw new LilypadError('UNAUTHORIZED', 'The link is not valid, or no longer.', {
     hint: 'ask the requester of the job for a new link',

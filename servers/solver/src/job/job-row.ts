@@ -1,11 +1,19 @@
 import { and, eq, getTableColumns, sql } from 'drizzle-orm'
-import { type Bytes32, canMove, type JobEvent, type JobState, LilypadError } from '@lilypad-agents/protocol'
+import {
+  type Bytes32,
+  canMove,
+  type JobEvent,
+  type JobState,
+  LilypadError,
+  OrderRequest,
+} from '@lilypad-agents/protocol'
 import { type SolverContext, nowSeconds } from '../context.ts'
 import type { Database, Transaction } from '../db/open-database.ts'
 import { jobEvents, jobs, ledgers, reservations } from '../db/schema.ts'
 
 // The request can hold a megabyte of inputs, so it is read only where it is needed.
-const { request: _, ...lightColumns } = getTableColumns(jobs)
+const { request: _, ...columns } = getTableColumns(jobs)
+export const lightColumns = columns
 
 /** A job as the database has it, without its request. */
 export type JobRow = Omit<typeof jobs.$inferSelect, 'request'>
@@ -30,8 +38,16 @@ export class StateConflictError extends LilypadError {
   }
 }
 
-/** One job, or undefined. */
-export async function findJob(database: Database | Transaction, orderHash: Bytes32): Promise<JobRow | undefined> {
+/** One job, or undefined: as of now or, in a busy moment, just before. Changes decide on the row that {@link changeJob} locks. */
+export async function findJob(
+  { database, memory }: Pick<SolverContext, 'database' | 'memory'>,
+  orderHash: Bytes32,
+): Promise<JobRow | undefined> {
+  return memory.read(orderHash, () => selectJob(database, orderHash))
+}
+
+/** One job as the database has it, or undefined. */
+export async function selectJob(database: Database | Transaction, orderHash: Bytes32): Promise<JobRow | undefined> {
   const [job] = await database.select(lightColumns).from(jobs).where(eq(jobs.orderHash, orderHash))
   return job
 }
@@ -41,11 +57,21 @@ export function selectJobs(database: Database | Transaction) {
   return database.select(lightColumns).from(jobs)
 }
 
-/** The request of a job, as it came. */
-export async function getRequestText(database: Database | Transaction, orderHash: Bytes32): Promise<string> {
-  const [row] = await database.select({ request: jobs.request }).from(jobs).where(eq(jobs.orderHash, orderHash))
-  if (!row) throw new JobUnknownError()
-  return row.request
+/**
+ * The request of a job, as it came.
+ * @throws {@link JobUnknownError}
+ */
+export async function getRequest(
+  { memory }: Pick<SolverContext, 'memory'>,
+  database: Database | Transaction,
+  orderHash: Bytes32,
+): Promise<OrderRequest> {
+  const load = async () => {
+    const [row] = await database.select({ request: jobs.request }).from(jobs).where(eq(jobs.orderHash, orderHash))
+    if (!row) throw new JobUnknownError()
+    return row.request
+  }
+  return memory.readRequest(orderHash, load, (text) => OrderRequest.parse(JSON.parse(text)))
 }
 
 /**
@@ -53,24 +79,36 @@ export async function getRequestText(database: Database | Transaction, orderHash
  * @throws {@link JobUnknownError}
  */
 export async function changeJob<T>(
-  context: Pick<SolverContext, 'database' | 'signals'>,
+  context: Pick<SolverContext, 'database' | 'signals' | 'memory'>,
   orderHash: Bytes32,
   change: (transaction: Transaction, job: JobRow) => Promise<T>,
 ): Promise<T> {
-  const { result, hasEvents } = await context.database.transaction(async (transaction) => {
-    const [job] = await transaction.select(lightColumns).from(jobs).where(eq(jobs.orderHash, orderHash)).for('update')
-    if (!job) throw new JobUnknownError()
-    const result = await change(transaction, job)
-    return { result, hasEvents: withEvents.has(transaction) }
-  })
-  if (hasEvents) context.signals.notify(orderHash)
-  return result
+  const end = context.memory.change(orderHash)
+  try {
+    const { result, job, hasEvents } = await context.database.transaction(async (transaction) => {
+      const [job] = await transaction.select(lightColumns).from(jobs).where(eq(jobs.orderHash, orderHash)).for('update')
+      if (!job) throw new JobUnknownError()
+      const result = await change(transaction, job)
+      return { result, job: patched.get(transaction) ?? job, hasEvents: withEvents.has(transaction) }
+    })
+    end(job)
+    if (hasEvents) context.signals.notify(orderHash)
+    return result
+  } catch (error) {
+    end()
+    throw error
+  }
 }
+
+/** Jobs as transactions have left them so far. */
+const patched = new WeakMap<Transaction, JobRow>()
 
 /** Changes members of a job that are not its state. */
 export async function patchJob(transaction: Transaction, job: JobRow, patch: Patch): Promise<JobRow> {
   await transaction.update(jobs).set(patch).where(eq(jobs.orderHash, job.orderHash))
-  return { ...job, ...patch } as JobRow
+  const after = { ...job, ...patch } as JobRow
+  patched.set(transaction, after)
+  return after
 }
 
 /**
@@ -122,15 +160,14 @@ export async function holdAmount(transaction: Transaction, job: JobRow, amount: 
   const ledger = and(eq(ledgers.payer, job.payer), eq(ledgers.token, job.token))
   // The ledger is locked before the reservation is read, in the same order as a new order does.
   await transaction.select({ sequence: ledgers.sequence }).from(ledgers).where(ledger).for('update')
-  const [reservation] = await transaction.select().from(reservations).where(eq(reservations.orderHash, job.orderHash))
-  if (!reservation || reservation.held === amount) return
-  await transaction
-    .update(reservations)
-    .set({ held: amount, releasedAt: amount === 0n ? at : null })
-    .where(eq(reservations.orderHash, job.orderHash))
-  const difference = (amount - reservation.held).toString()
-  await transaction
-    .update(ledgers)
-    .set({ outstanding: sql`${ledgers.outstanding} + ${difference}::numeric` })
-    .where(ledger)
+  const held = sql`${amount.toString()}::numeric`
+  // Both see the reservation as it was before: what it held is what the ledger counted.
+  await transaction.execute(sql`
+    with before as (select held from ${reservations} where order_hash = ${job.orderHash} and held <> ${held}),
+    released as (
+      update ${reservations} set held = ${held}, released_at = ${amount === 0n ? at : null}::bigint
+      from before where order_hash = ${job.orderHash}
+    )
+    update ${ledgers} set outstanding = outstanding + ${held} - before.held
+    from before where payer = ${job.payer} and token = ${job.token}`)
 }

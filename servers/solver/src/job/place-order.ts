@@ -23,7 +23,7 @@ import { readFunds } from '../guardian/read-funds.ts'
 import { assertWithinCaps, grantCaps } from '../grant/assert-within-grant.ts'
 import { assertOrder } from '../order/assert-order.ts'
 import { emptyLedger, nextReservation } from '../reservation/next-reservation.ts'
-import { findJob, type JobRow, JobUnknownError, toEventRow } from './job-row.ts'
+import { findJob, type JobRow, JobUnknownError, lightColumns, selectJob, toEventRow } from './job-row.ts'
 import { type JobViewJson, toJobView } from './job-view.ts'
 
 export type PlacedOrder = { readonly job: JobRow; readonly view: JobViewJson; readonly isNew: boolean }
@@ -90,9 +90,10 @@ export function createOrderDesk(context: SolverContext) {
     if (isNonceUsed) throw nonceUsed(order.nonce)
     assertGuardian(order, { account, solver: context.signer.address })
     if (account.guardian !== zeroAddress) assertObserved()
-    return context.database.transaction(async (transaction) => {
+    const end = context.memory.change(orderHash)
+    const placing = context.database.transaction(async (transaction) => {
       const ledger = await lockLedger(transaction, request)
-      const known = await findJob(transaction, orderHash)
+      const known = await selectJob(transaction, orderHash)
       if (known) return { job: known, view: await toJobView(transaction, known), isNew: false }
       if (ledger.settlements !== settlements) throw new BalanceOutdated()
       const [sameNonce] = await transaction
@@ -122,6 +123,16 @@ export function createOrderDesk(context: SolverContext) {
       })
       return { job, view: await toJobView(transaction, job), isNew: true }
     })
+    return placing.then(
+      (placed) => {
+        end(placed.job)
+        return placed
+      },
+      (error: unknown) => {
+        end()
+        throw error
+      },
+    )
   }
 
   /** Announced settlements leave after a day; whoever has not read the chain for so long must promise nothing. */
@@ -165,7 +176,7 @@ export function createOrderDesk(context: SolverContext) {
       })
     }
     // A known order is answered before any check: a retry after the deadline still has to find its job.
-    const known = await findJob(context.database, orderHash)
+    const known = await findJob(context, orderHash)
     if (known) return { job: known, view: await toJobView(context.database, known), isNew: false }
     const running = inFlight.get(orderHash)
     if (running) return { ...(await running), isNew: false }
@@ -183,15 +194,19 @@ export function createOrderDesk(context: SolverContext) {
 
 async function lockLedger(transaction: Transaction, { order }: OrderRequest) {
   const { payer, token } = order
+  const lock = () =>
+    transaction
+      .select()
+      .from(ledgers)
+      .where(and(eq(ledgers.payer, payer), eq(ledgers.token, token)))
+      .for('update')
+  const [known] = await lock()
+  if (known) return known
   await transaction
     .insert(ledgers)
     .values({ payer, token, ...emptyLedger })
     .onConflictDoNothing()
-  const [ledger] = await transaction
-    .select()
-    .from(ledgers)
-    .where(and(eq(ledgers.payer, payer), eq(ledgers.token, token)))
-    .for('update')
+  const [ledger] = await lock()
   if (!ledger) throw new JobUnknownError()
   return ledger
 }
@@ -227,7 +242,7 @@ async function insertJob(
       createdAt: now,
       updatedAt: now,
     })
-    .returning()
+    .returning(lightColumns)
   if (!job) throw new JobUnknownError()
   if (files.length > 0) {
     const rows = files.map(({ sha256, bytes }) => ({

@@ -1,4 +1,4 @@
-import { and, count, eq, sum } from 'drizzle-orm'
+import { and, eq } from 'drizzle-orm'
 import {
   type Address,
   type Bytes32,
@@ -7,19 +7,19 @@ import {
   errorCodes,
   hasRun,
   LilypadError,
-  OrderRequest,
+  type OrderRequest,
   receiptStatuses,
   receiptType,
 } from '@lilypad-agents/protocol'
 import { z } from 'zod'
 import { nowSeconds, type SolverContext } from '../context.ts'
-import type { Transaction } from '../db/open-database.ts'
+import type { Database, Transaction } from '../db/open-database.ts'
 import { jobFiles } from '../db/schema.ts'
 import { assertDelivery } from './assert-delivery.ts'
 import {
   addJobEvent,
   changeJob,
-  getRequestText,
+  getRequest,
   holdAmount,
   type JobRow,
   JobUnknownError,
@@ -121,7 +121,7 @@ export async function deliverJob(
     if (job.state === 'expired') return { kind: 'expired' }
     if (hasRun(job.state)) throw new StateConflictError(orderHash, job.state, 'delivered')
     const module = context.catalog.get(job.moduleVersion)
-    const request = OrderRequest.parse(JSON.parse(await getRequestText(transaction, orderHash)))
+    const request = await getRequest(context, transaction, orderHash)
     const age = Math.max(0, nowSeconds(context) - job.createdAt)
     assertDelivery(delivery, { domain: context.domain, orderHash, request, manifest: module.manifest, age })
     const { receipt, manifest } = delivery
@@ -163,8 +163,11 @@ const failureText = {
 } as const
 
 /** Uploaded outputs of a job: size by digest. */
-async function listOutputs(transaction: Transaction, orderHash: Bytes32): Promise<ReadonlyMap<Bytes32, number>> {
-  const rows = await transaction
+export async function listOutputs(
+  database: Database | Transaction,
+  orderHash: Bytes32,
+): Promise<ReadonlyMap<Bytes32, number>> {
+  const rows = await database
     .select({ sha256: jobFiles.sha256, bytes: jobFiles.bytes })
     .from(jobFiles)
     .where(and(eq(jobFiles.orderHash, orderHash), eq(jobFiles.direction, 'output')))
@@ -175,24 +178,24 @@ async function listOutputs(transaction: Transaction, orderHash: Bytes32): Promis
  * How many bytes a provider may still upload for a job.
  * @throws LilypadError `PAYLOAD_TOO_LARGE` when the module's limits are reached, `STATE_CONFLICT` when the job takes no outputs now
  */
-export async function getOutputRoom(context: SolverContext, job: JobRow): Promise<number> {
+export function getOutputRoom(
+  context: Pick<SolverContext, 'catalog'>,
+  facts: { readonly job: JobRow; readonly request: OrderRequest; readonly outputs: ReadonlyMap<Bytes32, number> },
+): number {
+  const { job, request, outputs } = facts
   if (job.state !== 'running' && job.state !== 'reserved')
     throw new StateConflictError(job.orderHash, job.state, 'given more outputs')
   const { limits } = context.catalog.get(job.moduleVersion).manifest
-  const { inputs } = OrderRequest.parse(JSON.parse(await getRequestText(context.database, job.orderHash)))
-  const [used] = await context.database
-    .select({ files: count(), bytes: sum(jobFiles.bytes) })
-    .from(jobFiles)
-    .where(and(eq(jobFiles.orderHash, job.orderHash), eq(jobFiles.direction, 'output')))
   // Files that came while the program ran may be those of a run that a crash has cut off, so they do not take the room of the delivery.
   const maxFiles = 2 * limits.outputFiles
-  if ((used?.files ?? 0) >= maxFiles) {
+  if (outputs.size >= maxFiles) {
     throw new LilypadError('PAYLOAD_TOO_LARGE', 'The job has more output files than its module may write.', {
       details: [`Expected: at most ${maxFiles}`],
     })
   }
-  const limit = deliveredBytesLimit(limits, inputs)
-  return Math.max(0, Math.min(limit, 2 * limit - Number(used?.bytes ?? 0)))
+  const limit = deliveredBytesLimit(limits, request.inputs)
+  const used = [...outputs.values()].reduce((sum, bytes) => sum + bytes, 0)
+  return Math.max(0, Math.min(limit, 2 * limit - used))
 }
 
 /** Records an output that is now on the relay's disk. */

@@ -2,9 +2,10 @@ import { and, count, eq } from 'drizzle-orm'
 import { type Bytes32, JobOrder, LilypadError, SignedVoucher, voucherType } from '@lilypad-agents/protocol'
 import { z } from 'zod'
 import type { SolverContext } from '../context.ts'
+import type { Transaction } from '../db/open-database.ts'
 import { jobFiles, lanes } from '../db/schema.ts'
 import { changeJob, type JobRow, JobUnknownError, moveJob, patchJob, StateConflictError } from './job-row.ts'
-import { emptyLane, nextLane } from './next-lane.ts'
+import { emptyLane, type LaneHead, nextLane } from './next-lane.ts'
 
 /** Records an input that is now on the relay's disk; with the last one the order goes to the provider. */
 export async function recordInput(context: SolverContext, orderHash: Bytes32, sha256: Bytes32): Promise<void> {
@@ -47,13 +48,9 @@ export async function acknowledgeJob(
     if (job.state !== 'delivered' || job.receiptHash === null || job.price === null) {
       throw new StateConflictError(orderHash, job.state, 'acknowledged')
     }
-    await transaction
-      .insert(lanes)
-      .values({ laneId: job.laneId, ...emptyLane })
-      .onConflictDoNothing()
-    const [lane] = await transaction.select().from(lanes).where(eq(lanes.laneId, job.laneId)).for('update')
+    const lane = await lockLane(transaction, job)
     const order = JobOrder.parse(JSON.parse(job.order))
-    const next = nextLane(lane ?? emptyLane, voucher, {
+    const next = nextLane(lane, voucher, {
       orderHash,
       order,
       receiptHash: job.receiptHash,
@@ -67,4 +64,16 @@ export async function acknowledgeJob(
   })
   await context.providers.pushJob(job)
   return job
+}
+
+async function lockLane(transaction: Transaction, { laneId }: JobRow): Promise<LaneHead> {
+  const lock = () => transaction.select().from(lanes).where(eq(lanes.laneId, laneId)).for('update')
+  const [known] = await lock()
+  if (known) return known
+  await transaction
+    .insert(lanes)
+    .values({ laneId, ...emptyLane })
+    .onConflictDoNothing()
+  const [lane] = await lock()
+  return lane ?? emptyLane
 }

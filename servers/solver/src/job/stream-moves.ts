@@ -30,7 +30,7 @@ export function createStreamDesk(context: SolverContext): StreamDesk {
   async function getPermit(provider: Address, orderHash: Bytes32): Promise<Permit> {
     const known = permits.get(orderHash)
     if (known?.provider === provider && known.until > Date.now()) return known
-    const job = await findJob(context.database, orderHash).catch((error: unknown) => {
+    const job = await findJob(context, orderHash).catch((error: unknown) => {
       // A database that is away for a moment ends no stream that was allowed before.
       if (known?.provider === provider) return undefined
       throw error

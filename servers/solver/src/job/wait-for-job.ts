@@ -22,7 +22,7 @@ export async function waitForJob(
     let current = job
     // Listening comes before looking, so that no change falls between the two.
     for (;;) {
-      current = (await findJob(context.database, job.orderHash)) ?? current
+      current = (await findJob(context, job.orderHash)) ?? current
       if (options.isEnough(current) || waiter.isGone || Date.now() >= end) return current
       await waiter.next(end - Date.now())
     }

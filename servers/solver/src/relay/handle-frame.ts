@@ -83,7 +83,7 @@ async function takeFiles(
   outputs: OutputDesk,
   of: { readonly provider: Address; readonly orderHash: Bytes32; readonly files: readonly SmallOutput[] },
 ): Promise<void> {
-  const job = await findJob(context.database, of.orderHash)
+  const job = await findJob(context, of.orderHash)
   if (job?.provider !== of.provider || (job.state !== 'running' && job.state !== 'reserved')) return
   for (const { sha256, data } of of.files) {
     const bytes = fromBase64(data)

@@ -1,4 +1,4 @@
-import { OrderRequest, SignedReservation, SignedVoucher, type SolverFrame } from '@lilypad-agents/protocol'
+import { type OrderRequest, SignedReservation, SignedVoucher, type SolverFrame } from '@lilypad-agents/protocol'
 import type { JobRow } from '../job/job-row.ts'
 
 /** What a provider still has to answer about a job. */
@@ -20,7 +20,7 @@ export function pendingKind(
 }
 
 /** The frame that tells it. */
-export function pendingFrame(job: JobRow, request: string | undefined): SolverFrame | undefined {
+export function pendingFrame(job: JobRow, request: OrderRequest | undefined): SolverFrame | undefined {
   const { orderHash } = job
   switch (pendingKind(job)) {
     case 'order':
@@ -28,7 +28,7 @@ export function pendingFrame(job: JobRow, request: string | undefined): SolverFr
       return {
         type: 'order',
         orderHash,
-        request: OrderRequest.parse(JSON.parse(request)),
+        request,
         reservation: SignedReservation.parse(JSON.parse(job.reservation)),
       }
     case 'acknowledgement':

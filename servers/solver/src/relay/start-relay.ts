@@ -19,7 +19,7 @@ import { type RawData, type WebSocket, WebSocketServer } from 'ws'
 import { z } from 'zod'
 import { nowSeconds, type SolverContext } from '../context.ts'
 import { jobs } from '../db/schema.ts'
-import { getRequestText, type JobRow, selectJobs } from '../job/job-row.ts'
+import { getRequest, type JobRow, selectJobs } from '../job/job-row.ts'
 import { createStreamDesk } from '../job/stream-moves.ts'
 import type { OutputDesk } from '../files/output-desk.ts'
 import { handleFrame } from './handle-frame.ts'
@@ -64,7 +64,7 @@ export function startRelay(context: SolverContext, outputs: OutputDesk): Relay {
     if (kind === undefined) return
     const frame = pendingFrame(
       job,
-      kind === 'order' ? await getRequestText(context.database, job.orderHash) : undefined,
+      kind === 'order' ? await getRequest(context, context.database, job.orderHash) : undefined,
     )
     if (frame) connection.send(frame)
   }

@@ -17,7 +17,7 @@ export function cancellationRoutes(context: SolverContext): Router {
       throw new LilypadError('UNAUTHORIZED', 'This needs a valid access signature for cancelling the job.', {
         hint: 'sign the access over `cancellationSubject(orderHash)`',
       })
-    const job = await findJob(context.database, orderHash)
+    const job = await findJob(context, orderHash)
     if (!job || (caller !== job.key && caller !== job.payer)) throw new JobUnknownError()
     response.json(await toJobView(context.database, await cancelJob(context, orderHash)))
   })

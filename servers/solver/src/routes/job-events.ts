@@ -63,7 +63,7 @@ export function jobEventRoutes(context: SolverContext, closing: AbortSignal): Ro
       for (let isJobDue = true; !waiter.isGone; ) {
         const hasChunks = await writeChunks()
         if (isJobDue) {
-          const job = await findJob(context.database, orderHash)
+          const job = await findJob(context, orderHash)
           const events = await listEvents(context, orderHash, sequence)
           // A job is delivered after its last chunk, and is shown so to its reader.
           if (events.some(({ event }) => event.includes('"type":"state"')))

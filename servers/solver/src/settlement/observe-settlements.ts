@@ -39,7 +39,7 @@ export async function observeSettlements(context: SolverContext): Promise<void> 
 
 async function settleJob(context: SolverContext, settlement: ChainSettlement): Promise<void> {
   const { orderHash, transaction: settlementTransaction, blockNumber, price } = settlement
-  const seen = await findJob(context.database, orderHash)
+  const seen = await findJob(context, orderHash)
   if (!seen || seen.settlementTransaction === settlementTransaction) return
   if (!isSettlementOf(settlement, seen)) {
     context.log.warn({ jobId: orderHash, transaction: settlementTransaction }, 'settlement.foreign')
