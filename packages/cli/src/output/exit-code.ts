@@ -17,6 +17,7 @@ const byCode: { readonly [code in ErrorCode]?: number } = {
   INSUFFICIENT_BALANCE: exitCodes.overLimit,
   NO_PROVIDER_AVAILABLE: exitCodes.unavailable,
   PROVIDER_GONE: exitCodes.unavailable,
+  UPSTREAM_FAILED: exitCodes.unavailable,
   SOLVER_UNREACHABLE: exitCodes.unavailable,
   RPC_UNREACHABLE: exitCodes.unavailable,
   TIMED_OUT: exitCodes.unavailable,
