@@ -72,6 +72,7 @@ CREATE INDEX "api_keys_account" ON "api_keys" USING btree ("account_id");--> sta
 CREATE INDEX "ledger_entries_account" ON "ledger_entries" USING btree ("account_id","id");--> statement-breakpoint
 CREATE UNIQUE INDEX "requests_idempotency" ON "requests" USING btree ("key_id","idempotency_key");--> statement-breakpoint
 CREATE UNIQUE INDEX "requests_order" ON "requests" USING btree ("order_hash");--> statement-breakpoint
+CREATE UNIQUE INDEX "requests_quote" ON "requests" USING btree ("quote_id");--> statement-breakpoint
 CREATE INDEX "requests_account" ON "requests" USING btree ("account_id","created_at");--> statement-breakpoint
 CREATE INDEX "requests_unsettled" ON "requests" USING btree ("replica") WHERE state in ('open', 'reserved');--> statement-breakpoint
 CREATE INDEX "requests_answers" ON "requests" USING btree ("settled_at") WHERE answer is not null;

@@ -7,7 +7,10 @@ import { type DoorRules, guardDoor } from './http/guard.ts'
 import { measure } from './http/measure.ts'
 import { sendErrors } from './http/send-error.ts'
 import { embeddingsRoutes } from './routes/embeddings.ts'
+import { jobRoutes } from './routes/jobs.ts'
 import { modelRoutes } from './routes/models.ts'
+import { moduleRoutes } from './routes/modules.ts'
+import { openApiRoutes } from './routes/open-api.ts'
 import { operationRoutes } from './routes/operations.ts'
 import { replyRoutes } from './routes/replies.ts'
 import { usageRoutes } from './routes/usage.ts'
@@ -33,6 +36,9 @@ export function createApp(
   app.use(modelRoutes(context))
   app.use(replyRoutes(context, authentication))
   app.use(embeddingsRoutes(context, authentication))
+  app.use(moduleRoutes(context, authentication))
+  app.use(jobRoutes(context, authentication))
+  app.use(openApiRoutes())
   app.use(usageRoutes(context, authentication))
   app.use((_request, _response, next) => next(new LilypadError('NOT_FOUND', 'There is nothing at this address.')))
   app.use(sendErrors(context.log, openAiErrorBody))

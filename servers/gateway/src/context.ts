@@ -8,12 +8,12 @@ import type { ModelCatalog } from './models/model-catalog.ts'
 export type GatewayClient = Pick<
   Lilypad,
   | 'domain'
+  | 'getJob'
   | 'searchModules'
   | 'getModule'
   | 'quote'
   | 'findQuote'
   | 'order'
-  | 'getJob'
   | 'getStoredJob'
   | 'cancel'
   | 'complete'

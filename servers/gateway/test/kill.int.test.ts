@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { once } from 'node:events'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runGatewayCommand, startGatewayProcess } from './gateway-process.ts'
-import { eventually, post, startTestGateway, type TestGateway } from './test-gateway.ts'
+import { eventually, jsonOf, post, startTestGateway, type TestGateway } from './test-gateway.ts'
 
 let base: TestGateway
 let settings: readonly string[]
@@ -39,7 +39,7 @@ test('after kill -9 the next start settles what was open, and the ledger is whol
   expect((await post(first.url, '/v1/chat/completions', key, chat('one two'))).status).toBe(200)
   const asked = post(first.url, '/v1/chat/completions', key, chat('!wait 1500')).catch(() => 'cut')
   const account = async (url: string) =>
-    (await fetch(`${url}/v1/account`, { headers: { authorization: `Bearer ${key}` } })).json()
+    jsonOf(fetch(`${url}/v1/account`, { headers: { authorization: `Bearer ${key}` } }))
   await eventually(async () => ((await account(first.url)).reserved !== '0' ? true : undefined))
   await new Promise((resolve) => setTimeout(resolve, 300))
   first.child.kill('SIGKILL')

@@ -2,7 +2,7 @@ import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { getBalance } from '../src/account/account.ts'
 import { requests } from '../src/db/schema.ts'
-import { eventually, post, startTestGateway, type TestGateway } from './test-gateway.ts'
+import { eventually, jsonOf, post, startTestGateway, type TestGateway } from './test-gateway.ts'
 
 let gateway: TestGateway
 let key: string
@@ -34,7 +34,7 @@ const settled = () =>
 test('a reply is a job: verified, paid, charged to the account, with its receipt in body and head', async () => {
   const response = await ask('one two three', { max_tokens: 2 })
   expect(response.status).toBe(200)
-  const body = await response.json()
+  const body = await jsonOf(response)
   const price = 1000n + 3n * 3n + 2n * 7n
   expect(body).toMatchObject({
     object: 'chat.completion',
@@ -83,7 +83,7 @@ test('a streamed reply comes in pieces, and looks whole only after it was paid',
 
 test('the other two dialects give the same reply', async () => {
   const response = await post(gateway.url, '/v1/responses', key, { model: 'parrot', input: 'one two' })
-  expect(await response.json()).toMatchObject({
+  expect(await jsonOf(response)).toMatchObject({
     object: 'response',
     status: 'completed',
     store: false,
@@ -95,7 +95,7 @@ test('the other two dialects give the same reply', async () => {
     headers: { 'content-type': 'application/json', 'x-api-key': key, 'anthropic-version': '2023-06-01' },
     body: JSON.stringify({ ...chat('one two'), max_tokens: 1 }),
   })
-  expect(await message.json()).toMatchObject({
+  expect(await jsonOf(message)).toMatchObject({
     type: 'message',
     content: [{ type: 'text', text: 'one' }],
     stop_reason: 'max_tokens',
@@ -105,7 +105,7 @@ test('the other two dialects give the same reply', async () => {
 
 test('vectors, as numbers and as Base64', async () => {
   const ask = { model: 'vectors', input: ['frog', 'toad on a stone'] }
-  const floats = await (await post(gateway.url, '/v1/embeddings', key, ask)).json()
+  const floats = await jsonOf(post(gateway.url, '/v1/embeddings', key, ask))
   expect(floats).toMatchObject({
     object: 'list',
     data: [
@@ -114,12 +114,12 @@ test('vectors, as numbers and as Base64', async () => {
     ],
   })
   expect(floats.usage.prompt_tokens).toBe(5)
-  const coded = await (await post(gateway.url, '/v1/embeddings', key, { ...ask, encoding_format: 'base64' })).json()
+  const coded = await jsonOf(post(gateway.url, '/v1/embeddings', key, { ...ask, encoding_format: 'base64' }))
   expect(coded.data[0].embedding).toBe(Buffer.from(Float32Array.of(4, 0).buffer).toString('base64'))
 })
 
 test('models with prices in dollars per token, for everybody', async () => {
-  const { data } = await (await fetch(`${gateway.url}/v1/models`)).json()
+  const { data } = await jsonOf(fetch(`${gateway.url}/v1/models`))
   const parrot = data.find(({ id }: { id: string }) => id === 'parrot')
   expect(parrot).toMatchObject({
     object: 'model',
@@ -128,7 +128,7 @@ test('models with prices in dollars per token, for everybody', async () => {
     context_length: 4096,
     is_ready: true,
   })
-  expect(await (await fetch(`${gateway.url}/v1/models/parrot`)).json()).toEqual(parrot)
+  expect(await jsonOf(fetch(`${gateway.url}/v1/models/parrot`))).toEqual(parrot)
   expect((await fetch(`${gateway.url}/v1/models/toad`)).status).toBe(404)
 })
 
@@ -152,7 +152,7 @@ describe('a reply that breaks', () => {
   test('without a stream has a status of its own', async () => {
     const response = await ask('!not-json')
     expect(response.status).toBe(502)
-    expect(await response.json()).toMatchObject({
+    expect(await jsonOf(response)).toMatchObject({
       error: { type: 'server_error', code: 502, metadata: { code: 'UPSTREAM_FAILED' } },
     })
     expect(await balance()).toEqual({ balance: full, reserved: 0n })
@@ -161,7 +161,7 @@ describe('a reply that breaks', () => {
   test('because the model refuses the request is the fault of the request', async () => {
     const response = await ask('!status 400')
     expect(response.status).toBe(400)
-    const { error } = await response.json()
+    const { error } = await jsonOf(response)
     expect(error).toMatchObject({ type: 'invalid_request_error' })
     expect(error.message).toContain('too long a prompt')
     expect(response.headers.get('x-should-retry')).toBe('false')
@@ -212,7 +212,7 @@ describe('a repeat with the same idempotency key', () => {
     const first = await ask('one two', {}, { headers })
     const second = await ask('one two', {}, { headers })
     expect(second.headers.get('x-lilypad-replayed')).toBe('true')
-    expect(await second.json()).toEqual(await first.json())
+    expect(await jsonOf(second)).toEqual(await jsonOf(first))
     expect(await balance()).toEqual({ balance: full - 1020n, reserved: 0n })
   })
 
@@ -223,7 +223,7 @@ describe('a repeat with the same idempotency key', () => {
     expect(second.status).toBe(409)
     expect(second.headers.get('x-should-retry')).toBe('true')
     expect((await first).status).toBe(200)
-    expect((await (await ask('!wait 700', {}, { headers })).json()).choices[0].message.content).toBe('waited')
+    expect((await jsonOf(ask('!wait 700', {}, { headers }))).choices[0].message.content).toBe('waited')
     expect((await rows()).filter(({ state }) => state === 'charged')).toHaveLength(1)
   })
 
@@ -239,9 +239,9 @@ describe('money and limits', () => {
     const { key: poor } = await gateway.openAccount({ credit: 0n })
     const response = await post(gateway.url, '/v1/chat/completions', poor, chat('a'))
     expect(response.status).toBe(402)
-    expect(await response.json()).toMatchObject({ error: { code: 402, metadata: { code: 'INSUFFICIENT_BALANCE' } } })
+    expect(await jsonOf(response)).toMatchObject({ error: { code: 402, metadata: { code: 'INSUFFICIENT_BALANCE' } } })
     const message = await post(gateway.url, '/v1/messages', poor, { ...chat('a'), max_tokens: 1 })
-    expect([message.status, (await message.json()).error.type]).toEqual([402, 'billing_error'])
+    expect([message.status, (await jsonOf(message)).error.type]).toEqual([402, 'billing_error'])
   })
 
   test('a budget that is used up: 402, though the account has money', async () => {
@@ -251,9 +251,9 @@ describe('money and limits', () => {
 
   test.each([[undefined], ['lp-wrong'], ['sk-other']])('key %s: 401 in the shape of each dialect', async (wrong) => {
     const openai = await post(gateway.url, '/v1/chat/completions', wrong, chat('a'))
-    expect([openai.status, (await openai.json()).error.type]).toEqual([401, 'authentication_error'])
+    expect([openai.status, (await jsonOf(openai)).error.type]).toEqual([401, 'authentication_error'])
     const anthropic = await post(gateway.url, '/v1/messages', wrong, chat('a'))
-    expect([anthropic.status, (await anthropic.json()).error.type]).toEqual([401, 'authentication_error'])
+    expect([anthropic.status, (await jsonOf(anthropic)).error.type]).toEqual([401, 'authentication_error'])
   })
 
   test('more requests than a key may make: 429 with the time to wait', async () => {
@@ -266,7 +266,7 @@ describe('money and limits', () => {
   test('a maximum price caps the reply, or refuses it', async () => {
     const cheap = await ask('a b c', {}, { headers: { 'x-lilypad-max-price': '0.000000000000001' } })
     expect(cheap.status).toBe(409)
-    expect((await cheap.json()).error.metadata.code).toBe('PRICE_OVER_CAP')
+    expect((await jsonOf(cheap)).error.metadata.code).toBe('PRICE_OVER_CAP')
     expect((await ask('a', {}, { headers: { 'x-lilypad-max-price': 'free' } })).status).toBe(400)
     expect(await balance()).toEqual({ balance: full, reserved: 0n })
   })
@@ -281,13 +281,13 @@ describe('money and limits', () => {
   test('what was spent can be exported', async () => {
     await ask('one two')
     const headers = { authorization: `Bearer ${key}` }
-    const { data } = await (await fetch(`${gateway.url}/v1/usage`, { headers })).json()
+    const { data } = await jsonOf(fetch(`${gateway.url}/v1/usage`, { headers }))
     expect(data).toMatchObject([
       { kind: 'chat', model: 'parrot', inputUnits: 2, outputUnits: 2, cost: '0.00000000000000102' },
     ])
     const csv = await (await fetch(`${gateway.url}/v1/usage?format=csv`, { headers })).text()
     expect(csv.split('\n')[1]).toContain(data[0].job)
-    expect(await (await fetch(`${gateway.url}/v1/account`, { headers })).json()).toMatchObject({
+    expect(await jsonOf(fetch(`${gateway.url}/v1/account`, { headers }))).toMatchObject({
       reserved: '0',
       currency: 'LILY',
     })
@@ -313,7 +313,7 @@ describe('the door', () => {
   })
 
   test('health, readiness and metrics', async () => {
-    expect(await (await fetch(`${gateway.url}/health`)).json()).toMatchObject({ status: 'ok' })
+    expect(await jsonOf(fetch(`${gateway.url}/health`))).toMatchObject({ status: 'ok' })
     expect((await fetch(`${gateway.url}/ready`)).status).toBe(200)
     await ask('one')
     const metrics = await (await fetch(gateway.gateway.metricsUrl ?? '')).text()

@@ -140,3 +140,10 @@ export function post(
     ...(options.signal ? { signal: options.signal } : {}),
   })
 }
+
+// biome-ignore lint/suspicious/noExplicitAny: what is answered is looked at as a client without types would
+export type Json = any
+
+export async function jsonOf(response: Response | Promise<Response>): Promise<Json> {
+  return (await response).json()
+}

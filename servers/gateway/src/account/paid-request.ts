@@ -1,6 +1,7 @@
-import { and, eq, inArray, isNull, lt, or, sql } from 'drizzle-orm'
+import { and, desc, eq, inArray, isNotNull, isNull, lt, or, sql } from 'drizzle-orm'
 import { type Hex, LilypadError } from '@lilypad-agents/protocol'
 import type { AnyPgColumn } from 'drizzle-orm/pg-core'
+import { QuoteUsedError } from '@lilypad-agents/sdk'
 import type { Database, Transaction } from '../db/open-database.ts'
 import { accounts, apiKeys, ledgerEntries, requests } from '../db/schema.ts'
 import { AccountEmptyError, KeyRefusedError } from './account-errors.ts'
@@ -80,7 +81,7 @@ export async function openRequest(
 
 /**
  * Sets aside what a request may cost.
- * @throws {@link AccountEmptyError} and nothing is set aside
+ * @throws {@link AccountEmptyError} QuoteUsedError and nothing is set aside
  */
 export async function reserveFor(
   database: Database,
@@ -122,8 +123,20 @@ export async function reserveFor(
       const available = (key.budget ?? 0n) - key.spent - key.reserved
       throw new AccountEmptyError({ what: 'budget', needed: amount, available })
     }
-    await transaction.update(requests).set({ state: 'reserved', held: amount, quoteId }).where(eq(requests.id, id))
+    await transaction
+      .update(requests)
+      .set({ state: 'reserved', held: amount, quoteId })
+      .where(eq(requests.id, id))
+      .catch((error: unknown) => {
+        throw isTaken(error) && quoteId !== null ? new QuoteUsedError(quoteId) : error
+      })
   })
+}
+
+/** Whether the database refuses a row because another has what only one may have. */
+function isTaken(error: unknown): boolean {
+  const { code, cause } = error as { readonly code?: unknown; readonly cause?: unknown }
+  return code === '23505' || (cause instanceof Error && isTaken(cause))
 }
 
 /** Notes which quote or order a request became, before and after it is placed. */
@@ -224,6 +237,26 @@ export function listUnsettled(database: Database, replica: string): Promise<read
     .where(and(eq(requests.replica, replica), inArray(requests.state, ['open', 'reserved'])))
     .orderBy(requests.createdAt)
     .limit(1000)
+}
+
+/** The request that a quote was ordered for, whoever's it is. */
+export async function findRequestByQuote(database: Database, quoteId: Hex): Promise<PaidRequest | undefined> {
+  const [found] = await database.select().from(requests).where(eq(requests.quoteId, quoteId))
+  return found
+}
+
+/** Requests of an account that placed an order of their own, newest first. */
+export function listJobRequests(
+  database: Database,
+  options: { readonly accountId: string; readonly kind: string; readonly limit: number },
+): Promise<readonly PaidRequest[]> {
+  const { accountId, kind, limit } = options
+  return database
+    .select()
+    .from(requests)
+    .where(and(eq(requests.accountId, accountId), eq(requests.kind, kind), isNotNull(requests.orderHash)))
+    .orderBy(desc(requests.createdAt), desc(requests.id))
+    .limit(limit)
 }
 
 /** The request of an account that placed an order. */

@@ -15,7 +15,7 @@ export type RequestPolicy = {
 export type JobRequest = {
   readonly module: string
   readonly inputs: Readonly<Record<string, unknown>>
-  readonly files?: Readonly<Record<string, GivenFile>> | undefined
+  readonly files?: Readonly<Record<string, GivenFile>>
 }
 
 /** An order that was placed, and what is held for it. */
@@ -48,9 +48,19 @@ export async function placeJob(
     ...(provider === undefined ? {} : { provider }),
   })
   const { quoteId } = quote
-  if (held === undefined) await reserveFor(database, { id: requestId, amount: quote.maxPrice, quoteId })
-  else await notePlaced(database, { id: requestId, quoteId, orderHash: null })
-  return { ...(await order(context, requestId, quoteId)), held: held ?? quote.maxPrice }
+  if (held === undefined) return placeQuote(context, { requestId, quoteId, maxPrice: quote.maxPrice })
+  await notePlaced(database, { id: requestId, quoteId, orderHash: null })
+  return { ...(await order(context, requestId, quoteId)), held }
+}
+
+/** Sets the price of a quote aside in the account, and orders it. */
+export async function placeQuote(
+  context: Pick<GatewayContext, 'client' | 'database'>,
+  options: { readonly requestId: string; readonly quoteId: Bytes32; readonly maxPrice: bigint },
+): Promise<PlacedJob> {
+  const { requestId, quoteId, maxPrice } = options
+  await reserveFor(context.database, { id: requestId, amount: maxPrice, quoteId })
+  return { ...(await order(context, requestId, quoteId)), held: maxPrice }
 }
 
 /** Orders a quote that the money of a request is set aside for. */

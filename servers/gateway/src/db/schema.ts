@@ -83,6 +83,7 @@ export const requests = pgTable(
   (table) => [
     uniqueIndex('requests_idempotency').on(table.keyId, table.idempotencyKey),
     uniqueIndex('requests_order').on(table.orderHash),
+    uniqueIndex('requests_quote').on(table.quoteId),
     index('requests_account').on(table.accountId, table.createdAt),
     index('requests_unsettled').on(table.replica).where(sql`state in ('open', 'reserved')`),
     index('requests_answers').on(table.settledAt).where(sql`answer is not null`),

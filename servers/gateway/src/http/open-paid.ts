@@ -21,6 +21,8 @@ export async function openPaid(
   request: Request,
   response: Response,
   what: { readonly kind: string; readonly model: string },
+  /** What a repeat is answered with: what was answered, or the order that was placed. */
+  { repeats = 'answers' }: { readonly repeats?: 'answers' | 'orders' } = {},
 ): Promise<OpenedPaid> {
   const requestId = randomUUID().replaceAll('-', '')
   const createdAt = nowSeconds(context)
@@ -39,6 +41,7 @@ export async function openPaid(
   }
   const { earlier } = opened
   if (earlier.orderHash !== null) response.setHeader('x-lilypad-job', earlier.orderHash)
+  if (repeats === 'orders' && earlier.orderHash !== null) return { isNew: false, earlier, answer: undefined }
   if (earlier.state !== 'charged')
     throw new LilypadError(
       'STATE_CONFLICT',
