@@ -1,7 +1,7 @@
 import Anthropic from '@anthropic-ai/sdk'
 import { createOpenAI } from '@ai-sdk/openai'
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
-import { embedMany, generateText, jsonSchema, streamText, tool } from 'ai'
+import { embedMany, generateText, jsonSchema, streamText, tool, type ToolSet } from 'ai'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
@@ -27,14 +27,25 @@ afterAll(() => gateway?.close())
 /** A client of another maker, by what the matrix asks of each. */
 type Client = {
   /** The whole text, and the tokens of the reply. */
-  chat(key: string, content: string): Promise<{ readonly text: string; readonly tokens: number | undefined; readonly job: unknown }>
-  stream(key: string, content: string): Promise<{ readonly pieces: readonly string[]; readonly tokens: number | undefined; readonly job: unknown }>
+  chat(
+    key: string,
+    content: string,
+  ): Promise<{ readonly text: string; readonly tokens: number | undefined; readonly job: unknown }>
+  stream(
+    key: string,
+    content: string,
+  ): Promise<{ readonly pieces: readonly string[]; readonly tokens: number | undefined; readonly job: unknown }>
   /** Name and arguments of the call that the reply is. */
   tool(key: string): Promise<readonly [string, unknown]>
   statusOf(error: unknown): number | undefined
 }
 
-const schema = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'], additionalProperties: false } as const
+const schema = {
+  type: 'object',
+  properties: { city: { type: 'string' } },
+  required: ['city'],
+  additionalProperties: false,
+} as const
 /** Makes the test model call a tool. */
 const toolCall = '!call look {"city":"pond"}'
 const v1 = () => `${gateway.url}/v1`
@@ -42,7 +53,8 @@ const user = (content: string) => [{ role: 'user' as const, content }]
 const jobOf = (value: unknown) => (value as { lilypad?: { job_id?: string } }).lilypad?.job_id
 
 const openai = (apiKey: string) => new OpenAI({ apiKey, baseURL: v1(), maxRetries: 0 })
-const statusOf = (error: unknown) => (error as { status?: number; statusCode?: number }).status ?? (error as { statusCode?: number }).statusCode
+const statusOf = (error: unknown) =>
+  (error as { status?: number; statusCode?: number }).status ?? (error as { statusCode?: number }).statusCode
 
 const openaiChat: Client = {
   statusOf,
@@ -101,7 +113,11 @@ const anthropicClient = (apiKey: string) => new Anthropic({ apiKey, baseURL: gat
 const anthropic: Client = {
   statusOf,
   async chat(key, content) {
-    const reply = await anthropicClient(key).messages.create({ model: 'parrot', max_tokens: 50, messages: user(content) })
+    const reply = await anthropicClient(key).messages.create({
+      model: 'parrot',
+      max_tokens: 50,
+      messages: user(content),
+    })
     const text = reply.content.map((block) => (block.type === 'text' ? block.text : '')).join('')
     return { text, tokens: reply.usage.output_tokens, job: jobOf(reply) }
   },
@@ -118,7 +134,12 @@ const anthropic: Client = {
   },
   async tool(key) {
     const tools = [{ name: 'look', input_schema: schema as unknown as Anthropic.Tool.InputSchema }]
-    const stream = anthropicClient(key).messages.stream({ model: 'parrot', max_tokens: 50, messages: user(toolCall), tools })
+    const stream = anthropicClient(key).messages.stream({
+      model: 'parrot',
+      max_tokens: 50,
+      messages: user(toolCall),
+      tools,
+    })
     const message = await stream.finalMessage()
     expect(message.stop_reason).toBe('tool_use')
     const call = message.content.find((block) => block.type === 'tool_use')
@@ -131,25 +152,30 @@ function aiSdk(model: (key: string) => LanguageModel, jobFrom: (metadata: unknow
   return {
     statusOf,
     async chat(key, content) {
-      const { text, usage, response, providerMetadata } = await generateText({ model: model(key), prompt: content, maxRetries: 0 })
-      return { text, tokens: usage.outputTokens, job: jobFrom(providerMetadata) ?? jobOf(response.body) }
+      const { text, usage, providerMetadata } = await generateText({
+        model: model(key),
+        prompt: content,
+        maxRetries: 0,
+      })
+      return { text, tokens: usage.outputTokens, job: jobFrom(providerMetadata) }
     },
     async stream(key, content) {
       const failures: unknown[] = []
-      const { textStream, usage, finishReason, providerMetadata } = streamText({
+      const result = streamText({
         model: model(key),
         prompt: content,
         maxRetries: 0,
         onError: ({ error }) => void failures.push(error),
       })
       const pieces: string[] = []
-      for await (const text of textStream) pieces.push(text)
+      for await (const text of result.textStream) pieces.push(text)
       if (failures.length > 0) throw failures[0]
-      if ((await finishReason) === 'error') throw new Error('the reply finished with an error')
-      return { pieces, tokens: (await usage).outputTokens, job: jobFrom(await providerMetadata) }
+      if ((await result.finishReason) === 'error') throw new Error('the reply finished with an error')
+      return { pieces, tokens: (await result.usage).outputTokens, job: jobFrom(await result.providerMetadata) }
     },
     async tool(key) {
-      const tools = { look: tool({ inputSchema: jsonSchema<{ city: string }>(schema) }) }
+      // Its types do not know of exact optional properties.
+      const tools = { look: tool({ inputSchema: jsonSchema(schema) }) } as unknown as ToolSet
       const { toolCalls } = await generateText({ model: model(key), prompt: toolCall, tools, maxRetries: 0 })
       const [call] = toolCalls
       return call ? [call.toolName, call.input] : expect.unreachable()
@@ -182,8 +208,22 @@ const clients: readonly (readonly [string, Client, { readonly tellsJob: boolean 
   ['openai, chat completions', openaiChat, { tellsJob: true }],
   ['openai, responses', openaiResponses, { tellsJob: true }],
   ['anthropic', anthropic, { tellsJob: true }],
-  ['ai with @ai-sdk/openai, responses', aiSdk((apiKey) => createOpenAI({ apiKey, baseURL: v1() })('parrot'), () => undefined), { tellsJob: false }],
-  ['ai with @ai-sdk/openai, chat', aiSdk((apiKey) => createOpenAI({ apiKey, baseURL: v1() }).chat('parrot'), () => undefined), { tellsJob: false }],
+  [
+    'ai with @ai-sdk/openai, responses',
+    aiSdk(
+      (apiKey) => createOpenAI({ apiKey, baseURL: v1() })('parrot'),
+      () => undefined,
+    ),
+    { tellsJob: false },
+  ],
+  [
+    'ai with @ai-sdk/openai, chat',
+    aiSdk(
+      (apiKey) => createOpenAI({ apiKey, baseURL: v1() }).chat('parrot'),
+      () => undefined,
+    ),
+    { tellsJob: false },
+  ],
   ['ai with @ai-sdk/openai-compatible', aiSdk((key) => compatible(key)('parrot'), metadataJob), { tellsJob: true }],
 ]
 
@@ -217,13 +257,18 @@ describe.each(clients)('%s', (_, client, { tellsJob }) => {
 
   test('401, 402 and 429 are what they are called', async () => {
     const status = (key: string) => client.chat(key, 'one').then(() => 200, client.statusOf)
-    expect([await status(keys.wrong), await status(keys.poor), await status(await keys.slow())]).toEqual([401, 402, 429])
+    expect([await status(keys.wrong), await status(keys.poor), await status(await keys.slow())]).toEqual([
+      401, 402, 429,
+    ])
   })
 })
 
 test('embeddings and models', async () => {
   const { data } = await openai(keys.good).embeddings.create({ model: 'vectors', input: ['frog', 'toads'] })
-  expect(data.map(({ embedding }) => [...embedding])).toEqual([[4, 0], [5, 0]])
+  expect(data.map(({ embedding }) => [...embedding])).toEqual([
+    [4, 0],
+    [5, 0],
+  ])
   const { embeddings } = await embedMany({ model: compatible(keys.good).embeddingModel('vectors'), values: ['frog'] })
   expect(embeddings).toEqual([[4, 0]])
   const ids: string[] = []
@@ -234,6 +279,10 @@ test('embeddings and models', async () => {
 
 test('a structured reply reaches the model with its schema', async () => {
   const format = { type: 'json_schema' as const, json_schema: { name: 'place', schema, strict: true } }
-  const reply = await openai(keys.good).chat.completions.create({ model: 'parrot', messages: user('!request x'), response_format: format })
+  const reply = await openai(keys.good).chat.completions.create({
+    model: 'parrot',
+    messages: user('!request x'),
+    response_format: format,
+  })
   expect(JSON.parse(reply.choices[0]?.message.content ?? '')).toMatchObject({ response_format: format })
 })

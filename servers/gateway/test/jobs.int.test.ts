@@ -23,7 +23,7 @@ const full = 10n ** 18n
 const headers = () => ({ authorization: `Bearer ${key}` })
 const get = (path: string, more: Record<string, string> = {}) =>
   fetch(`${gateway.url}${path}`, { headers: { ...headers(), ...more } })
-const parrot = (content: string, fields: object = {}) => ({
+const parrot = (content: string, fields: Readonly<Record<string, unknown>> = {}) => ({
   module: 'parrot',
   inputs: { request: chatRequest(content, fields) },
 })
@@ -40,7 +40,9 @@ test('modules can be searched and read without a key', async () => {
   expect(ModuleView.array().parse(data)).toContainEqual(
     expect.objectContaining({ name: 'parrot', price: expect.objectContaining({ per_job: '0.000000000000001' }) }),
   )
-  expect(await jsonOf(fetch(`${gateway.url}/v1/modules/parrot`))).toEqual(data.find(({ name }: Json) => name === 'parrot'))
+  expect(await jsonOf(fetch(`${gateway.url}/v1/modules/parrot`))).toEqual(
+    data.find(({ name }: Json) => name === 'parrot'),
+  )
   expect((await fetch(`${gateway.url}/v1/modules/toad`)).status).toBe(404)
 })
 
@@ -87,7 +89,9 @@ test('a job of another account is none', async () => {
   const { id } = await jsonOf(order(parrot('one')))
   const { key: other } = await gateway.openAccount()
   for (const path of ['', '/receipt', '/events', '/outputs/response.json']) {
-    const response = await fetch(`${gateway.url}/v1/jobs/${id}${path}`, { headers: { authorization: `Bearer ${other}` } })
+    const response = await fetch(`${gateway.url}/v1/jobs/${id}${path}`, {
+      headers: { authorization: `Bearer ${other}` },
+    })
     expect(response.status).toBe(404)
   }
   expect((await post(gateway.url, `/v1/jobs/${id}/cancel`, other, {})).status).toBe(404)
@@ -120,7 +124,9 @@ test('what happens to a job can be followed, and taken up where a reader was cut
   expect(states[0]).toBe('ordered')
   expect(states.some((state) => ['delivered', 'acknowledged', 'settled'].includes(state))).toBe(true)
   const said = (events: Happening[]) =>
-    Buffer.concat(events.flatMap(({ event, data }) => (event === 'output' ? [Buffer.from(data.data, 'base64')] : []))).toString()
+    Buffer.concat(
+      events.flatMap(({ event, data }) => (event === 'output' ? [Buffer.from(data.data, 'base64')] : [])),
+    ).toString()
   expect(said(all)).toContain('toad')
   expect(all.at(-1)?.event).toBe('end')
   const cut = Math.floor(all.length / 2)
@@ -137,7 +143,11 @@ describe('the document', () => {
     const zeros = `0x${'0'.repeat(64)}`
     for (const [path, methods] of Object.entries<Json>(document.paths))
       for (const method of Object.keys(methods)) {
-        const address = path.replace('{id}', zeros).replace('{path}', 'x').replace('{model}', 'parrot').replace('{module}', 'parrot')
+        const address = path
+          .replace('{id}', zeros)
+          .replace('{path}', 'x')
+          .replace('{model}', 'parrot')
+          .replace('{module}', 'parrot')
         const isOpen = methods[method].security?.length === 0
         const response = await fetch(`${gateway.url}${address}`, {
           method: method.toUpperCase(),
@@ -153,15 +163,51 @@ describe('the document', () => {
 
   test('nothing that is sent as a body is a fault of ours', async () => {
     const document = await jsonOf(fetch(`${gateway.url}/openapi.json`))
-    const paths = Object.entries<Json>(document.paths).flatMap(([path, { post: operation }]) => (operation?.requestBody ? [path] : []))
-    const word = fc.constantFrom('model', 'messages', 'input', 'role', 'content', 'type', 'parrot', 'vectors', 'user', 'text', 'max_tokens', 'module', 'inputs', 'quote_id', 'files', 'tools', 'stream')
+    const paths = Object.entries<Json>(document.paths).flatMap(([path, { post: operation }]) =>
+      operation?.requestBody ? [path] : [],
+    )
+    const word = fc.constantFrom(
+      'model',
+      'messages',
+      'input',
+      'role',
+      'content',
+      'type',
+      'parrot',
+      'vectors',
+      'user',
+      'text',
+      'max_tokens',
+      'module',
+      'inputs',
+      'quote_id',
+      'files',
+      'tools',
+      'stream',
+    )
     const value = fc.letrec((tie) => ({
-      any: fc.oneof({ maxDepth: 4 }, word, fc.integer(), fc.double(), fc.boolean(), fc.constant(null), fc.string(), fc.array(tie('any'), { maxLength: 4 }), tie('object')),
+      any: fc.oneof(
+        { maxDepth: 4 },
+        word,
+        fc.integer(),
+        fc.double(),
+        fc.boolean(),
+        fc.constant(null),
+        fc.string(),
+        fc.array(tie('any'), { maxLength: 4 }),
+        tie('object'),
+      ),
       object: fc.dictionary(fc.oneof(word, fc.string()), tie('any'), { maxKeys: 6 }),
     }))
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...paths), value.object, fc.boolean(), async (path, body, isNear) => {
-        const near = { model: 'parrot', module: 'parrot', messages: [{ role: 'user', content: 'x' }], max_tokens: 1, input: 'x' }
+        const near = {
+          model: 'parrot',
+          module: 'parrot',
+          messages: [{ role: 'user', content: 'x' }],
+          max_tokens: 1,
+          input: 'x',
+        }
         const response = await post(gateway.url, path, key, isNear ? { ...near, ...body } : body)
         const answer = await response.text()
         expect(response.status, answer).toBeLessThan(500)

@@ -48,9 +48,7 @@ test('after kill -9 the next start settles what was open, and the ledger is whol
   const second = await startGatewayProcess([...settings, '--port', '0'])
   try {
     await eventually(async () => ((await account(second.url)).reserved === '0' ? true : undefined), 40)
-    const { data } = await (
-      await fetch(`${second.url}/v1/usage`, { headers: { authorization: `Bearer ${key}` } })
-    ).json()
+    const { data } = await jsonOf(fetch(`${second.url}/v1/usage`, { headers: { authorization: `Bearer ${key}` } }))
     const wei = (text: string) => Number(text) * 1e18
     const charged = data.reduce((sum: number, { cost }: { cost: string }) => sum + wei(cost), 0)
     expect(wei((await account(second.url)).balance)).toBeCloseTo(1e15 - charged, -2)

@@ -5,7 +5,9 @@ import { z } from 'zod'
 
 const Amount = z.string().meta({ description: 'LILY, as a decimal number', examples: ['0.005'] })
 const Seconds = z.int().meta({ description: 'Unix seconds' })
-const ModuleReference = z.union([ModuleName, Bytes32]).meta({ description: 'Name of a module, or the id of one version' })
+const ModuleReference = z
+  .union([ModuleName, Bytes32])
+  .meta({ description: 'Name of a module, or the id of one version' })
 
 /** Files of a request, in Base64. */
 const GivenFiles = z

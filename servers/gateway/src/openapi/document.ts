@@ -87,7 +87,13 @@ export const operations: readonly Operation[] = [
     status: 201,
     answer: JobView,
   },
-  { method: 'get', path: '/v1/jobs', summary: 'Jobs of the account, newest first', query: ListQuery, answer: list(JobView) },
+  {
+    method: 'get',
+    path: '/v1/jobs',
+    summary: 'Jobs of the account, newest first',
+    query: ListQuery,
+    answer: list(JobView),
+  },
   { method: 'get', path: '/v1/jobs/{id}', summary: 'One job', answer: JobView },
   { method: 'post', path: '/v1/jobs/{id}/cancel', summary: 'Asks for a job to be stopped', answer: JobView },
   {
@@ -140,7 +146,12 @@ export function openApiDocument(): Json {
 function describe(operation: Operation): Json {
   const { path, summary, isOpen, isPaid, body, query, status = 200, answer, answerType, streams } = operation
   const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name)
-  const header = (name: string, description: string) => ({ name, in: 'header', description, schema: { type: 'string' } })
+  const header = (name: string, description: string) => ({
+    name,
+    in: 'header',
+    description,
+    schema: { type: 'string' },
+  })
   const parameters = [
     ...names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
     ...(query ? queryParameters(query) : []),
@@ -159,7 +170,9 @@ function describe(operation: Operation): Json {
     operationId: `${operation.method}${path.replaceAll(/[^a-z]+(\w?)/gi, (_, letter: string) => letter.toUpperCase())}`,
     ...(isOpen ? { security: [] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
-    ...(body ? { requestBody: { required: true, content: { 'application/json': { schema: toSchema(body, 'input') } } } } : {}),
+    ...(body
+      ? { requestBody: { required: true, content: { 'application/json': { schema: toSchema(body, 'input') } } } }
+      : {}),
     responses: {
       [status]: { description: 'Done', content },
       default: { $ref: '#/components/responses/error' },

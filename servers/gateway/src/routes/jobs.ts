@@ -151,7 +151,8 @@ async function sendEvents(
   response: Response,
 ): Promise<void> {
   const signal = goneSignal(response)
-  const after = request.get('last-event-id') ?? (typeof request.query.after === 'string' ? request.query.after : undefined)
+  const after =
+    request.get('last-event-id') ?? (typeof request.query.after === 'string' ? request.query.after : undefined)
   const stream = new EventStream(response, context.rules)
   let sending = Promise.resolve()
   try {
@@ -160,7 +161,9 @@ async function sendEvents(
       signal,
       send(happening, place) {
         // Two readers write: one whole event after the other.
-        sending = sending.then(() => stream.send(`id: ${formatPlace(place)}\n${serverSentEvent(happening, happening.type)}`))
+        sending = sending.then(() =>
+          stream.send(`id: ${formatPlace(place)}\n${serverSentEvent(happening, happening.type)}`),
+        )
         return sending
       },
     })

@@ -73,11 +73,14 @@ export const chatCompletions: Dialect = {
         delta({}, finishReasons[finish]) +
         chunk({ choices: [], usage: usageBody(usage, settlement), lilypad: settlementBody(settlement) }) +
         serverSentEvent('[DONE]'),
+      // Some clients look for the error in a chunk, others for a frame that is nothing else.
       fail: (error: LilypadError) =>
         chunk({
           ...openAiErrorBody(error),
           choices: [{ index: 0, delta: { content: '' }, logprobs: null, finish_reason: 'error' }],
-        }) + serverSentEvent('[DONE]'),
+        }) +
+        serverSentEvent(openAiErrorBody(error)) +
+        serverSentEvent('[DONE]'),
     }
   },
 }
