@@ -197,7 +197,8 @@ export const errorTexts = {
   },
   UPSTREAM_FAILED: {
     what: 'The gateway got no answer of a model that it could use: the provider failed, or the answer was cut off, malformed, or did not verify. An answer that was cut off is never shown as whole.',
-    charged: 'Nothing, unless the answer was sent whole and verified before the connection broke: the usage of the account tells.',
+    charged:
+      'Nothing, unless the answer was sent whole and verified before the connection broke: the usage of the account tells.',
     fix: 'Ask again. Another provider may answer.',
   },
   PROVIDER_GONE: {

@@ -4,6 +4,7 @@ import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import { embedMany, generateText, jsonSchema, streamText, tool, type ToolSet } from 'ai'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Client, jobOf, schema, statusOf, toolCall, user } from './client.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 
 let gateway: TestGateway
@@ -24,38 +25,8 @@ beforeAll(async () => {
 })
 afterAll(() => gateway?.close())
 
-/** A client of another maker, by what the matrix asks of each. */
-type Client = {
-  /** The whole text, and the tokens of the reply. */
-  chat(
-    key: string,
-    content: string,
-  ): Promise<{ readonly text: string; readonly tokens: number | undefined; readonly job: unknown }>
-  stream(
-    key: string,
-    content: string,
-  ): Promise<{ readonly pieces: readonly string[]; readonly tokens: number | undefined; readonly job: unknown }>
-  /** Name and arguments of the call that the reply is. */
-  tool(key: string): Promise<readonly [string, unknown]>
-  statusOf(error: unknown): number | undefined
-}
-
-const schema = {
-  type: 'object',
-  properties: { city: { type: 'string' } },
-  required: ['city'],
-  additionalProperties: false,
-} as const
-/** Makes the test model call a tool. */
-const toolCall = '!call look {"city":"pond"}'
 const v1 = () => `${gateway.url}/v1`
-const user = (content: string) => [{ role: 'user' as const, content }]
-const jobOf = (value: unknown) => (value as { lilypad?: { job_id?: string } }).lilypad?.job_id
-
 const openai = (apiKey: string) => new OpenAI({ apiKey, baseURL: v1(), maxRetries: 0 })
-const statusOf = (error: unknown) =>
-  (error as { status?: number; statusCode?: number }).status ?? (error as { statusCode?: number }).statusCode
-
 const openaiChat: Client = {
   statusOf,
   async chat(key, content) {
@@ -148,7 +119,10 @@ const anthropic: Client = {
 }
 
 type LanguageModel = Parameters<typeof generateText>[0]['model']
-function aiSdk(model: (key: string) => LanguageModel, jobFrom: (metadata: unknown) => unknown): Client {
+function aiSdk(
+  model: (key: string) => LanguageModel,
+  jobFrom: (metadata: unknown) => unknown = () => undefined,
+): Client {
   return {
     statusOf,
     async chat(key, content) {
@@ -204,27 +178,28 @@ const compatible = (key: string) =>
   })
 const metadataJob = (metadata: unknown) => (metadata as { lilypad?: { job?: unknown } } | undefined)?.lilypad?.job
 
-const clients: readonly (readonly [string, Client, { readonly tellsJob: boolean }])[] = [
+type Telling = {
+  /** It shows fields that are not OpenAI's. */
+  readonly tellsJob?: boolean
+}
+/** `npm run test:clients` runs all of them; otherwise one of each dialect and family. */
+const frameworks = process.env.CLIENTS === 'all' ? await import('./framework-clients.ts') : undefined
+const clients: readonly (readonly [string, Client, Telling])[] = [
   ['openai, chat completions', openaiChat, { tellsJob: true }],
   ['openai, responses', openaiResponses, { tellsJob: true }],
   ['anthropic', anthropic, { tellsJob: true }],
-  [
-    'ai with @ai-sdk/openai, responses',
-    aiSdk(
-      (apiKey) => createOpenAI({ apiKey, baseURL: v1() })('parrot'),
-      () => undefined,
-    ),
-    { tellsJob: false },
-  ],
-  [
-    'ai with @ai-sdk/openai, chat',
-    aiSdk(
-      (apiKey) => createOpenAI({ apiKey, baseURL: v1() }).chat('parrot'),
-      () => undefined,
-    ),
-    { tellsJob: false },
-  ],
   ['ai with @ai-sdk/openai-compatible', aiSdk((key) => compatible(key)('parrot'), metadataJob), { tellsJob: true }],
+  ...(frameworks
+    ? ([
+        ['ai with @ai-sdk/openai, responses', aiSdk((apiKey) => createOpenAI({ apiKey, baseURL: v1() })('parrot')), {}],
+        ['ai with @ai-sdk/openai, chat', aiSdk((apiKey) => createOpenAI({ apiKey, baseURL: v1() }).chat('parrot')), {}],
+        ["ai with OpenRouter's provider", aiSdk((key) => frameworks.openRouterModel(v1(), key)), {}],
+        ['@openrouter/sdk', frameworks.openRouter(v1), {}],
+        ['@openai/agents, chat', frameworks.openAiAgents(v1, 'chat'), {}],
+        ['@openai/agents, responses', frameworks.openAiAgents(v1, 'responses'), {}],
+        ['LlamaIndex', frameworks.llamaIndex(v1), {}],
+      ] as const)
+    : []),
 ]
 
 describe.each(clients)('%s', (_, client, { tellsJob }) => {
@@ -275,6 +250,9 @@ test('embeddings and models', async () => {
   for await (const { id } of openai(keys.good).models.list()) ids.push(id)
   expect(ids.sort()).toEqual(['parrot', 'vectors'])
   expect((await anthropicClient(keys.good).models.list()).data.map(({ id }) => id).sort()).toEqual(ids)
+  if (!frameworks) return
+  expect([...(await frameworks.openRouterModels(v1(), keys.good))].sort()).toEqual(ids)
+  expect(await frameworks.llamaIndexEmbedding(v1(), keys.good, 'frog')).toEqual([4, 0])
 })
 
 test('a structured reply reaches the model with its schema', async () => {

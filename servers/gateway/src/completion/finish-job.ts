@@ -22,6 +22,11 @@ const graceSeconds = 60
 /** Codes after which a job may still be delivered, and so still cost something. */
 const undecided: readonly string[] = ['TIMED_OUT', 'SOLVER_UNREACHABLE', 'RPC_UNREACHABLE', 'RATE_LIMITED', 'INTERNAL']
 
+/** Whether an error tells that a job costs nothing and never will. */
+export function isDecided(error: unknown): error is LilypadError {
+  return LilypadError.is(error) && !undecided.includes(error.code)
+}
+
 /**
  * Waits for a job, verifies and acknowledges it. Nothing is charged yet: the caller looks at the answer first.
  * @throws JobNotRunError JobFailedError VerificationFailedError StillRunningError and what the signal aborts with
@@ -84,7 +89,7 @@ export async function abandonRequest(
   }
   if (!placed) {
     // Whether an order left is known where the solver answered, or none was signed.
-    if (LilypadError.is(error) && !undecided.includes(error.code)) return release()
+    if (isDecided(error)) return release()
     // The sweep finds the order by its quote.
     context.active.delete(requestId)
     return
@@ -95,7 +100,7 @@ export async function abandonRequest(
     runInBackground(context, context.client.cancel(orderHash))
     return release()
   }
-  if (LilypadError.is(error) && !undecided.includes(error.code)) return release()
+  if (isDecided(error)) return release()
   runInBackground(context, settleAbandoned(context, requestId, placed))
 }
 
@@ -113,7 +118,7 @@ export async function settleAbandoned(
     const finished = await finishJob(context, requestId, { orderHash: placed.orderHash, timeoutSeconds })
     await finished.charge()
   } catch (error) {
-    if (!LilypadError.is(error) || undecided.includes(error.code)) throw error
+    if (!isDecided(error)) throw error
     if (await releaseRequest(database, { id: requestId, errorCode: error.code, now: nowSeconds(context) }))
       metrics.settled.inc({ outcome: 'released' })
     log.info({ requestId, job: placed.orderHash, code: error.code }, 'request.released')
@@ -124,10 +129,10 @@ export async function settleAbandoned(
 
 /** The result, or what the signal aborts with as soon as it does. */
 function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason)
+    if (signal.aborted) abort()
     signal.addEventListener('abort', abort, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+    void work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
   })
 }

@@ -2,7 +2,7 @@ import { LilypadError } from '@lilypad-agents/protocol'
 import { listUnsettled, type PaidRequest, releaseRequest } from '../account/paid-request.ts'
 import { type GatewayContext, nowSeconds } from '../context.ts'
 import { failureFacts } from '../log/logger.ts'
-import { finishJob, settleAbandoned } from './finish-job.ts'
+import { finishJob, isDecided, settleAbandoned } from './finish-job.ts'
 import { order } from './place-job.ts'
 
 /** Requests younger than this are left to whoever just opened them. */
@@ -32,13 +32,14 @@ async function settleRequest(context: GatewayContext, request: PaidRequest): Pro
   try {
     // The same quote again is the same order: one that was signed is found, and stopped with the others.
     const placed = orderHash === null ? await order(context, id, quoteId) : await findPlaced(context, orderHash)
-    if (request.kind !== jobKind) return await settleAbandoned(context, id, placed)
+    // A job whose id nobody was told is wanted only by who can ask for it by its idempotency key.
+    const isWanted = request.kind === jobKind && (orderHash !== null || request.idempotencyKey !== null)
+    if (!isWanted) return await settleAbandoned(context, id, placed)
     const finished = await finishJob(context, id, { orderHash: placed.orderHash, timeoutSeconds: 0 })
     await finished.charge()
   } catch (error) {
-    if (!LilypadError.is(error)) throw error
-    if (error.code === 'TIMED_OUT') return
-    if (['SOLVER_UNREACHABLE', 'RPC_UNREACHABLE', 'RATE_LIMITED', 'INTERNAL'].includes(error.code)) throw error
+    if (LilypadError.is(error) && error.code === 'TIMED_OUT') return
+    if (!isDecided(error)) throw error
     await release(error.code)
   }
 }

@@ -53,7 +53,7 @@ export async function openPaid(
     )
   if (earlier.answer === null)
     throw new LilypadError('STATE_CONFLICT', 'This request was answered and paid; the answer is not kept any more.', {
-      hint: 'use a new key for a new answer',
+      hint: 'GET /v1/jobs/{id}/outputs/response.json has what the model said; use a new key for a new answer',
     })
   response.setHeader('x-generation-id', earlier.id)
   response.setHeader('x-lilypad-replayed', 'true')

@@ -1,5 +1,4 @@
-import { LilypadError } from '@lilypad-agents/protocol'
-import { abandonRequest, finishJob, secondsLeft } from '../completion/finish-job.ts'
+import { abandonRequest, finishJob, isDecided, secondsLeft } from '../completion/finish-job.ts'
 import type { PlacedJob } from '../completion/place-job.ts'
 import { type GatewayContext, runInBackground } from '../context.ts'
 
@@ -31,9 +30,11 @@ async function finish(context: GatewayContext, requestId: string, placed: Placed
     await finished.charge()
     context.active.delete(requestId)
   } catch (error) {
-    // Where it is not known yet how it ends, the sweep goes on.
-    const isOver = LilypadError.is(error) && !error.retryable
-    if (!isOver) context.active.delete(requestId)
-    else await abandonRequest(context, requestId, { placed, error })
+    if (isDecided(error)) await abandonRequest(context, requestId, { placed, error })
+    else {
+      // How it ends is not known yet: the sweep goes on.
+      context.active.delete(requestId)
+      throw error
+    }
   }
 }
