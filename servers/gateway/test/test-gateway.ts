@@ -19,20 +19,32 @@ const level = process.env.TEST_LOG ?? 'silent'
 const unlimited = 10n ** 24n
 const server = { idleSeconds: 60, maxOutputUnits: 256 }
 
-/** A real chain, solver and provider with two model servers, and a gateway in front of them. */
-export async function startTestGateway(
-  options: { readonly config?: Partial<GatewayConfig>; readonly rules?: Partial<GatewayContext['rules']> } = {},
-) {
-  const market: TestMarket = await startTestMarket()
-  const folder = mkdtempSync(join(tmpdir(), 'lp-gateway-'))
+type TestModel = ReturnType<typeof serverManifest> & { readonly program: string }
+
+/** Two model servers without a model: a chat that repeats what it is told, and vectors of lengths. */
+function createTestModels(): readonly TestModel[] {
   const chat = serverManifest({ server: { ...server, concurrency: 8 } })
   const vectors = serverManifest({
     name: 'vectors',
     server: { ...server, protocol: 'openai-embeddings', path: '/v1/embeddings', maxOutputUnits: 0 },
   })
+  return [chat, vectors].map((model) => ({ ...model, program: serverProgram }))
+}
+
+/** A real chain, solver and provider with model servers, and a gateway in front of them. */
+export async function startTestGateway(
+  options: {
+    readonly config?: Partial<GatewayConfig>
+    readonly rules?: Partial<GatewayContext['rules']>
+    readonly models?: readonly TestModel[]
+  } = {},
+) {
+  const { models = createTestModels() } = options
+  const market: TestMarket = await startTestMarket()
+  const folder = mkdtempSync(join(tmpdir(), 'lp-gateway-'))
   const actor = await market.createActor()
   const { stateDir } = market.createNode(actor, 'n')
-  const trusted = { [chat.moduleVersion]: serverProgram, [vectors.moduleVersion]: serverProgram }
+  const trusted = Object.fromEntries(models.map(({ moduleVersion, program }) => [moduleVersion, program]))
   const openProvider = () =>
     startProvider({
       network: market.network,
@@ -44,8 +56,7 @@ export async function startTestGateway(
       log: createProviderLog(level),
     })
   let provider: Provider = await openProvider()
-  await market.publish(chat.manifest)
-  await market.publish(vectors.manifest)
+  for (const { manifest } of models) await market.publish(manifest)
   const { signer } = (await market.openRequester()).actor
   const config: GatewayConfig = {
     stateDirectory: folder,
@@ -67,8 +78,8 @@ export async function startTestGateway(
     startGateway(config, { log: pino({ level }), ...(options.rules ? { rules: options.rules } : {}) })
   let gateway: RunningGateway = await openGateway()
   await eventually(async () => {
-    const models = await market.lilypad.searchModules()
-    return models.modules.length === 2 && models.modules.every(({ offers }) => offers.length > 0) ? true : undefined
+    const { modules } = await market.lilypad.searchModules()
+    return modules.length === models.length && modules.every(({ offers }) => offers.length > 0) ? true : undefined
   })
   let accounts = 0
 
