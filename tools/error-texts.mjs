@@ -31,9 +31,9 @@ export const errorTexts = {
     fix: 'Try again, or use another solver. For a module of your own, build it again so that the manifest names the right program.',
   },
   UNAUTHORIZED: {
-    what: 'A job can be read by its requester and its provider only, and the `Authorization` header proves neither.',
+    what: 'A job can be read by its requester and its provider only, and the `Authorization` header proves neither. At the gateway: the API key is missing, wrong or revoked.',
     charged: nothing,
-    fix: 'Sign an `Access` for the order hash with the key that ordered, with a time that is still to come. The SDK does this by itself: check the clock of the machine.',
+    fix: 'Sign an `Access` for the order hash with the key that ordered, with a time that is still to come. The SDK does this by itself: check the clock of the machine. At the gateway: send a key of it as `Authorization: Bearer` or `x-api-key`.',
   },
   INSUFFICIENT_BALANCE: {
     what: "The payer's money in the vault, without what it asked to withdraw and what its other jobs hold, does not cover the job; or an account has too little ether to send a transaction. At the gateway: the prepaid account or the budget of the key does not cover the request.",

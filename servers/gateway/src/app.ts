@@ -2,7 +2,7 @@ import express, { type Express } from 'express'
 import { LilypadError } from '@lilypad-agents/protocol'
 import type { GatewayContext } from './context.ts'
 import { openAiErrorBody } from './dialects/openai-error.ts'
-import { authenticate } from './http/authenticate.ts'
+import { authenticate, limitAddress } from './http/authenticate.ts'
 import { type DoorRules, guardDoor } from './http/guard.ts'
 import { measure } from './http/measure.ts'
 import { sendErrors } from './http/send-error.ts'
@@ -33,6 +33,7 @@ export function createApp(
     next(new LilypadError('EXECUTOR_UNAVAILABLE', 'The gateway is closing.', { hint: 'ask again in a few seconds' }))
   })
   const authentication = authenticate(context)
+  app.use(['/v1/models', '/v1/modules'], limitAddress())
   app.use(modelRoutes(context))
   app.use(replyRoutes(context, authentication))
   app.use(embeddingsRoutes(context, authentication))

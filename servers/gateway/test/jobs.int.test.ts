@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { verifyBundle } from '@lilypad-agents/sdk/verify'
-import { JobBundle } from '@lilypad-agents/protocol'
+import { JobBundle, sha256 } from '@lilypad-agents/protocol'
 import { z } from 'zod'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { getBalance } from '../src/account/account.ts'
@@ -65,10 +65,12 @@ test('a quote is ordered once: the job is charged, verified, and its receipt hol
   expect(await getBalance(gateway.database, accountId)).toEqual({ balance: full - 2030n, reserved: 0n })
   const output = await get(done.outputs[0]?.url ?? '')
   expect(output.headers.get('content-disposition')).toBe('attachment; filename=response.json')
-  expect(await jsonOf(output)).toMatchObject({ choices: [{ message: { content: 'one two' } }] })
+  const bytes = new Uint8Array(await output.arrayBuffer())
+  expect(JSON.parse(Buffer.from(bytes).toString())).toMatchObject({ choices: [{ message: { content: 'one two' } }] })
   const bundle = z.decode(JobBundle, await jsonOf(get(`/v1/jobs/${placed.id}/receipt`)))
-  const digests = new Map(done.outputs.map(({ path, sha256, bytes }) => [path, { sha256, bytes }]))
-  const { checks } = await verifyBundle(bundle, { findOutput: (path) => digests.get(path) as never })
+  const { checks } = await verifyBundle(bundle, {
+    findOutput: () => ({ bytes: bytes.length, sha256: sha256(bytes), read: () => bytes }),
+  })
   expect(checks.filter(({ ok }) => !ok)).toEqual([])
   expect((await jsonOf(get('/v1/jobs'))).data.map(({ id }: Json) => id)).toContain(placed.id)
   // A quote that somebody ordered is nobody else's.

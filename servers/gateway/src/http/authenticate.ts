@@ -39,6 +39,19 @@ export function authenticate(context: GatewayContext): RequestHandler {
   }
 }
 
+/** Requests without a key that one address may make in a minute; each may ask the solver. */
+const openRequestsPerMinute = 6000
+
+/** Bounds what an address may ask for without a key. */
+export function limitAddress(): RequestHandler {
+  const limit = createRateLimit()
+  return (request, response, next) => {
+    const wait = limit.take(request.socket.remoteAddress ?? '', openRequestsPerMinute)
+    if (wait > 0) throw tooMany(response, wait)
+    next()
+  }
+}
+
 function shownKey(request: Request): string | undefined {
   const bearer = /^Bearer +(\S+) *$/i.exec(request.get('authorization') ?? '')?.[1]
   return bearer ?? request.get('x-api-key')
