@@ -8,6 +8,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     // They, too, publish a `source` condition, and Node does not strip types inside node_modules.
-    server: { deps: { inline: [/@modelcontextprotocol/, /eventsource/] } },
+    server: {
+      deps: { inline: [/@modelcontextprotocol/, /eventsource/, /@ai-sdk/, /@openai\/agents/, /node_modules\/ai\//] },
+    },
   },
 })

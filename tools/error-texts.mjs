@@ -36,14 +36,14 @@ export const errorTexts = {
     fix: 'Try again, or use another solver. For a module of your own, build it again so that the manifest names the right program.',
   },
   UNAUTHORIZED: {
-    what: 'A job can be read by its requester and its provider only, and the `Authorization` header proves neither.',
+    what: 'A job can be read by its requester and its provider only, and the `Authorization` header proves neither. At the gateway: the API key is missing, wrong or revoked.',
     charged: nothing,
-    fix: 'Sign an `Access` for the order hash with the key that ordered, with a time that is still to come. The SDK does this by itself: check the clock of the machine.',
+    fix: 'Sign an `Access` for the order hash with the key that ordered, with a time that is still to come. The SDK does this by itself: check the clock of the machine. At the gateway: send a key of it as `Authorization: Bearer` or `x-api-key`.',
   },
   INSUFFICIENT_BALANCE: {
-    what: "The payer's money in the vault, without what it asked to withdraw and what its other jobs hold, does not cover the job; or an account has too little ether to send a transaction.",
+    what: "The payer's money in the vault, without what it asked to withdraw and what its other jobs hold, does not cover the job; or an account has too little ether to send a transaction. At the gateway: the prepaid account or the budget of the key does not cover the request.",
     charged: nothing,
-    fix: 'Deposit LILY for the payer (`lilypad wallet deposit`), wait for open jobs to end, or send the account some ether.',
+    fix: 'Deposit LILY for the payer (`lilypad wallet deposit`), wait for open jobs to end, or send the account some ether. At the gateway: have its operator credit the account, or ask for fewer tokens.',
   },
   READ_ONLY: {
     what: 'This client or server has no key, so it can look but not order.',
@@ -244,6 +244,12 @@ export const errorTexts = {
     what: 'No connected provider offers this module now.',
     charged: nothing,
     fix: 'Try again in a few seconds (a module that was just published takes about five), or start a provider.',
+  },
+  UPSTREAM_FAILED: {
+    what: 'The gateway got no answer of a model that it could use: the provider failed, or the answer was cut off, malformed, or did not verify. An answer that was cut off is never shown as whole.',
+    charged:
+      'Nothing, unless the answer was sent whole and verified before the connection broke: the usage of the account tells.',
+    fix: 'Ask again. Another provider may answer.',
   },
   PROVIDER_GONE: {
     what: 'The provider of the quote is not connected any more.',

@@ -162,6 +162,7 @@ const rows: { readonly [code in ErrorCode]: Row } = {
   },
   SOLVER_UNREACHABLE: { call: quote(), leads: 'again' },
   STORAGE_FULL: { call: quote(), leads: 'again' },
+  UPSTREAM_FAILED: { call: quote(), leads: 'again' },
   // Refused here by the solver, to hear the fix; what it follows is in x402.test.ts.
   PAYMENT_REFUSED: { call: quote(), leads: 'user' },
   PAYMENT_UNKNOWN: { call: quote(), leads: 'again' },

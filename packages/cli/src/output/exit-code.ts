@@ -28,6 +28,7 @@ const byCode: { readonly [code in ErrorCode]?: number } = {
   PAYMENT_REFUSED: exitCodes.overLimit,
   NO_PROVIDER_AVAILABLE: exitCodes.unavailable,
   PROVIDER_GONE: exitCodes.unavailable,
+  UPSTREAM_FAILED: exitCodes.unavailable,
   SOLVER_UNREACHABLE: exitCodes.unavailable,
   RPC_UNREACHABLE: exitCodes.unavailable,
   PAID_SERVER_UNREACHABLE: exitCodes.unavailable,

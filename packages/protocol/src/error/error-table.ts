@@ -73,6 +73,7 @@ export const errorTable = {
   RATE_LIMITED: { http: 429, openai: 'rate_limit_error', mcp: 'shown', log: 'info', retryable: true },
   NO_PROVIDER_AVAILABLE: later(503),
   PROVIDER_GONE: later(503),
+  UPSTREAM_FAILED: later(502),
   OUTPUT_UNAVAILABLE: later(503),
   EXECUTOR_UNAVAILABLE: later(503),
   RPC_UNREACHABLE: later(503),

@@ -1,0 +1,47 @@
+import express, { type Express } from 'express'
+import { LilypadError } from '@lilypad-agents/protocol'
+import type { GatewayContext } from './context.ts'
+import { openAiErrorBody } from './dialects/openai-error.ts'
+import { authenticate, limitAddress } from './http/authenticate.ts'
+import { type DoorRules, guardDoor } from './http/guard.ts'
+import { measure } from './http/measure.ts'
+import { sendErrors } from './http/send-error.ts'
+import { embeddingsRoutes } from './routes/embeddings.ts'
+import { jobRoutes } from './routes/jobs.ts'
+import { modelRoutes } from './routes/models.ts'
+import { moduleRoutes } from './routes/modules.ts'
+import { openApiRoutes } from './routes/open-api.ts'
+import { operationRoutes } from './routes/operations.ts'
+import { replyRoutes } from './routes/replies.ts'
+import { usageRoutes } from './routes/usage.ts'
+
+/** Puts the routes together; it does not listen. After `closing` nothing new is begun. */
+export function createApp(
+  context: GatewayContext,
+  options: { readonly closing: AbortSignal; readonly door: DoorRules },
+): Express {
+  const { closing, door } = options
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.set('query parser', 'simple')
+  app.use(measure(context.metrics))
+  app.use(guardDoor(door))
+  app.use(operationRoutes(context, closing))
+  app.use((_request, _response, next) => {
+    if (!closing.aborted) return next()
+    next(new LilypadError('EXECUTOR_UNAVAILABLE', 'The gateway is closing.', { hint: 'ask again in a few seconds' }))
+  })
+  const authentication = authenticate(context)
+  app.use(['/v1/models', '/v1/modules'], limitAddress())
+  app.use(modelRoutes(context))
+  app.use(replyRoutes(context, authentication))
+  app.use(embeddingsRoutes(context, authentication))
+  app.use(moduleRoutes(context, authentication))
+  app.use(jobRoutes(context, authentication))
+  app.use(openApiRoutes())
+  app.use(usageRoutes(context, authentication))
+  app.use((_request, _response, next) => next(new LilypadError('NOT_FOUND', 'There is nothing at this address.')))
+  app.use(sendErrors(context.log, openAiErrorBody))
+  return app
+}

@@ -1,0 +1,43 @@
+import type { GatewayContext } from '../context.ts'
+import { type EmbeddingsRequest, readEmbeddings, toUpstreamEmbeddings } from '../dialects/embeddings.ts'
+import type { Settlement } from '../dialects/dialect.ts'
+import type { Model } from '../models/model-catalog.ts'
+import { finishJob, secondsLeft } from './finish-job.ts'
+import type { RequestPolicy } from './place-job.ts'
+import { readOutput } from './run-chat.ts'
+import { toModelInputs } from './to-model-inputs.ts'
+import { withAttempts } from './with-attempts.ts'
+
+export type EmbeddingsReply = {
+  readonly vectors: readonly (readonly number[])[]
+  readonly inputTokens: number
+  readonly settlement: Settlement
+}
+
+/** Orders vectors for texts and gives them once they are verified, paid and charged. */
+export async function runEmbeddings(
+  context: GatewayContext,
+  call: {
+    readonly requestId: string
+    readonly model: Model
+    readonly asked: EmbeddingsRequest
+    readonly policy: RequestPolicy
+    readonly signal: AbortSignal
+  },
+): Promise<EmbeddingsReply> {
+  const { requestId, model, asked, policy, signal } = call
+  const request = toModelInputs(model, toUpstreamEmbeddings(asked))
+  return withAttempts(context, { requestId, request, policy, signal }, async (placed) => {
+    const timeoutSeconds = secondsLeft(context, placed)
+    const finished = await finishJob(context, requestId, { orderHash: placed.orderHash, signal, timeoutSeconds })
+    const { vectors, inputTokens } = readEmbeddings(await readOutput(finished.outputs), asked)
+    const isMetered = model.listing.manifest.units.inputFrom.kind === 'server-usage'
+    const reply = {
+      vectors,
+      inputTokens: isMetered ? finished.inputUnits : (inputTokens ?? 0),
+      settlement: finished.settlement,
+    }
+    await finished.charge(reply)
+    return reply
+  })
+}

@@ -1,0 +1,291 @@
+import { resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { createSigner, LilypadError, parseWire, SignedGrant, type Signer } from '@lilypad-agents/protocol'
+import { type Network, parseTokenAmount, type SpendingPolicy } from '@lilypad-agents/sdk'
+import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+
+const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
+
+/** Each setting: the variable it falls back to, and what the help says. */
+const settings = {
+  network: { env: 'LILYPAD_NETWORK_FILE', value: 'file', help: 'network file  [.lilypad/network.json]' },
+  'state-dir': { env: 'LILYPAD_STATE_DIR', value: 'folder', help: 'database, jobs and files  [.lilypad/gateway]' },
+  'database-url': { env: 'DATABASE_URL', value: 'url', help: 'a Postgres server instead of the embedded one' },
+  'key-file': { env: 'LILYPAD_KEY_FILE', value: 'file', help: 'private key that orders (mode 600)' },
+  'grant-file': { env: 'LILYPAD_GRANT_FILE', value: 'file', help: 'signed grant of the payer to that key' },
+  'max-per-job': { env: 'LILYPAD_MAX_PER_JOB', value: 'LILY', help: 'most one job may cost the gateway  [1]' },
+  'max-per-day': { env: 'LILYPAD_MAX_PER_DAY', value: 'LILY', help: 'most in any 24 hours  [100]' },
+  'max-total': { env: 'LILYPAD_MAX_TOTAL', value: 'LILY', help: 'most ever, with this state folder  [10000]' },
+  'usd-per-lily': { env: 'LILYPAD_USD_PER_LILY', value: 'USD', help: 'rate at which prices are shown in dollars  [1]' },
+  host: { env: 'LILYPAD_HOST', value: 'host', help: 'address to listen on  [127.0.0.1]' },
+  port: { env: 'LILYPAD_PORT', value: 'port', help: 'port; 0 takes a free one  [8602]' },
+  'metrics-port': { env: 'LILYPAD_METRICS_PORT', value: 'port', help: 'port on 127.0.0.1 for GET /metrics  [none]' },
+  'allow-host': {
+    env: 'LILYPAD_ALLOW_HOSTS',
+    value: 'host',
+    help: 'name under which it is reached; repeat, * for any  [this machine]',
+  },
+  'allow-origin': {
+    env: 'LILYPAD_ALLOW_ORIGINS',
+    value: 'origin',
+    help: 'pages that may call it; repeat, * for any  [none]',
+  },
+  'max-body-bytes': { env: 'LILYPAD_MAX_BODY_BYTES', value: 'bytes', help: 'longest request  [4194304]' },
+  'requests-per-minute': {
+    env: 'LILYPAD_REQUESTS_PER_MINUTE',
+    value: 'n',
+    help: 'of a key without a limit of its own  [600]',
+  },
+  'first-key-file': {
+    env: 'LILYPAD_FIRST_KEY_FILE',
+    value: 'file',
+    help: 'where there is no account yet, makes one called "first" and writes a key for it here',
+  },
+  'first-credit': { env: 'LILYPAD_FIRST_CREDIT', value: 'LILY', help: 'what that account gets  [10]' },
+  'log-level': { env: 'LILYPAD_LOG_LEVEL', value: 'level', help: `${logLevels.join(', ')}  [info]` },
+} as const
+type SettingName = keyof typeof settings
+const lists: readonly string[] = ['allow-host', 'allow-origin'] satisfies readonly SettingName[]
+
+const Amount = z.string().transform((text, context) => {
+  try {
+    return parseTokenAmount(text)
+  } catch {
+    context.addIssue({ code: 'custom', message: 'expected a number such as 0.5, with at most 18 decimals' })
+    return z.NEVER
+  }
+})
+const File = z
+  .string()
+  .min(1)
+  .transform((path) => resolve(path))
+const Whole = (least: number, most: number) => z.coerce.number<string>().int().min(least).max(most)
+const Port = Whole(0, 65_535)
+
+const Settings = z.strictObject({
+  network: File.prefault('.lilypad/network.json'),
+  'state-dir': File.prefault('.lilypad/gateway'),
+  'database-url': z.string().min(1).optional(),
+  'key-file': File.optional(),
+  'grant-file': File.optional(),
+  'max-per-job': Amount.prefault('1'),
+  'max-per-day': Amount.prefault('100'),
+  'max-total': Amount.prefault('10000'),
+  'usd-per-lily': Amount.prefault('1'),
+  host: z.string().min(1).default('127.0.0.1'),
+  port: Port.prefault('8602'),
+  'metrics-port': Port.optional(),
+  'allow-host': z.array(z.string().min(1).toLowerCase()).default([]),
+  'allow-origin': z.array(z.string().min(1)).default([]),
+  'max-body-bytes': Whole(1024, 256 * 1024 ** 2).prefault('4194304'),
+  'requests-per-minute': Whole(1, 1_000_000).prefault('600'),
+  'first-key-file': File.optional(),
+  'first-credit': Amount.prefault('10'),
+  'log-level': z.enum(logLevels).default('info'),
+} satisfies { readonly [name in SettingName]: z.ZodType })
+
+/** Where the accounts are. */
+export type StateConfig = { readonly stateDirectory: string; readonly databaseUrl?: string | undefined }
+
+/** Everything a gateway needs to start. */
+export type GatewayConfig = StateConfig & {
+  readonly network: Network
+  /** Orders with it; without one the gateway only lists models. */
+  readonly signer?: Signer | undefined
+  readonly grant?: SignedGrant | undefined
+  readonly policy: SpendingPolicy
+  /** Dollars per LILY times 10^18. */
+  readonly usdPerLilyWad: bigint
+  readonly host: string
+  readonly port: number
+  readonly metricsPort?: number | undefined
+  readonly allowedHosts: readonly string[]
+  readonly allowedOrigins: readonly string[]
+  readonly maxBodyBytes: number
+  readonly requestsPerMinute: number
+  readonly firstKey?: { readonly file: string; readonly credit: bigint } | undefined
+  readonly logLevel: (typeof logLevels)[number]
+}
+
+/** What the command line asks for. */
+export type GatewayCommand =
+  | { readonly name: 'serve'; readonly config: GatewayConfig }
+  | { readonly name: 'help' }
+  | { readonly name: 'account create'; readonly account: string; readonly state: StateConfig }
+  | {
+      readonly name: 'account credit'
+      readonly account: string
+      readonly amount: bigint
+      readonly reference: string
+      readonly state: StateConfig
+    }
+  | { readonly name: 'account list'; readonly state: StateConfig }
+  | {
+      readonly name: 'key create'
+      readonly account: string
+      readonly label: string
+      readonly budget: bigint | undefined
+      readonly requestsPerMinute: number | undefined
+      readonly state: StateConfig
+    }
+  | { readonly name: 'key revoke'; readonly id: string; readonly state: StateConfig }
+
+const usage = `lilypad-gateway: OpenAI- and Anthropic-shaped HTTP over a Lilypad network
+
+Usage
+  lilypad-gateway [serve] [settings]
+  lilypad-gateway account create <name>
+  lilypad-gateway account credit <name> <LILY> <reference>   the same reference counts once
+  lilypad-gateway account list
+  lilypad-gateway key create <account> [--label text] [--budget LILY] [--requests-per-minute n]
+  lilypad-gateway key revoke <key id>
+
+The last five change the database: with the embedded one, stop the gateway first; with Postgres they work beside it.
+`
+
+/**
+ * Reads the command line and, for what it leaves open, the environment.
+ * @throws LilypadError CONFIG_INVALID naming the setting; a key is never in it
+ */
+export function readCommand(options: {
+  readonly args: readonly string[]
+  readonly env: { readonly [name: string]: string | undefined }
+}): GatewayCommand {
+  const { values, positionals } = readFlags(options.args)
+  if (values.help) return { name: 'help' }
+  const { label = 'key', budget, ...flags } = values
+  const [noun = 'serve', verb = '', ...rest] = positionals
+  const given = Object.fromEntries(
+    Object.entries(settings).flatMap(([name, { env }]) => {
+      const variable = options.env[env]?.trim()
+      if (flags[name] !== undefined) return [[name, flags[name]]]
+      if (!variable) return []
+      return [[name, lists.includes(name) ? variable.split(',').map((item) => item.trim()) : variable]]
+    }),
+  )
+  const parsed = parseSettings(Settings, given)
+  const state = { stateDirectory: parsed['state-dir'], databaseUrl: parsed['database-url'] }
+  const [first, second, third] = rest
+  const count = rest.length
+  switch (`${noun} ${verb}`) {
+    case 'serve ':
+      return { name: 'serve', config: toConfig(parsed, state) }
+    case 'account create':
+      if (first !== undefined && count === 1) return { name: 'account create', account: first, state }
+      break
+    case 'account credit':
+      if (first !== undefined && second !== undefined && third !== undefined && count === 3)
+        return { name: 'account credit', account: first, amount: parseTokenAmount(second), reference: third, state }
+      break
+    case 'account list':
+      if (count === 0) return { name: 'account list', state }
+      break
+    case 'key create':
+      if (first !== undefined && count === 1)
+        return {
+          name: 'key create',
+          account: first,
+          label: String(label),
+          budget: budget === undefined ? undefined : parseTokenAmount(String(budget)),
+          requestsPerMinute: flags['requests-per-minute'] === undefined ? undefined : parsed['requests-per-minute'],
+          state,
+        }
+      break
+    case 'key revoke':
+      if (first !== undefined && count === 1) return { name: 'key revoke', id: first, state }
+  }
+  throw invalid([`Command: ${JSON.stringify(positionals.join(' ').slice(0, 100))}`])
+}
+
+type FlagValues = { readonly [flag: string]: string | boolean | (string | boolean)[] | undefined }
+
+function readFlags(args: readonly string[]): { readonly values: FlagValues; readonly positionals: readonly string[] } {
+  const text = (name: string) => [name, { type: 'string' as const, multiple: lists.includes(name) }]
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        help: { type: 'boolean', short: 'h' },
+        label: { type: 'string' },
+        budget: { type: 'string' },
+        ...Object.fromEntries(Object.keys(settings).map(text)),
+      },
+    })
+  } catch (error) {
+    throw invalid([error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : ''])
+  }
+}
+
+function parseSettings<S extends z.ZodType>(schema: S, given: unknown): z.output<S> {
+  const parsed = schema.safeParse(given)
+  if (parsed.success) return parsed.data
+  throw invalid(parsed.error.issues.map(({ path, message }) => `--${path.join('.')}: ${message}`))
+}
+
+const loopback = ['127.0.0.1', '::1', 'localhost']
+const loopbackNames = ['localhost', '127.0.0.1', '[::1]']
+
+function toConfig(given: z.output<typeof Settings>, state: StateConfig): GatewayConfig {
+  const keyFile = given['key-file']
+  const grantFile = given['grant-file']
+  const network = readNetworkFile(given.network)
+  const signer = keyFile === undefined ? undefined : createSigner(readKeyFile(keyFile))
+  const grant = grantFile === undefined ? undefined : readGrant(grantFile)
+  if (grant && grant.grant.key !== signer?.address)
+    throw invalid(['--grant-file: it is for another key than that of --key-file'])
+  const isLocal = loopback.includes(given.host)
+  if (!isLocal && given['allow-host'].length === 0)
+    throw invalid([`--allow-host: say under which names others reach ${given.host}`])
+  const least = (a: bigint, b: bigint | undefined) => (b !== undefined && b < a ? b : a)
+  const firstKeyFile = given['first-key-file']
+  return {
+    ...state,
+    network,
+    signer,
+    grant,
+    // What the payer granted bounds what the gateway is set to.
+    policy: {
+      perJob: least(given['max-per-job'], grant?.grant.perJob),
+      perDay: least(given['max-per-day'], grant?.grant.perDay),
+      total: least(given['max-total'], grant?.grant.total),
+    },
+    usdPerLilyWad: given['usd-per-lily'],
+    host: given.host,
+    port: given.port,
+    metricsPort: given['metrics-port'],
+    allowedHosts: [...(isLocal ? loopbackNames : []), ...given['allow-host']],
+    allowedOrigins: given['allow-origin'],
+    maxBodyBytes: given['max-body-bytes'],
+    requestsPerMinute: given['requests-per-minute'],
+    firstKey: firstKeyFile === undefined ? undefined : { file: firstKeyFile, credit: given['first-credit'] },
+    logLevel: given['log-level'],
+  }
+}
+
+function readGrant(path: string): SignedGrant {
+  let json: unknown
+  try {
+    json = JSON.parse(readFileSync(path, 'utf8'))
+  } catch {
+    throw invalid([`--grant-file: cannot be read: ${path}`])
+  }
+  return parseWire(SignedGrant, json, 'grant file')
+}
+
+function invalid(details: readonly string[]): LilypadError {
+  return new LilypadError('CONFIG_INVALID', 'The settings of the gateway are not valid.', {
+    details: details.slice(0, 10),
+    hint: 'run it with --help to see commands and settings',
+  })
+}
+
+/** The text of `--help`. */
+export function helpText(): string {
+  const rows = Object.entries(settings).map(
+    ([name, { env, value, help }]) => `  --${`${name} <${value}>`.padEnd(28)} ${help}\n  ${''.padEnd(30)} ${env}`,
+  )
+  return `${usage}\nSettings (a flag wins over its variable)\n${rows.join('\n')}\n`
+}

@@ -1,0 +1,73 @@
+import type { Lilypad } from '@lilypad-agents/sdk'
+import type { Database } from './db/open-database.ts'
+import { failureFacts, type Logger } from './log/logger.ts'
+import type { Metrics } from './metrics/metrics.ts'
+import type { ModelCatalog } from './models/model-catalog.ts'
+
+/** What of the client the gateway uses. */
+export type GatewayClient = Pick<
+  Lilypad,
+  | 'domain'
+  | 'getJob'
+  | 'searchModules'
+  | 'getModule'
+  | 'quote'
+  | 'findQuote'
+  | 'order'
+  | 'getStoredJob'
+  | 'cancel'
+  | 'complete'
+  | 'stream'
+  | 'watchJob'
+  | 'fetchOutputs'
+  | 'exportBundle'
+>
+
+/** What routes and background work share. */
+export type GatewayContext = {
+  readonly client: GatewayClient
+  readonly database: Database
+  readonly models: ModelCatalog
+  readonly metrics: Metrics
+  readonly log: Logger
+  readonly clock: () => Date
+  readonly rules: GatewayRules
+  /** Tells the gateways of one database apart: each has the jobs of its own client store. */
+  readonly replica: string
+  /** Paid requests that something in this process brings to their end. */
+  readonly active: Set<string>
+  /** Work that goes on after its request was answered; a drain waits for it. */
+  readonly background: Set<Promise<void>>
+}
+
+/** Numbers that an operator may change. */
+export type GatewayRules = {
+  /** Dollars per LILY times 10^18. */
+  readonly usdPerLilyWad: bigint
+  readonly maxBodyBytes: number
+  /** For keys without a limit of their own. */
+  readonly requestsPerMinute: number
+  /** How long a stream may be silent before a comment is sent. */
+  readonly keepAliveSeconds: number
+  /** How long a reader may take nothing of a stream before it is given up. */
+  readonly slowReaderSeconds: number
+  /** How long an answer is kept for repeats with its idempotency key. */
+  readonly answerSeconds: number
+  /** Providers that are asked one after the other while nothing was sent yet. */
+  readonly attempts: number
+}
+
+/** Now, in Unix seconds. */
+export function nowSeconds(context: Pick<GatewayContext, 'clock'>): number {
+  return Math.floor(context.clock().getTime() / 1000)
+}
+
+/** Lets work go on that no request waits for; what it throws is logged. */
+export function runInBackground(context: GatewayContext, work: Promise<unknown>): void {
+  const running = work.then(
+    () => undefined,
+    (error: unknown) => context.log.warn(failureFacts(error), 'background.failed'),
+  )
+  context.background.add(running)
+  void running.finally(() => context.background.delete(running))
+}

@@ -1,0 +1,191 @@
+import { z } from 'zod'
+import { ChatCompletionRequest } from '../dialects/chat-completions/parse-chat-completion.ts'
+import { EmbeddingsRequest } from '../dialects/embeddings.ts'
+import { MessageRequest } from '../dialects/messages/parse-message-request.ts'
+import { ResponseRequest } from '../dialects/responses/parse-response-request.ts'
+import { maxPriceHeader, providerHeader } from '../http/policy.ts'
+import { JobBody, JobView, ListQuery, ModuleView, QuoteBody, QuoteView } from '../jobs/job-schema.ts'
+import { UsageQuery } from '../routes/usage.ts'
+
+type Json = { readonly [name: string]: unknown }
+
+/** A route as the document describes it; what it takes is the schema with which it is read. */
+type Operation = {
+  readonly method: 'get' | 'post'
+  readonly path: string
+  readonly summary: string
+  readonly isOpen?: boolean
+  readonly isPaid?: boolean
+  readonly body?: z.ZodType
+  readonly query?: z.ZodObject
+  readonly status?: 200 | 201
+  readonly answer?: z.ZodType
+  readonly answerType?: string
+  /** Streams where the request says so. */
+  readonly streams?: boolean
+}
+
+const list = (item: z.ZodType) => z.object({ object: z.literal('list'), data: z.array(item) })
+
+export const operations: readonly Operation[] = [
+  {
+    method: 'post',
+    path: '/v1/chat/completions',
+    summary: 'A reply, in the shape of OpenAI chat completions',
+    isPaid: true,
+    body: ChatCompletionRequest,
+    streams: true,
+  },
+  {
+    method: 'post',
+    path: '/v1/responses',
+    summary: 'A reply, in the shape of OpenAI responses; nothing is stored',
+    isPaid: true,
+    body: ResponseRequest,
+    streams: true,
+  },
+  {
+    method: 'post',
+    path: '/v1/messages',
+    summary: 'A reply, in the shape of Anthropic messages',
+    isPaid: true,
+    body: MessageRequest,
+    streams: true,
+  },
+  {
+    method: 'post',
+    path: '/v1/embeddings',
+    summary: 'Texts as vectors, in the shape of OpenAI embeddings',
+    isPaid: true,
+    body: EmbeddingsRequest,
+  },
+  { method: 'get', path: '/v1/models', summary: 'Models with their prices in dollars per token', isOpen: true },
+  { method: 'get', path: '/v1/models/{model}', summary: 'One model', isOpen: true },
+  {
+    method: 'get',
+    path: '/v1/modules',
+    summary: 'Modules, best match first',
+    isOpen: true,
+    query: ListQuery,
+    answer: list(ModuleView),
+  },
+  { method: 'get', path: '/v1/modules/{module}', summary: 'One module', isOpen: true, answer: ModuleView },
+  {
+    method: 'post',
+    path: '/v1/quotes',
+    summary: 'A price for a module and inputs, good for one job',
+    body: QuoteBody,
+    status: 201,
+    answer: QuoteView,
+  },
+  {
+    method: 'post',
+    path: '/v1/jobs',
+    summary: 'Orders a quote, or a module with inputs at the best price',
+    isPaid: true,
+    body: JobBody,
+    status: 201,
+    answer: JobView,
+  },
+  {
+    method: 'get',
+    path: '/v1/jobs',
+    summary: 'Jobs of the account, newest first',
+    query: ListQuery,
+    answer: list(JobView),
+  },
+  { method: 'get', path: '/v1/jobs/{id}', summary: 'One job', answer: JobView },
+  { method: 'post', path: '/v1/jobs/{id}/cancel', summary: 'Asks for a job to be stopped', answer: JobView },
+  {
+    method: 'get',
+    path: '/v1/jobs/{id}/events',
+    summary: 'States, progress and output as they happen; Last-Event-ID goes on from there',
+    answerType: 'text/event-stream',
+  },
+  {
+    method: 'get',
+    path: '/v1/jobs/{id}/outputs/{path}',
+    summary: 'An output file, once it is verified',
+    answerType: 'application/octet-stream',
+  },
+  { method: 'get', path: '/v1/jobs/{id}/receipt', summary: 'Everything that proves a job, to be checked anywhere' },
+  { method: 'get', path: '/v1/account', summary: 'What the account has' },
+  { method: 'get', path: '/v1/usage', summary: 'What its requests have cost, as JSON or CSV', query: UsageQuery },
+]
+
+/** The API as an OpenAPI 3.1 document, made from the schemas with which requests are read. */
+export function openApiDocument(): Json {
+  const paths: { [path: string]: { [method: string]: Json } } = {}
+  for (const operation of operations)
+    paths[operation.path] = { ...paths[operation.path], [operation.method]: describe(operation) }
+  return {
+    openapi: '3.1.1',
+    info: {
+      title: 'Lilypad gateway',
+      version: '1',
+      description: 'Models and modules of a Lilypad network, for clients of OpenAI, OpenRouter and Anthropic.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    security: [{ bearer: [] }, { apiKey: [] }],
+    paths,
+    components: {
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer' },
+        apiKey: { type: 'apiKey', in: 'header', name: 'x-api-key' },
+      },
+      responses: {
+        error: {
+          description: 'What went wrong; under /v1/messages in the shape of Anthropic',
+          content: { 'application/json': { schema: { type: 'object', required: ['error'] } } },
+        },
+      },
+    },
+  }
+}
+
+function describe(operation: Operation): Json {
+  const { path, summary, isOpen, isPaid, body, query, status = 200, answer, answerType, streams } = operation
+  const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name)
+  const header = (name: string, description: string) => ({
+    name,
+    in: 'header',
+    description,
+    schema: { type: 'string' },
+  })
+  const parameters = [
+    ...names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
+    ...(query ? queryParameters(query) : []),
+    ...(isPaid
+      ? [
+          header(maxPriceHeader, 'Most the request may cost, in LILY'),
+          header(providerHeader, 'Address of the one provider it is for'),
+          header('idempotency-key', 'The same key with the same request is paid once'),
+        ]
+      : []),
+  ]
+  const json = { 'application/json': { schema: answer ? toSchema(answer, 'output') : { type: 'object' } } }
+  const content = answerType ? { [answerType]: {} } : streams ? { ...json, 'text/event-stream': {} } : json
+  return {
+    summary,
+    operationId: `${operation.method}${path.replaceAll(/[^a-z]+(\w?)/gi, (_, letter: string) => letter.toUpperCase())}`,
+    ...(isOpen ? { security: [] } : {}),
+    ...(parameters.length > 0 ? { parameters } : {}),
+    ...(body
+      ? { requestBody: { required: true, content: { 'application/json': { schema: toSchema(body, 'input') } } } }
+      : {}),
+    responses: {
+      [status]: { description: 'Done', content },
+      default: { $ref: '#/components/responses/error' },
+    },
+  }
+}
+
+function queryParameters(query: z.ZodObject): readonly Json[] {
+  const { properties = {} } = toSchema(query, 'input') as { readonly properties?: Json }
+  return Object.entries(properties).map(([name, schema]) => ({ name, in: 'query', schema }))
+}
+
+function toSchema(schema: z.ZodType, io: 'input' | 'output'): Json {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any', reused: 'inline' })
+  return rest
+}

@@ -1,0 +1,180 @@
+import { type Request, type RequestHandler, type Response, Router } from 'express'
+import { Bytes32, JobBundle, LilypadError, parseWire, toLilypadError } from '@lilypad-agents/protocol'
+import { JobUnknownError, QuoteUnknownError, QuoteUsedError } from '@lilypad-agents/sdk'
+import { z } from 'zod'
+import { findRequestByOrder, findRequestByQuote, listJobRequests, type PaidRequest } from '../account/paid-request.ts'
+import { placeJob, placeQuote } from '../completion/place-job.ts'
+import { jobKind } from '../completion/settle-unsettled.ts'
+import type { GatewayContext } from '../context.ts'
+import { serverSentEvent } from '../dialects/dialect.ts'
+import { openAiErrorBody } from '../dialects/openai-error.ts'
+import { callerOf } from '../http/authenticate.ts'
+import { EventStream } from '../http/event-stream.ts'
+import { goneSignal } from '../http/gone-signal.ts'
+import { openPaid } from '../http/open-paid.ts'
+import { readPolicy } from '../http/policy.ts'
+import { readBody } from '../http/read-body.ts'
+import { logFailure } from '../http/send-error.ts'
+import { followJob, formatPlace, parsePlace } from '../jobs/follow-job.ts'
+import { type JobBody, ListQuery, QuoteBody, QuoteOrderBody } from '../jobs/job-schema.ts'
+import { beginJob } from '../jobs/run-job.ts'
+import { jobView } from '../jobs/views.ts'
+import { bodyPolicy, toJobRequest } from './modules.ts'
+
+type JobRequestOf = Request<{ id: string }>
+
+/** `/v1/jobs`: any module as a job that goes on by itself, and every job of the account by its id. */
+export function jobRoutes(context: GatewayContext, authentication: RequestHandler): Router {
+  const router = Router()
+  const { client, database } = context
+  const body = readBody({ maxBytes: context.rules.maxBodyBytes })
+
+  const showJob = async (request: PaidRequest, isFresh = true) => {
+    const id = request.orderHash
+    if (id === null) throw new JobUnknownError(request.id)
+    return jobView(await (isFresh ? client.getJob(id) : client.getStoredJob(id)), request)
+  }
+
+  router.post('/v1/jobs', authentication, ...body, async (request, response) => {
+    const asked = parseJobBody(request.body)
+    const policy = readPolicy(request)
+    const place = 'quote_id' in asked ? await quotePlacing(context, asked.quote_id, response) : undefined
+    if (place?.earlier) {
+      response.json(await showJob(place.earlier))
+      return
+    }
+    const model = place?.model ?? ('module' in asked ? asked.module : '')
+    const opened = await openPaid(context, request, response, { kind: jobKind, model }, { repeats: 'orders' })
+    if (!opened.isNew) {
+      response.json(await showJob(opened.earlier))
+      return
+    }
+    const { requestId } = opened
+    const { orderHash } = await beginJob(context, requestId, () => {
+      if (place?.quote) return placeQuote(context, { requestId, ...place.quote })
+      if (!('module' in asked)) throw new LilypadError('INTERNAL', 'A job has a quote or a module.')
+      return placeJob(context, { requestId, request: toJobRequest(asked), policy: bodyPolicy(asked, policy) })
+    })
+    response.setHeader('location', `/v1/jobs/${orderHash}`)
+    response.setHeader('x-lilypad-job', orderHash)
+    response.status(201).json(await showJob(await getOwn(context, orderHash, response), false))
+  })
+
+  router.get('/v1/jobs', authentication, async (request, response) => {
+    const { limit } = parseWire(ListQuery, request.query, 'query')
+    const { accountId } = callerOf(response)
+    const found = await listJobRequests(database, { accountId, kind: jobKind, limit })
+    response.json({ object: 'list', data: await Promise.all(found.map((job) => showJob(job, false))) })
+  })
+
+  router.get('/v1/jobs/:id', authentication, async (request: JobRequestOf, response) => {
+    response.json(await showJob(await getOwn(context, request.params.id, response)))
+  })
+
+  router.post('/v1/jobs/:id/cancel', authentication, async (request: JobRequestOf, response) => {
+    const own = await getOwn(context, request.params.id, response)
+    if (own.orderHash) await client.cancel(own.orderHash)
+    response.json(await showJob(own))
+  })
+
+  router.get('/v1/jobs/:id/receipt', authentication, async (request: JobRequestOf, response) => {
+    const { orderHash } = await getOwn(context, request.params.id, response)
+    if (orderHash) response.json(z.encode(JobBundle, await client.exportBundle(orderHash)))
+  })
+
+  router.get('/v1/jobs/:id/outputs/*path', authentication, async (request, response) => {
+    const { id, path } = request.params as unknown as { readonly id: string; readonly path: readonly string[] }
+    const own = await getOwn(context, id, response)
+    await sendOutput(context, own, path.join('/'), response)
+  })
+
+  router.get('/v1/jobs/:id/events', authentication, async (request: JobRequestOf, response) => {
+    const { orderHash } = await getOwn(context, request.params.id, response)
+    if (orderHash) await sendEvents(context, orderHash, request, response)
+  })
+  return router
+}
+
+/** Reads the one of both forms that is meant, so that what is wrong is told by its field. */
+function parseJobBody(body: unknown): JobBody {
+  const isQuote = typeof body === 'object' && body !== null && 'quote_id' in body
+  return isQuote ? parseWire(QuoteOrderBody, body, 'request') : parseWire(QuoteBody, body, 'request')
+}
+
+/** A quote that can be ordered, or the request of the same account that ordered it already. */
+async function quotePlacing(context: GatewayContext, quoteId: Bytes32, response: Response) {
+  const earlier = await findRequestByQuote(context.database, quoteId)
+  if (earlier && earlier.accountId !== callerOf(response).accountId) throw new QuoteUsedError(quoteId)
+  if (earlier?.orderHash) return { earlier, quote: undefined, model: earlier.model }
+  const stored = await context.client.findQuote(quoteId)
+  if (!stored) throw new QuoteUnknownError(quoteId)
+  const { module, maxPrice } = stored.quote
+  return { earlier: undefined, quote: { quoteId, maxPrice }, model: module }
+}
+
+/** The request of this account behind a job. Whose it is not never learns that it is there. */
+async function getOwn(context: GatewayContext, id: string, response: Response): Promise<PaidRequest> {
+  const orderHash = parseWire(Bytes32, id, 'job')
+  const { accountId } = callerOf(response)
+  const found = await findRequestByOrder(context.database, { accountId, orderHash })
+  if (!found) throw new JobUnknownError(orderHash)
+  return found
+}
+
+async function sendOutput(
+  { client }: GatewayContext,
+  { orderHash }: PaidRequest,
+  path: string,
+  response: Response,
+): Promise<void> {
+  const job = orderHash && (await client.getStoredJob(orderHash))
+  // What did not verify is nobody's output.
+  const outputs = job && job.verified === true ? await client.fetchOutputs(job.orderHash) : []
+  const output = outputs.find((file) => file.path === path)
+  if (!job || !output)
+    throw new LilypadError('OUTPUT_UNKNOWN', 'The job has no output of this path, or not yet.', {
+      hint: 'GET /v1/jobs/{id} lists the outputs once they are verified',
+    })
+  const declared = job.module.outputs.files.find((file) => file.path === path)
+  // A stranger's bytes: saved, never shown or run as a page of this address.
+  response.setHeader('content-security-policy', "default-src 'none'; sandbox")
+  response.attachment(path.split('/').at(-1) ?? 'output')
+  response.setHeader('content-type', declared?.mediaType ?? 'application/octet-stream')
+  response.end(Buffer.from(await output.read()))
+}
+
+/** Server-sent events of a job; the id of each is the place to go on from. */
+async function sendEvents(
+  context: GatewayContext,
+  orderHash: Bytes32,
+  request: Request,
+  response: Response,
+): Promise<void> {
+  const signal = goneSignal(response)
+  const after =
+    request.get('last-event-id') ?? (typeof request.query.after === 'string' ? request.query.after : undefined)
+  const stream = new EventStream(response, context.rules)
+  let sending = Promise.resolve()
+  try {
+    await followJob(context, orderHash, {
+      from: parsePlace(after),
+      signal,
+      send(happening, place) {
+        // Two readers write: one whole event after the other.
+        sending = sending.then(() =>
+          stream.send(`id: ${formatPlace(place)}\n${serverSentEvent(happening, happening.type)}`),
+        )
+        return sending
+      },
+    })
+    await stream.send(serverSentEvent({ type: 'end' }, 'end'))
+    stream.end()
+  } catch (thrown) {
+    stream.release()
+    if (!stream.isOpen || signal.aborted) throw thrown
+    const error = toLilypadError(thrown)
+    logFailure(context.log, response, thrown, error)
+    await stream.send(serverSentEvent(openAiErrorBody(error), 'error'))
+    stream.end()
+  }
+}

@@ -1,0 +1,227 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { randomUUID } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { count } from 'drizzle-orm'
+import { LilypadError } from '@lilypad-agents/protocol'
+import { installNativeCrypto } from '@lilypad-agents/protocol/node'
+import { createLilypad } from '@lilypad-agents/sdk'
+import { sqliteStore } from '@lilypad-agents/sdk/node'
+import { createAccount, creditAccount } from './account/account.ts'
+import { createApiKey } from './account/api-key.ts'
+import { forgetAnswers } from './account/paid-request.ts'
+import { createApp } from './app.ts'
+import { settleUnsettled } from './completion/settle-unsettled.ts'
+import type { GatewayConfig, StateConfig } from './config.ts'
+import { type GatewayContext, nowSeconds } from './context.ts'
+import { openDatabase, type Database } from './db/open-database.ts'
+import { lockState } from './db/state-lock.ts'
+import { accounts } from './db/schema.ts'
+import { createLogger, failureFacts, type Logger } from './log/logger.ts'
+import { createMetrics } from './metrics/metrics.ts'
+import { createModelCatalog } from './models/model-catalog.ts'
+
+/** A gateway that listens. */
+export type RunningGateway = {
+  readonly url: string
+  readonly metricsUrl: string | undefined
+  readonly context: GatewayContext
+  /** Takes no new requests, lets those that run end, and settles what it can. */
+  close(): Promise<void>
+}
+
+const sweepMilliseconds = 5000
+const drainMilliseconds = 20_000
+const settleMilliseconds = 10_000
+
+/**
+ * Starts a gateway: takes its state folder, opens database and client store, goes on with what a crash left open, listens.
+ * @throws LilypadError CONFIG_INVALID
+ */
+export async function startGateway(
+  config: GatewayConfig,
+  dependencies: { readonly log?: Logger; readonly rules?: Partial<GatewayContext['rules']> } = {},
+): Promise<RunningGateway> {
+  installNativeCrypto()
+  const log = dependencies.log ?? createLogger(config.logLevel)
+  const undo: (() => unknown)[] = []
+  const close = once(async () => {
+    for (const step of undo.reverse()) await step()
+  })
+  try {
+    const { database, close: closeState } = await openState(config)
+    undo.push(closeState)
+    const { network, signer, grant, policy } = config
+    const client = createLilypad({
+      network,
+      store: sqliteStore(join(config.stateDirectory, 'client')),
+      policy,
+      ...(signer ? { signer } : {}),
+      ...(grant ? { grant } : {}),
+    })
+    undo.push(() => client.close())
+    const context: GatewayContext = {
+      client,
+      database,
+      models: createModelCatalog(client),
+      metrics: createMetrics(),
+      log,
+      clock: () => new Date(),
+      replica: readReplica(config.stateDirectory),
+      active: new Set(),
+      background: new Set(),
+      rules: {
+        usdPerLilyWad: config.usdPerLilyWad,
+        maxBodyBytes: config.maxBodyBytes,
+        requestsPerMinute: config.requestsPerMinute,
+        keepAliveSeconds: 10,
+        slowReaderSeconds: 60,
+        answerSeconds: 86_400,
+        attempts: 3,
+        ...dependencies.rules,
+      },
+    }
+    if (config.firstKey) await makeFirstKey(context, config.firstKey)
+    const closing = new AbortController()
+    const door = { hosts: config.allowedHosts, origins: config.allowedOrigins }
+    const server = createServer(
+      { headersTimeout: 15_000, requestTimeout: 120_000, keepAliveTimeout: 65_000, maxHeaderSize: 16 * 1024 },
+      createApp(context, { closing: closing.signal, door }),
+    )
+    server.maxConnections = 10_000
+    const sweeping = sweep(context, closing.signal)
+    undo.push(async () => {
+      closing.abort()
+      await closeServer(server)
+      await sweeping
+      await settled(context, settleMilliseconds)
+    })
+    await listen(server, config.host, config.port)
+    const metricsServer = config.metricsPort === undefined ? undefined : await serveMetrics(context, config.metricsPort)
+    if (metricsServer) undo.push(() => closeServer(metricsServer, 0))
+    const url = urlOf(server, config.host)
+    const metricsUrl = metricsServer && `${urlOf(metricsServer, '127.0.0.1')}/metrics`
+    log.info({ url, metricsUrl, key: undefined, orders: signer !== undefined }, 'listening')
+    return { url, metricsUrl, context, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** Opens the accounts. The embedded database takes one process at a time. */
+export async function openState(config: StateConfig): Promise<{ readonly database: Database; close(): Promise<void> }> {
+  const { stateDirectory, databaseUrl } = config
+  mkdirSync(stateDirectory, { recursive: true, mode: 0o700 })
+  const lock = databaseUrl === undefined ? await lockState(stateDirectory) : undefined
+  try {
+    const opened = await openDatabase({ directory: join(stateDirectory, 'db'), databaseUrl })
+    return {
+      database: opened.database,
+      async close() {
+        await opened.close()
+        await lock?.release()
+      },
+    }
+  } catch (error) {
+    await lock?.release()
+    throw error
+  }
+}
+
+/** Name of this gateway's client store, kept beside it. */
+function readReplica(stateDirectory: string): string {
+  const file = join(stateDirectory, 'replica')
+  if (!existsSync(file)) writeFileSync(file, randomUUID(), { mode: 0o600 })
+  return readFileSync(file, 'utf8').trim()
+}
+
+async function makeFirstKey(
+  context: GatewayContext,
+  { file, credit }: NonNullable<GatewayConfig['firstKey']>,
+): Promise<void> {
+  const { database } = context
+  const now = nowSeconds(context)
+  const [known] = await database.select({ accounts: count() }).from(accounts)
+  if (known && known.accounts > 0) return
+  const account = 'first'
+  await createAccount(database, { name: account, now })
+  if (credit > 0n) await creditAccount(database, { account, amount: credit, reference: 'first credit', now })
+  const { key } = await createApiKey(database, { account, name: 'first', now })
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+  writeFileSync(file, `${key}\n`, { mode: 0o600 })
+}
+
+async function sweep(context: GatewayContext, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await settleUnsettled(context)
+      await forgetAnswers(context.database, { before: nowSeconds(context) - context.rules.answerSeconds })
+    } catch (error) {
+      context.log.error(failureFacts(error), 'sweep.failed')
+    }
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, sweepMilliseconds)
+      signal.addEventListener('abort', () => {
+        clearTimeout(timer)
+        resolve()
+      })
+    })
+  }
+}
+
+/** Waits for what answers have left behind; the next start goes on with the rest. */
+async function settled({ active, background }: GatewayContext, milliseconds: number): Promise<void> {
+  const until = performance.now() + milliseconds
+  while (performance.now() < until && (active.size > 0 || background.size > 0))
+    await new Promise((resolve) => setTimeout(resolve, 50))
+}
+
+async function serveMetrics({ metrics }: GatewayContext, port: number): Promise<Server> {
+  const server = createServer(async (request, response) => {
+    const isAsked = request.method === 'GET' && request.url?.split('?', 1)[0] === '/metrics'
+    if (!isAsked) return void response.writeHead(404).end()
+    response.writeHead(200, { 'content-type': metrics.registry.contentType }).end(await metrics.registry.metrics())
+  })
+  await listen(server, '127.0.0.1', port)
+  return server
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new LilypadError('CONFIG_INVALID', 'The port of the gateway is taken.', {
+              details: [`Address: ${host}:${port}`],
+              hint: 'choose another `--port`; 0 takes a free one',
+            })
+          : error,
+      ),
+    )
+    server.listen(port, host, () => resolve())
+  })
+}
+
+function urlOf(server: Server, host: string): string {
+  const { port } = server.address() as AddressInfo
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+function closeServer(server: Server, milliseconds = drainMilliseconds): Promise<void> {
+  return new Promise((resolve) => {
+    // Answers that take longer are cut off: their jobs are stopped and settled.
+    const timer = setTimeout(() => server.closeAllConnections(), milliseconds)
+    server.close(() => {
+      clearTimeout(timer)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}
+
+function once(run: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined
+  return () => (running ??= run())
+}

@@ -1,0 +1,34 @@
+/** What a client of another maker tells of a reply. */
+export type ClientReply = { readonly tokens: number | undefined; readonly job?: unknown }
+
+/** A client of another maker, by what the matrix asks of each. */
+export type Client = {
+  chat(key: string, content: string): Promise<ClientReply & { readonly text: string }>
+  stream(key: string, content: string): Promise<ClientReply & { readonly pieces: readonly string[] }>
+  /** Name and arguments of the call that the reply to {@link toolCall} is. */
+  tool(key: string): Promise<readonly [string, unknown]>
+  statusOf(error: unknown): number | undefined
+}
+
+export const schema = {
+  type: 'object',
+  properties: { city: { type: 'string' } },
+  required: ['city'],
+  additionalProperties: false,
+} as const
+
+/** Makes the test model call a tool. */
+export const toolCall = '!call look {"city":"pond"}'
+export const user = (content: string) => [{ role: 'user' as const, content }]
+export const jobOf = (value: unknown) => (value as { lilypad?: { job_id?: string } } | undefined)?.lilypad?.job_id
+
+type Failure = {
+  readonly status?: number
+  readonly statusCode?: number
+  readonly cause?: unknown
+  readonly lastError?: unknown
+}
+export function statusOf(error: unknown): number | undefined {
+  const { status, statusCode } = (error ?? {}) as Failure
+  return status ?? statusCode
+}
