@@ -1,13 +1,12 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Writable } from 'node:stream'
 import { installNativeCrypto } from '@lilypad-agents/protocol/node'
 import type { Client } from '@modelcontextprotocol/client'
-import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type honestPlay, type StubNetwork, startStubNetwork } from '../../../packages/sdk/test/stub-network.ts'
 import { sampleModule } from '../../../packages/sdk/test/sample-bundle.ts'
+import { createLogger } from '../src/log/logger.ts'
 import { startMcpHttp } from '../src/index.ts'
 import { connectHttp } from './clients.ts'
 import corpus from './corpus/hostile-texts.json' with { type: 'json' }
@@ -52,15 +51,7 @@ afterAll(async () => {
 
 /** A server of its own for each text, with the bait in its store. */
 async function openServer(name: string): Promise<void> {
-  const logger = pino(
-    { level: 'debug' },
-    new Writable({
-      write(chunk, _encoding, done) {
-        logLines.push(String(chunk))
-        done()
-      },
-    }),
-  )
+  const logger = createLogger('debug', {}, (line) => void logLines.push(line))
   const settings = { network: network.network, outputDirectory: join(folder, 'saved'), approval: 'host' as const }
   server = await startMcpHttp(seedConfig(join(folder, name), settings), logger)
   client = await connectHttp(server.url, 'modern')

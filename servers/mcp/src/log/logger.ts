@@ -20,7 +20,7 @@ const secretNames: ReadonlySet<string> = new Set(['key', 'privateKey'])
  * JSON lines on stderr in pino's form, since stdout carries protocol frames. pino itself would cost a stdio server 15 ms of each start,
  * and of what it can do nothing else is used here.
  */
-export function createLogger(level: Level = 'info', always: Facts = {}): Logger {
+export function createLogger(level: Level = 'info', always: Facts = {}, write = toStderr): Logger {
   const log =
     (name: Exclude<Level, 'silent'>): Log =>
     (facts, message) => {
@@ -34,7 +34,7 @@ export function createLogger(level: Level = 'info', always: Facts = {}): Logger 
     warn: log('warn'),
     error: log('error'),
     fatal: log('fatal'),
-    child: (facts) => createLogger(level, { ...always, ...facts }),
+    child: (facts) => createLogger(level, { ...always, ...facts }, write),
   }
 }
 
@@ -43,7 +43,7 @@ function withoutSecrets(name: string, value: unknown): unknown {
   return typeof value === 'bigint' ? value.toString() : value
 }
 
-function write(line: string): void {
+function toStderr(line: string): void {
   try {
     writeSync(stderr, line)
   } catch {
