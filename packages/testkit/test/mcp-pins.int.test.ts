@@ -25,7 +25,8 @@ afterAll(async () => {
 
 const settings = (state: string, ...more: readonly string[]) => [
   ...['--network', network.state.networkFile, '--key-file', network.state.keyFile('session')],
-  ...['--grant-file', network.state.grantFile, '--state-dir', join(scratch, state), '--pin', 'lane-echo', ...more],
+  ...['--grant-file', network.state.grantFile, '--state-dir', join(scratch, state), '--pin', 'lane-echo'],
+  ...['--approval', 'host', ...more],
 ]
 const tool = 'lilypad_lane_echo'
 

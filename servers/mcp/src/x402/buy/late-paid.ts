@@ -1,5 +1,5 @@
-import type { Lilypad } from '@lilypad-agents/sdk'
 import type { McpConfig } from '../../config/config.ts'
+import type { LateLilypad } from '../../lilypad/late-lilypad.ts'
 import type { Logger } from '../../log/logger.ts'
 import type { Paid } from './open-paid.ts'
 
@@ -9,7 +9,7 @@ export type LatePaid = { open(): Promise<Paid>; close(): Promise<void> }
 /** Makes them for a server that has a key and was given some; undefined for any other. */
 export function latePaid(options: {
   readonly config: McpConfig
-  readonly lilypad: Lilypad
+  readonly lilypad: LateLilypad
   readonly logger: Logger
 }): LatePaid | undefined {
   const { config, lilypad, logger } = options
@@ -17,7 +17,13 @@ export function latePaid(options: {
   if (!signer || servers.length === 0) return undefined
   let opened: Promise<Paid> | undefined
   const load = async () =>
-    (await import('./open-paid.ts')).openPaid({ servers, stateDirectory, lilypad, signer, logger })
+    (await import('./open-paid.ts')).openPaid({
+      servers,
+      stateDirectory,
+      lilypad: await lilypad.open(),
+      signer,
+      logger,
+    })
   return {
     open() {
       opened ??= load()
