@@ -10,7 +10,7 @@ import { choosePayable } from '../src/x402/buy/choose-requirements.ts'
 import { findPaymentFault } from '../src/x402/sell/check-payment.ts'
 import type { Offer, Sale } from '../src/x402/sell/sale.ts'
 import { openSaleStore, type SaleStore } from '../src/x402/sell/sale-store.ts'
-import { makeSilentNetwork } from './clients.ts'
+import { callRefused, callTool, connectStdio, makeSilentNetwork } from './clients.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'lilypad-mcp-x402-'))
 const silent = makeSilentNetwork()
@@ -207,6 +207,22 @@ describe('the books of a seller', () => {
     expect(fault((1n << 40n) - 1n)).toBeUndefined()
     expect(fault(BigInt(now + 1000), BigInt(now))).toBe('invalid_exact_evm_payload_authorization_valid_after')
   })
+})
+
+test('a list of paid tools and a paid call can be the first call of a process', async () => {
+  const args = ['--network', silent.networkFile, '--key-file', silent.keyFile, '--approval', 'host']
+  const shop = ['--paid-server', 'shop=http://127.0.0.1:9/mcp']
+  const { client: reader } = await connectStdio([...args, ...shop, '--state-dir', newFolder()], 'modern')
+  const { client: buying } = await connectStdio([...args, ...shop, '--state-dir', newFolder()], 'modern')
+  try {
+    expect((await callTool(reader, 'lilypad_list_paid_tools')).structuredContent).toMatchObject({
+      unreachable: ['shop'],
+    })
+    const call = { server: 'shop', tool: 'shout', args: {}, max_price: '1' }
+    expect(await callRefused(buying, 'lilypad_call_paid_tool', call)).toMatchObject({ code: 'PAID_SERVER_UNREACHABLE' })
+  } finally {
+    await Promise.all([reader.close(), buying.close()])
+  }
 })
 
 describe('the way to pay', () => {

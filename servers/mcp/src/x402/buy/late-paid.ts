@@ -26,11 +26,15 @@ export function latePaid(options: {
     })
   return {
     open() {
-      opened ??= load()
+      // What failed is tried again by the next call.
+      opened ??= load().catch((error: unknown) => {
+        opened = undefined
+        throw error
+      })
       return opened
     },
     async close() {
-      await (await opened)?.close()
+      await (await opened?.catch(() => undefined))?.close()
     },
   }
 }
