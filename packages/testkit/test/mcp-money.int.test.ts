@@ -340,10 +340,9 @@ describe('M4: a person decides, and only what they approved is bought', () => {
     const quote_id = await quote(client)
     const refused = await callRefused(client, tool, { quote_id })
     expect(refused).toMatchObject({ code: 'APPROVAL_REQUIRED', charged: 'none' })
-    const command = /`lilypad-mcp ([^`]+)`/.exec(refused.fix)?.[1] ?? ''
+    const command = /`([^`]+)`/.exec(refused.fix)?.[1] ?? ''
     // The command is taken as it was told, and gets a terminal of its own.
-    const inTerminal = `'${process.execPath}' '${bundleFile}' ${command}`
-    const child = spawn('script', ['-qec', inTerminal, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] })
+    const child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] })
     let shown = ''
     child.stdout.on('data', (chunk: Buffer) => {
       shown += chunk.toString()
@@ -467,7 +466,7 @@ describe('M6: what an error says was charged is what the chain says', () => {
     const quote_id = await quote(client)
     const refused = await callRefused(client, 'lilypad_run_job', { quote_id })
     expect(refused).toMatchObject({ code: 'SPENDING_STOPPED', charged: 'none' })
-    expect(refused.fix).toContain('lilypad-mcp resume')
+    expect(refused.fix).toContain(` resume --state-dir ${stateDirectory}`)
     const wallet = await call(client, 'lilypad_get_wallet')
     expect(wallet.stopped).toContain('3 orders in a row')
     await store.transaction((transaction) =>

@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import { installNodeCrypto } from '@lilypad-agents/protocol/node'
 import { helpText, type McpConfig, readCommand } from './config/config.ts'
 import { createLogger, failureFacts, type Logger } from './log/logger.ts'
@@ -18,7 +19,10 @@ const startSelling = async (config: McpConfig, logger: Logger) =>
 /** Runs until the client hangs up or the process is told to end. */
 async function main(): Promise<void> {
   installNodeCrypto()
-  const command = readCommand({ args: process.argv.slice(2), env: process.env })
+  const [node = 'node', script = 'lilypad-mcp', ...args] = process.argv
+  // A host may run it on a Node that is part of itself; its user has a `node`.
+  const launch = [/^node(\.exe)?$/.test(basename(node)) ? node : 'node', script]
+  const command = readCommand({ args, env: process.env, launch })
   if (command.name === 'help' || command.name === 'version') {
     process.stdout.write(command.name === 'help' ? helpText() : `${version}\n`)
     return

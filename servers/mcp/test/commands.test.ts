@@ -1,9 +1,10 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { keccak256, LilypadError } from '@lilypad-agents/protocol'
 import { sqliteStore } from '@lilypad-agents/sdk/node'
 import { afterAll, describe, expect, test } from 'vitest'
+import { ownCommand } from '../src/commands/own-command.ts'
 import { runCommand } from '../src/commands/run-command.ts'
 import type { Terminal } from '../src/commands/terminal.ts'
 import { readCommand } from '../src/config/config.ts'
@@ -60,6 +61,26 @@ const approvalOf = (state: string, id: `0x${string}`) =>
     transaction.findApproval(id),
   )
 
+test.each([['approve'], ['approve', keccak256('some')], ['ledger'], ['resume']])(
+  'of a folder that no server uses, %s says so and makes nothing',
+  async (...args) => {
+    const state = newState()
+    expect(await run(args, state, ['y'])).toEqual({ code: 'CONFIG_INVALID', shown: '', asked: [] })
+    expect(existsSync(state)).toBe(false)
+  },
+)
+
+test('the command that a person is told starts the program as it was started, on its own folder', () => {
+  const args = ['--network', silent.networkFile, '--state-dir', `${folder}/two words`]
+  const launch = ['/opt/node', '/opt/it is/lilypad-mcp.js']
+  const command = readCommand({ args, env: {}, launch })
+  if (!('config' in command)) throw new Error('expected a server')
+  expect(ownCommand(command.config, 'resume')).toBe(
+    `/opt/node '/opt/it is/lilypad-mcp.js' resume --state-dir '${folder}/two words' --network ${silent.networkFile}`,
+  )
+  expect(ownCommand({ stateDirectory: '/s' }, 'approve', '0x12')).toBe('lilypad-mcp approve 0x12 --state-dir /s')
+})
+
 describe('approve', () => {
   const wanted = async () => {
     const state = newState()
@@ -80,7 +101,7 @@ describe('approve', () => {
     const { shown } = await run(['approve'], state)
     expect(shown).toMatch(new RegExp(`${id} +sample +0.25 LILY`))
     await run(['approve', id], state, ['0.25'])
-    expect((await run(['approve'], state)).shown).toBe('Nothing waits for approval.\n')
+    expect((await run(['approve'], state)).shown).toBe(`Nothing waits for approval in ${state}.\n`)
   })
 
   test.each([
@@ -152,7 +173,9 @@ describe('ledger', () => {
   })
 
   test('of a new folder is empty', async () => {
-    expect((await run(['ledger'], newState())).shown).toContain('0 LILY in 24 hours, 0 LILY ever')
+    const state = newState()
+    mkdirSync(state, { mode: 0o700 })
+    expect((await run(['ledger'], state)).shown).toContain('0 LILY in 24 hours, 0 LILY ever')
   })
 })
 

@@ -12,6 +12,7 @@ import {
 } from '@lilypad-agents/sdk'
 import { type InputRequiredResult, inputRequired, inputResponse } from '@modelcontextprotocol/server'
 import { withToken } from '../money/token.ts'
+import { ownCommand } from '../commands/own-command.ts'
 import type { ApprovalMode, McpConfig } from '../config/config.ts'
 import type { Asking } from './asking.ts'
 import { type ApprovalFacts, factsText } from './approval-facts.ts'
@@ -42,7 +43,7 @@ export type ApprovalGate = {
 
 /** Makes the gate of a server. */
 export function createApprovalGate(options: {
-  readonly config: Pick<McpConfig, 'stateDirectory' | 'networkFile' | 'principal'> & {
+  readonly config: Pick<McpConfig, 'stateDirectory' | 'networkFile' | 'launch' | 'principal'> & {
     readonly approval?: ApprovalMode
   }
   readonly network: Network
@@ -84,7 +85,7 @@ export function createApprovalGate(options: {
     new ApprovalRequiredError({
       id,
       maxPrice,
-      how: `ask the user to run \`${approveCommand(config, id)}\` in a terminal, then ${again}`,
+      how: `ask the user to run \`${ownCommand(config, 'approve', id)}\` in a terminal, then ${again}`,
     })
 
   /** Opens what came back, which must be about this very order, in time, and for the first time. */
@@ -184,14 +185,3 @@ export function createApprovalGate(options: {
     },
   }
 }
-
-/** The command with which a person approves in a terminal, for the shell. */
-export function approveCommand(
-  { stateDirectory, networkFile }: Pick<McpConfig, 'stateDirectory' | 'networkFile'>,
-  id: string,
-): string {
-  const network = networkFile === undefined ? '' : ` --network ${shellQuote(networkFile)}`
-  return `lilypad-mcp approve ${id} --state-dir ${shellQuote(stateDirectory)}${network}`
-}
-
-const shellQuote = (text: string) => (/^[\w./:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`)

@@ -79,9 +79,13 @@ export async function listWaiting(store: ClientStore): Promise<readonly StoredAp
 }
 
 /** Shows what waits. */
-export async function showWaiting(store: ClientStore, terminal: Pick<Terminal, 'write'>): Promise<void> {
+export async function showWaiting(
+  store: ClientStore,
+  terminal: Pick<Terminal, 'write'>,
+  stateDirectory: string,
+): Promise<void> {
   const waiting = await listWaiting(store)
-  if (waiting.length === 0) return terminal.write('Nothing waits for approval.\n')
+  if (waiting.length === 0) return terminal.write(`Nothing waits for approval in ${stateDirectory}.\n`)
   const rows = await store.transaction((transaction) =>
     waiting.map(({ id, maxPrice, validUntil }) => [
       id,
@@ -91,5 +95,5 @@ export async function showWaiting(store: ClientStore, terminal: Pick<Terminal, '
     ]),
   )
   terminal.write(table([['quote', 'module', 'at most', 'until'], ...rows]))
-  terminal.write('\nApprove one with: lilypad-mcp approve <quote>\n')
+  terminal.write('\nApprove one by giving its quote to this command.\n')
 }

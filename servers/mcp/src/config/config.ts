@@ -27,6 +27,8 @@ export type McpConfig = {
   readonly mode?: (typeof modes)[number]
   /** File that the network was read from, as the commands that a person is told name it. */
   readonly networkFile?: string
+  /** Words that start this program in a terminal. @default lilypad-mcp */
+  readonly launch?: readonly string[]
   /** Folder whose files may be job inputs. */
   readonly inputDirectory?: string
   /** Folder into which outputs are saved. */
@@ -270,6 +272,8 @@ export type McpCommand =
 export function readCommand(options: {
   readonly args: readonly string[]
   readonly env: { readonly [name: string]: string | undefined }
+  /** Words that start this program in a terminal. */
+  readonly launch?: readonly string[]
 }): McpCommand {
   const { values, positionals } = readFlags(options.args)
   if (values.help) return { name: 'help' }
@@ -289,7 +293,7 @@ export function readCommand(options: {
   const settings = readSettings(values, options.env)
   if (name !== 'stdio' && name !== 'http' && name !== 'sell')
     return { name, settings, operand, isJson: values.json === true }
-  const config = toConfig(settings)
+  const config = { ...toConfig(settings), ...(options.launch ? { launch: options.launch } : {}) }
   return {
     name,
     config: name === 'http' ? { ...config, http: toHttpConfig(settings, config.stateDirectory) } : config,

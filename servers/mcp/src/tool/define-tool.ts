@@ -120,8 +120,8 @@ export function assertMayCall(
 }
 
 /** The answer to a call that failed. */
-export function toErrorResult(error: unknown, tool: string, { logger }: ToolContext): CallToolResult {
-  const { problem, untrusted } = tellProblem(error, logger)
+export function toErrorResult(error: unknown, tool: string, { logger, config }: ToolContext): CallToolResult {
+  const { problem, untrusted } = tellProblem(error, logger, config)
   logger.debug({ tool, code: problem.code }, 'tool refused')
   const structuredContent = { error: { ...problem, ...(untrusted ? { untrusted } : {}) } }
   return { isError: true, structuredContent, content: [{ type: 'text', text: JSON.stringify(structuredContent) }] }

@@ -1,5 +1,7 @@
 import { type ErrorCode, InvalidRequestError, type LilypadError, toLilypadError } from '@lilypad-agents/protocol'
 import { z } from 'zod'
+import { ownCommand } from '../commands/own-command.ts'
+import type { McpConfig } from '../config/config.ts'
 import { OrderRefusedError } from '../job/job-keeper.ts'
 import { failureFacts, type Logger } from '../log/logger.ts'
 import { cleanLine, cleanText } from '../text/clean-text.ts'
@@ -113,6 +115,9 @@ const quoting: ReadonlySet<ErrorCode> = new Set([
   'PAYMENT_UNKNOWN',
 ])
 
+const resumeFix = (config: Parameters<typeof ownCommand>[0]) =>
+  `tell the user to look at \`${ownCommand(config, 'ledger')}\` and to run \`${ownCommand(config, 'resume')}\` in a terminal`
+
 /** An error as a model sees it. */
 export const Problem = z.object({
   code: z.string(),
@@ -132,9 +137,13 @@ export type ToldProblem = {
 
 /**
  * Tells an error to a model: our words as the message, the words of others apart, what to do in terms of the tools.
- * An internal error shows a reference; the log has the rest under it.
+ * An internal error shows a reference; the log has the rest under it. With the config, commands for a terminal name this server's folder.
  */
-export function tellProblem(error: unknown, logger: Logger): ToldProblem {
+export function tellProblem(
+  error: unknown,
+  logger: Logger,
+  config?: Pick<McpConfig, 'stateDirectory' | 'networkFile' | 'launch'>,
+): ToldProblem {
   const failure = toLilypadError(error)
   const { code, row, retryable, docsPath } = failure
   // Only what is known here can say what was charged, not who refused.
@@ -155,7 +164,7 @@ export function tellProblem(error: unknown, logger: Logger): ToldProblem {
       untrusted: undefined,
     }
   }
-  const fix = fixFor(failure)
+  const fix = code === 'SPENDING_STOPPED' && config ? resumeFix(config) : fixFor(failure)
   const facts = failure.details.slice(0, 10).map((detail) => cleanLine(detail, 300))
   if (isOurs(failure)) {
     const isQuoting =

@@ -1,6 +1,7 @@
 import { zeroAddress } from '@lilypad-agents/protocol'
 import { SpendingStoppedError } from '@lilypad-agents/sdk'
 import { z } from 'zod'
+import { ownCommand } from '../commands/own-command.ts'
 import { Amount, currencyShape, formatAmount, tokenSymbol, withToken } from '../money/token.ts'
 import { tellLimits } from '../money/limits.ts'
 import { defineTool } from '../tool/define-tool.ts'
@@ -63,7 +64,7 @@ export const getWallet = defineTool({
       await lilypad.getWallet()
     const stop = breaker.stopped && new SpendingStoppedError(breaker)
     const may = stop
-      ? `nothing may be spent until the user runs \`lilypad-mcp resume\``
+      ? `nothing may be spent until the user runs \`${ownCommand(config, 'resume')}\` in a terminal`
       : `${withToken(left)} may still be spent now, at most ${withToken(policy.perJob)} per job`
     return {
       result: {

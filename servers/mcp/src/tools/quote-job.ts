@@ -55,7 +55,7 @@ export const quoteJob = defineTool({
     })
     const { quote } = stored
     const { refused, needsApproval } = await checkOrder(stored, context)
-    const refusal = refused && tellProblem(refused, logger).problem
+    const refusal = refused && tellProblem(refused, logger, config).problem
     const next = refusal
       ? `It cannot be run here (${refusal.code}): ${refusal.fix}.`
       : `Next: lilypad_run_job with this quote_id${needsApproval ? '; the user has to approve it' : ''}.`
