@@ -662,7 +662,10 @@ ofProvider(provider.command('unstake').description('ask stake back; it leaves af
   .action(
     (amount: string | undefined, options: ProviderArguments & { readonly finalize?: true; readonly cancel?: true }) => {
       const named = (['finalize', 'cancel'] as const).find((kind) => options[kind])
-      if (amount !== undefined && named) throw new InvalidArgumentError(`--${named} takes all that was asked back.`)
+      if (amount !== undefined && named)
+        throw new LilypadError('INVALID_REQUEST', `--${named} takes all that was asked back.`, {
+          hint: `leave the amount away, or ask for ${amount} LILY without --${named}`,
+        })
       const move: UnstakeMove =
         amount === undefined ? { kind: named ?? 'show' } : { kind: 'request', amount: parseTokenAmount(amount) }
       return moveUnstake(readProvider(options), move, open(options).printer)

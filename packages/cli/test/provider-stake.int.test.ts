@@ -44,6 +44,13 @@ const config = () => readConfig({ args: providerArguments(state, {}), environmen
 const stake = (amount: bigint) => addProviderStake(config(), amount, printer)
 const unstake = (move: UnstakeMove) => moveUnstake(config(), move, printer)
 
+test('without stake none can be asked back', async () => {
+  await expect(unstake({ kind: 'request', amount: lily })).rejects.toMatchObject({
+    code: 'INSUFFICIENT_BALANCE',
+    shortMessage: 'The provider has no stake to ask back.',
+  })
+})
+
 test('a provider stakes its own LILY, and never a part of what it asked for', async () => {
   await stake(4n * lily)
   expect(printed.at(-1)).toMatchObject({ added: 4n * lily, stake: { active: 4n * lily, free: 4n * lily } })

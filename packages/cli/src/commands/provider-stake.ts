@@ -64,6 +64,12 @@ export async function moveUnstake(config: ProviderConfig, move: UnstakeMove, pri
   }
   if (move.kind === 'show') return tell(undefined)
   if (move.kind === 'request') {
+    if (before.active + before.unbonding === 0n) {
+      throw new LilypadError('INSUFFICIENT_BALANCE', 'The provider has no stake to ask back.', {
+        details: [`Provider: ${account}`],
+        hint: 'check with `lilypad provider status` that this is the key you mean',
+      })
+    }
     const most = before.active + before.unbonding - before.exposure
     if (move.amount > most || move.amount === 0n) {
       throw new LilypadError('INSUFFICIENT_BALANCE', 'This much stake cannot be asked back.', {
