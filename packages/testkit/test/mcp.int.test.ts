@@ -351,3 +351,11 @@ test('without a key the network can be read', async () => {
   expect(await quote(client, 'lane-echo')).toMatchObject({ allowed: false, refusal: { code: 'READ_ONLY' } })
   await client.close()
 })
+
+test('a quote of a server that only reads leads to no order, though it has a key', async () => {
+  const { client } = await connectStdio([...settings(freshFolder()), '--read-only'], 'modern')
+  const quoted = await quote(client, 'lane-echo')
+  expect(quoted).toMatchObject({ allowed: false, needs_approval: false, refusal: { code: 'READ_ONLY' } })
+  expect(quoted.next).toBeUndefined()
+  await client.close()
+})

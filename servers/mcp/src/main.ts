@@ -73,7 +73,7 @@ async function main(): Promise<void> {
     {
       url: running.url,
       chainId: config.network.chainId,
-      mode: config.signer ? 'spending' : 'read-only',
+      mode: config.signer && !config.selection?.isReadOnly ? 'spending' : 'read-only',
       ...(config.http ? { login: config.http.auth.kind } : {}),
     },
     'listening',

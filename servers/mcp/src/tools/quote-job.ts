@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { GivenInputs, resolveInputs } from '../inputs/resolve-inputs.ts'
 import { Amount, currencyShape, formatAmount, tokenSymbol, withToken } from '../money/token.ts'
 import { cleanLine, quoteName } from '../text/clean-text.ts'
-import { defineTool } from '../tool/define-tool.ts'
+import { assertMayCall, defineTool } from '../tool/define-tool.ts'
 import { NextCalls, withNext } from '../tool/next-call.ts'
 import { Problem, tellProblem } from '../tool/problem.ts'
 import type { ToolContext } from '../tool/tool-context.ts'
@@ -83,9 +83,10 @@ export const quoteJob = defineTool({
 /** Whether an order for this quote would be signed now, and if a person is asked first. Signing checks again; this only saves a call. */
 async function checkOrder(
   { quote }: StoredQuote,
-  { lilypad }: ToolContext,
+  { lilypad, config }: ToolContext,
 ): Promise<{ readonly refused: LilypadError | undefined; readonly needsApproval: boolean }> {
   try {
+    assertMayCall({ needsKey: true, isReadOnly: false }, config)
     const check = await lilypad.checkOrder(quote.quoteId)
     return { refused: undefined, needsApproval: check.job === undefined && check.needsApproval }
   } catch (error) {
