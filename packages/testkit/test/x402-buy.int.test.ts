@@ -223,7 +223,11 @@ describe('nothing is signed', () => {
     const buyer = await createBuyer(price - 1n)
     const url = await start(() => required(requirement()))
     const client = await connect(buyer.args, url)
-    expect(await refuse(client)).toMatchObject({ code: 'INSUFFICIENT_BALANCE', charged: 'none' })
+    expect(await refuse(client)).toMatchObject({
+      code: 'INSUFFICIENT_BALANCE',
+      charged: 'none',
+      fix: expect.stringContaining('send LILY to the key'),
+    })
   })
 })
 

@@ -235,7 +235,7 @@ describe('doctor', () => {
 
   test.each<[string, () => readonly string[], string, RegExp]>([
     ['a missing network file', () => ['--network', join(folder, 'none.json')], 'network file', /lilypad up/],
-    ['a missing key file', () => ['--key-file', join(folder, 'none.key')], 'key file', /chmod 600/],
+    ['a missing key file', () => ['--key-file', join(folder, 'none.key')], 'key file', /make a new key/],
     [
       'a key that others can read',
       () => {

@@ -39,7 +39,7 @@ export class ApprovalRequiredError extends LilypadError {
 /** A person said no. Nothing was signed. */
 export class ApprovalDeclinedError extends LilypadError {
   override readonly name = 'ApprovalDeclinedError'
-  constructor(id: string, hint = 'do not order it again unless the owner asks for it') {
+  constructor(id: string, hint = 'do not order it again unless the owner asks for it, and then with a new quote') {
     super('APPROVAL_DECLINED', 'The owner of this wallet declined this order.', { details: [`Quote: ${id}`], hint })
   }
 }

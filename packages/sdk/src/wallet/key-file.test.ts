@@ -28,6 +28,15 @@ const refusal = (read: () => unknown) => {
   throw new RangeError('it was taken')
 }
 
+test('a key file that is not there: how to make one', () => {
+  const path = join(folder, 'absent.key')
+  expect(refusal(() => readKeyFile(path))).toMatchObject({
+    code: 'CONFIG_INVALID',
+    details: [`File: ${path}`],
+    hint: `name the file of the key, or make a new key: (umask 077; openssl rand -hex 32 > ${path})`,
+  })
+})
+
 describe.skipIf(process.platform === 'win32')('a new key file', () => {
   test('is for its owner alone, holds a new key, and is read back', () => {
     const path = join(folder, 'deep', 'er', 'new.key')

@@ -21,7 +21,13 @@ export function readKeyFile(path: string): Hex {
     text = readFileSync(path, 'utf8').trim()
   } catch (error) {
     if (LilypadError.is(error)) throw error
-    throw new LilypadError('CONFIG_INVALID', 'The key file cannot be read.', { details: [`File: ${path}`], hint })
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    throw new LilypadError('CONFIG_INVALID', 'The key file cannot be read.', {
+      details: [`File: ${path}`],
+      hint: isMissing
+        ? `name the file of the key, or make a new key: (umask 077; openssl rand -hex 32 > ${path})`
+        : hint,
+    })
   }
   const key = (text.startsWith('0x') ? text : `0x${text}`) as Hex
   try {

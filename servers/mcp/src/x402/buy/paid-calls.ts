@@ -84,7 +84,7 @@ class TooFewTokensError extends LilypadError {
       details: [
         `Holder: ${options.holder}   Needed: ${withToken(options.expected)}   Held: ${withToken(options.actual)}`,
       ],
-      hint: 'ask the user to send LILY to the key itself: what lies in the vault pays jobs only',
+      hint: 'ask the user to send LILY to the key that lilypad_get_wallet shows: what lies in the vault pays jobs only',
     })
   }
 }
