@@ -112,7 +112,7 @@ async function firstJob(
     if (skipped)
       throw new LilypadError('EXECUTOR_UNAVAILABLE', `The module ${module} cannot run on this machine.`, {
         details: [skipped.reason],
-        hint: 'the default module, tts, needs nothing but Node',
+        hint: `what it needs stands in ${join(folder, 'README.md')}; the default module, tts, needs nothing but Node`,
       })
     await waitForOffer(lilypad, module, signal)
     const { manifest } = await lilypad.getModule(module)
