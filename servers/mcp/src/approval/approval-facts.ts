@@ -31,6 +31,8 @@ export function approvalFacts(
       ['Module', `${cleanLine(quote.module, 64)} ${cleanLine(module.version, 64)}`],
       ['Publisher', publisher ?? 'unknown'],
       ['Provider', quote.ask.ask.provider],
+      // Its inputs can leave by these.
+      ...(module.network ? ([['Talks to', cleanLine(module.network.hosts.join(', '), 1200)]] as const) : []),
       ['Costs at most', withToken(quote.maxPrice)],
       ['Expected', withToken(quote.expectedPrice)],
       ['Paid through contract', network.contracts.jobVault],

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { currencyShape, tokenSymbol } from '../money/token.ts'
 import { lowestOffer } from '../money/lowest-offer.ts'
+import { count } from '../text/count.ts'
 import { cleanJson, cleanLine, cleanText, quoteName, shownPath } from '../text/clean-text.ts'
 import { toMediaType } from '../text/media-type.ts'
 import { defineTool } from '../tool/define-tool.ts'
@@ -47,10 +48,15 @@ export const getModule = defineTool({
     const { manifest } = listing
     const { properties, required } = manifest.inputs
     const price = lowestOffer(listing, network.contracts.lilyToken)
+    const hosts = manifest.network?.hosts ?? []
+    const reach =
+      hosts.length > 0
+        ? ` It talks to ${count(hosts.length, 'host')} outside, named under untrusted: inputs can go there.`
+        : ''
     const offered = price ? `from ${price.price_per_job} ${tokenSymbol} per job` : 'nobody offers it now'
     return {
       result: {
-        summary: `${quoteName(listing.name)}: ${offered}. Next: lilypad_quote_job with module and inputs.`,
+        summary: `${quoteName(listing.name)}: ${offered}.${reach} Next: lilypad_quote_job with module and inputs.`,
         module: listing.name,
         version: cleanLine(manifest.version, 64),
         version_id: listing.moduleVersion,
@@ -80,6 +86,7 @@ export const getModule = defineTool({
           example: cleanJson(manifest.examples[0]?.inputs ?? null, { text: 200, items: 16 }),
           units: cleanJson(manifest.units, { text: 120, items: 8 }),
           licence: cleanJson(manifest.licence, { text: 200, items: 4 }),
+          ...(hosts.length > 0 ? { hosts: hosts.map((host) => cleanLine(host, 100)) } : {}),
         },
         ...withNext(price && { tool: 'lilypad_quote_job', args: { module: listing.name, inputs: {} } }),
       },
