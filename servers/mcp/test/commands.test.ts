@@ -274,5 +274,6 @@ describe('doctor', () => {
     expect(code).toBe(1)
     expect(shown).toMatch(/^ok {2} network file: silent, chain 31337/m)
     expect(shown).toMatch(/^FAIL chain: .*\n {5}do: /m)
+    expect(shown).toContain('100 LILY ever; every order needs approval (elicit)')
   })
 })

@@ -79,7 +79,12 @@ export async function examine(given: GivenSettings): Promise<readonly Finding[]>
         `One job may cost ${withToken(perJob)}, a day ${withToken(perDay)}, all ${withToken(total)}.`,
         'set --max-per-job, --max-per-day and --max-total so that none is over the next',
       )
-    const asked = approveFrom === undefined ? 'nobody is asked' : `approval from ${withToken(approveFrom)}`
+    const asked =
+      approveFrom === undefined
+        ? 'nobody is asked'
+        : approveFrom === 0n
+          ? 'every order needs approval'
+          : `approval from ${withToken(approveFrom)}`
     return [
       policy,
       `${withToken(perJob)} per job, ${withToken(perDay)} a day, ${withToken(total)} ever; ${asked} (${given.approval})`,

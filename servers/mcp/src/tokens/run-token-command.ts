@@ -12,8 +12,10 @@ const secondsADay = 86_400
  */
 export function runTokenCommand(command: TokenCommand, now = new Date()): readonly string[] {
   switch (command.action) {
-    case 'list':
-      return readTokenFile(command.file).map(describe)
+    case 'list': {
+      const tokens = readTokenFile(command.file)
+      return tokens.length === 0 ? [`There is no token in ${command.file}.`] : tokens.map(describe)
+    }
     case 'revoke':
       revokeToken(command.file, command.tokenName)
       return [`${command.tokenName} is revoked. Its jobs, and what it has spent, stay in its folder.`]
