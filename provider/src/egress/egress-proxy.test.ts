@@ -183,6 +183,39 @@ describe('refuses', () => {
   })
 })
 
+describe('a host of the module author, whose answers are anything', () => {
+  test.each<[string, string]>([
+    ['a status below any that there is', 'HTTP/1.1 099 Low\r\ncontent-length: 0\r\n\r\n'],
+    ['no status', 'HTTP/1.1 000 None\r\ncontent-length: 0\r\n\r\n'],
+    ['a change of protocol', 'HTTP/1.1 101 Switching\r\nupgrade: other\r\nconnection: upgrade\r\n\r\nhello'],
+    ['two answers', `${'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n'.repeat(2)}`],
+    ['a body where none may be', 'HTTP/1.1 204 None\r\ncontent-length: 5\r\n\r\nhello'],
+    ['a reason with what is no text', 'HTTP/1.1 200 \u0001\u00ff\r\nx: \u00ff\r\ncontent-length: 0\r\n\r\n'],
+    ['a hint before the answer', 'HTTP/1.1 103 Early\r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n'],
+    ['less than it announces', 'HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhello'],
+  ])('cannot end the node: %s', { timeout: 5000 }, async (_, text) => {
+    const thrown: unknown[] = []
+    const note = (error: unknown) => thrown.push(error)
+    const others = process.listeners('uncaughtException')
+    process.removeAllListeners('uncaughtException').on('uncaughtException', note)
+    const hostile = createTcpServer((socket) => {
+      socket.on('error', () => {}).once('data', () => socket.end(Buffer.from(text, 'latin1')))
+    }).listen(0, '127.0.0.1')
+    try {
+      await once(hostile, 'listening')
+      const host = `api.example.org:${(hostile.address() as AddressInfo).port}`
+      await open({ hosts: [host], idleSeconds: 1 })
+      const answer = await get(`http://${host}/`, host)
+      expect(thrown).toEqual([])
+      expect(answer === '' || [200, 204, 502].includes(statusOf(answer))).toBe(true)
+    } finally {
+      process.removeListener('uncaughtException', note)
+      for (const listener of others) process.on('uncaughtException', listener)
+      hostile.close()
+    }
+  })
+})
+
 describe('bounds', () => {
   const tunnel = () => `CONNECT api.example.org:${port} HTTP/1.1\r\nHost: api.example.org\r\n\r\n`
   const openTunnel = async (): Promise<Socket> => {

@@ -184,16 +184,23 @@ export class EgressProxy {
         maxHeaderSize: maxHeaderBytes,
       })
       this.#count('sent', sizeOf(request.rawHeaders) + (request.url ?? '').length)
+      const fail = (problem: string) => {
+        upstream.destroy()
+        if (response.headersSent) response.destroy()
+        else this.#answer(response, new Refusal(502, problem))
+      }
       outgoing.on('response', (incoming) => {
         this.#count('received', sizeOf(incoming.rawHeaders))
-        response.writeHead(incoming.statusCode ?? 502, [...endToEnd(incoming), ...bodyHeaders(incoming)])
+        try {
+          response.writeHead(incoming.statusCode ?? 502, [...endToEnd(incoming), ...bodyHeaders(incoming)])
+        } catch {
+          // A parser takes answers that no server may give, such as the status 099.
+          return fail('the host does not answer in HTTP')
+        }
         pipeline(incoming, this.#meter('received'), response, () => upstream.destroy())
       })
-      outgoing.on('error', () =>
-        response.headersSent
-          ? response.destroy()
-          : this.#answer(response, new Refusal(502, 'the host does not answer')),
-      )
+      outgoing.on('upgrade', () => fail('the host changes the protocol, which nobody asked for'))
+      outgoing.on('error', () => fail('the host does not answer'))
       pipeline(request, this.#meter('sent'), outgoing, (error) => {
         if (error) upstream.destroy()
       })
