@@ -78,3 +78,33 @@ test('a picture that says it is larger than what is handled is not unpacked', as
   expect(await previewPhoto(claim(photo, 0, 64), 'image/jpeg')).toBeUndefined()
   expect(performance.now() - startedAt).toBeLessThan(1000)
 })
+
+test('a size that only a careless reader sees is not believed', async () => {
+  const photo = Buffer.from(claim(await encode('image/jpeg', picture(64, 64)), 9000, 9000))
+  const frame = Buffer.from([0xff, 0xc0, 0, 17, 8, 0, 64, 0, 64, 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0])
+  for (const marker of [0x00, 0x01, 0xd0]) {
+    // A comment that a decoder leaves out. Whoever takes its first bytes for the length of the marker lands in its last.
+    const comment = Buffer.alloc(2 + 65_535)
+    comment.set([0xff, 0xfe, 0xff, 0xff])
+    const before = Buffer.concat([Buffer.from([0xff, 0xd8, 0xff, marker]), comment])
+    const lying = Buffer.concat([before, photo.subarray(2)])
+    frame.copy(lying, 4 + 0xfffe)
+    const startedAt = performance.now()
+    expect(await previewPhoto(lying, 'image/jpeg')).toBeUndefined()
+    expect(performance.now() - startedAt).toBeLessThan(200)
+  }
+})
+
+test('a picture of thousands of scans is not unpacked', async () => {
+  const photo = Buffer.from(
+    await encodeJpeg(picture(64, 64), { quality: 90, progressive: true } as Parameters<typeof encodeJpeg>[1]),
+  )
+  const frame = photo.findIndex((byte, at) => byte === 0xff && photo[at + 1] === 0xc2)
+  const component = photo[frame + 10] ?? 0
+  // One pass of a coefficient over the whole picture, which says for all blocks that nothing comes.
+  const scan = Buffer.from([0xff, 0xda, 0, 8, 1, component, 0, 1, 1, 0, 0xff, 0x00])
+  const many = Buffer.concat([claim(photo, 2000, 2000).subarray(0, -2), ...Array<Buffer>(3000).fill(scan)])
+  const startedAt = performance.now()
+  expect(await previewPhoto(many, 'image/jpeg')).toBeUndefined()
+  expect(performance.now() - startedAt).toBeLessThan(500)
+})

@@ -4,6 +4,9 @@ import { factorFor, previewSides, shrink } from './shrink.ts'
 
 /** Pixels of a picture that is made smaller; each takes four bytes twice. */
 const maxPixels = 4096 * 4096
+/** Passes over all pixels that a JPEG may ask for; cameras and encoders make about ten. A pass can be written in a dozen bytes. */
+const maxScans = 32
+const startOfScan = Buffer.from([0xff, 0xda])
 const channels = 4
 const white = 255
 
@@ -27,6 +30,7 @@ export async function previewPhoto(
 ): Promise<Uint8Array | undefined> {
   const size = mediaType === 'image/jpeg' ? findJpegSize(photo) : findWebpSize(photo)
   if (!size || size.width === 0 || size.height === 0 || size.width * size.height > maxPixels) return undefined
+  if (mediaType === 'image/jpeg' && countScans(photo) > maxScans) return undefined
   try {
     const bytes = new Uint8Array(photo).buffer
     const { width, height, data } = mediaType === 'image/jpeg' ? await decodeJpeg(bytes) : await decodeWebp(bytes)
@@ -81,12 +85,28 @@ function findJpegSize(jpeg: Uint8Array): Size | undefined {
       at += 1
       continue
     }
-    // Start of frame, of any kind; the three others in this range are tables.
-    const isFrame = marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)
-    if (isFrame) return { height: view.getUint16(at + 5), width: view.getUint16(at + 7) }
+    if (isFrame(marker)) return { height: view.getUint16(at + 5), width: view.getUint16(at + 7) }
+    // After any other, such as one without a length, a decoder goes on elsewhere, and may find a frame of another size.
+    if (!isSegment(marker)) return undefined
     at += 2 + view.getUint16(at + 2)
   }
   return undefined
+}
+
+/** Start of frame, of any kind; the three others in this range are no frames. */
+const isFrame = (marker: number) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)
+
+/** Tables, application data and comments: what may stand before the frame, each with its length. */
+const isSegment = (marker: number) =>
+  [0xc4, 0xcc, 0xdb, 0xdd, 0xfe].includes(marker) || (marker >= 0xe0 && marker <= 0xef)
+
+/** Scans of a JPEG, with those of pictures inside its metadata: in what is coded no 0xff comes before a 0xda. */
+function countScans(jpeg: Uint8Array): number {
+  const bytes = Buffer.from(jpeg.buffer, jpeg.byteOffset, jpeg.byteLength)
+  let scans = 0
+  for (let at = bytes.indexOf(startOfScan); at !== -1 && scans <= maxScans; at = bytes.indexOf(startOfScan, at + 2))
+    scans += 1
+  return scans
 }
 
 /** Width and height of the canvas, from the first chunk. */

@@ -65,6 +65,13 @@ test.each([
     'a bomb in its pixels',
     Buffer.concat([signature, head(100, 100), chunk('IDAT', bomb), chunk('IEND', Buffer.alloc(0))]),
   ],
+  [
+    'a second size, after the one that is small',
+    Buffer.concat([
+      ...[signature, head(100, 100), head(50_000_000, 1)],
+      ...[chunk('IDAT', deflateSync(Buffer.alloc(30_100))), chunk('IEND', Buffer.alloc(0))],
+    ]),
+  ],
   ['no pixels', Buffer.concat([signature, head(100, 100), chunk('IEND', Buffer.alloc(0))])],
   ['a size of nothing', Buffer.concat([signature, head(0, 0), chunk('IDAT', bomb)])],
   ['an end in the middle', noise(300, 300, 3).subarray(0, 5000)],

@@ -17,6 +17,8 @@ export async function previewPng(png: Uint8Array): Promise<Uint8Array | undefine
   const chunks = readChunks(Buffer.from(png.buffer, png.byteOffset, png.byteLength))
   const [head] = chunks
   if (head?.name !== 'IHDR' || head.data.length !== 13) return undefined
+  // The decoder would believe the last one, and what is checked here is the first.
+  if (chunks.filter(({ name }) => name === 'IHDR').length > 1) return undefined
   const width = head.data.readUInt32BE(0)
   const height = head.data.readUInt32BE(4)
   if (width === 0 || height === 0 || width * height > maxPixels) return undefined
