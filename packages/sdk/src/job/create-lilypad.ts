@@ -787,15 +787,20 @@ export function createLilypad(options: LilypadOptions) {
   }
 
   /**
-   * Brings an ordered job to its end: waits, fetches the outputs, verifies them and acknowledges.
+   * Brings an ordered job to its end: waits, fetches the outputs, verifies them and acknowledges. `accept` looks at verified outputs before
+   * they are paid for: what it throws is thrown here, and the delivery is kept as one that does not hold, so nothing acknowledges it later.
    * @throws {@link StillRunningError} after `timeoutSeconds`; call again
    * @throws {@link JobFailedError} {@link JobNotRunError} {@link VerificationFailedError} nothing is paid then
    */
   async function complete(
     orderHash: Bytes32,
-    wait: { readonly timeoutSeconds?: number; readonly signal?: AbortSignal } = {},
+    wait: {
+      readonly timeoutSeconds?: number
+      readonly signal?: AbortSignal
+      readonly accept?: (outputs: readonly Output[]) => void | Promise<void>
+    } = {},
   ): Promise<{ readonly job: StoredJob; readonly outputs: readonly Output[]; readonly verification: Verification }> {
-    const { timeoutSeconds = 600, signal } = wait
+    const { timeoutSeconds = 600, signal, accept } = wait
     let job = await getStoredJob(orderHash)
     if (!job.delivery || job.verified !== true)
       job = await getJob(orderHash, { waitSeconds: timeoutSeconds, ...(signal ? { signal } : {}) })
@@ -829,11 +834,22 @@ export function createLilypad(options: LilypadOptions) {
     }
     const outputs = await fetchOutputs(job)
     const verification = await verifyOffline(job)
-    if (!verification.ok) {
-      await updateJob(orderHash, (current) =>
+    const refuse = () =>
+      updateJob(orderHash, (current) =>
         current.verified === true ? current : { ...current, delivery, verified: false },
       )
+    if (!verification.ok) {
+      await refuse()
       throw new VerificationFailedError(orderHash, verification)
+    }
+    // One that was verified before is paid, or is about to be by another process.
+    if (accept && job.verified !== true) {
+      try {
+        await accept(outputs)
+      } catch (error) {
+        await refuse()
+        throw error
+      }
     }
     // What was checked is what is kept: the relay may have shown another delivery meanwhile.
     await updateJob(orderHash, (current) =>

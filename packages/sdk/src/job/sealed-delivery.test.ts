@@ -5,7 +5,7 @@ import { createSampleBundle, sampleDomain, sampleSigners } from '../../test/samp
 import { sampleContracts } from '../chain/network.ts'
 import { deriveOutputIdentity, sealStream } from '../sealing/seal.ts'
 import { memoryStore } from '../store/memory-store.ts'
-import { createLilypad } from './create-lilypad.ts'
+import { createLilypad, type Output } from './create-lilypad.ts'
 
 const { session: signer, provider } = sampleSigners
 const network = {
@@ -74,4 +74,16 @@ test.each<[string, () => Promise<Uint8Array>]>([
   expect(failure).toMatchObject({ code: 'VERIFICATION_FAILED' })
   expect(String(failure)).toContain('output out.txt is sealed')
   expect(acknowledged).toEqual([])
+})
+
+test('what verifies and is not accepted is not paid, then or when open jobs are taken up', async () => {
+  const { lilypad, orderHash, acknowledged } = await openJob(await sealTo(signer, 'ribbit'))
+  const accept = async ([output]: readonly Output[]) => {
+    expect(new TextDecoder().decode(await output?.read())).toBe('ribbit')
+    throw new TypeError('no reply')
+  }
+  await expect(lilypad.complete(orderHash, { accept })).rejects.toThrow('no reply')
+  await lilypad.resume()
+  expect(acknowledged).toEqual([])
+  expect(await lilypad.getStoredJob(orderHash)).toMatchObject({ verified: false, price: null })
 })

@@ -3,6 +3,7 @@ import { eq } from 'drizzle-orm'
 import fc from 'fast-check'
 import { pino } from 'pino'
 import { type Bytes32, LilypadError, sha256 } from '@lilypad-agents/protocol'
+import type { Output } from '@lilypad-agents/sdk'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { serverManifest } from '../../../../provider/fixtures/server-manifest.ts'
 import { createSampleBundle, sampleDomain } from '../../../../packages/sdk/test/sample-bundle.ts'
@@ -16,6 +17,7 @@ import { type Database, openDatabase } from '../db/open-database.ts'
 import { requests } from '../db/schema.ts'
 import { createMetrics } from '../metrics/metrics.ts'
 import type { Model } from '../models/model-catalog.ts'
+import type { RequestPolicy } from './place-job.ts'
 import { type ChatStep, completeChat, streamChat } from './run-chat.ts'
 import { settleUnsettled } from './settle-unsettled.ts'
 
@@ -54,7 +56,7 @@ const fails = (code: ConstructorParameters<typeof LilypadError>[0]) => () => {
 /** A network whose orders run as the test says, one after the other. */
 function createNetwork(runs: readonly Run[], order: (orders: number) => void = () => {}) {
   const { delivery } = createSampleBundle()
-  const told = { quotes: [] as (bigint | undefined)[], orders: 0, cancelled: [] as string[] }
+  const told = { quotes: [] as (bigint | undefined)[], orders: 0, acknowledged: 0, cancelled: [] as string[] }
   const jobs = new Map<string, Run>()
   const hashes = new Map<string, Bytes32>()
   const client = {
@@ -77,10 +79,13 @@ function createNetwork(runs: readonly Run[], order: (orders: number) => void = (
         yield { attempt, index, channel: 'response', bytes: bytesOf(bytes) }
       }
     },
-    async complete(orderHash: string) {
+    async complete(orderHash: string, { accept }: Parameters<GatewayClient['complete']>[1] = {}) {
       const { ends, reply = whole } = jobs.get(orderHash) ?? {}
       await ends?.()
-      return { job: { delivery, price }, outputs: [{ path: 'response.json', read: async () => bytesOf(reply) }] }
+      const outputs = [{ path: 'response.json', read: async () => bytesOf(reply) }] as unknown as readonly Output[]
+      await accept?.(outputs)
+      told.acknowledged += 1
+      return { job: { delivery, price }, outputs }
     },
     async cancel(orderHash: string) {
       told.cancelled.push(orderHash)
@@ -141,13 +146,19 @@ async function open(fields: { readonly createdAt?: number } = {}): Promise<strin
 /** Streams a reply as a route does, and tells all that came of it. */
 async function run(
   runs: readonly Run[],
-  options: { readonly order?: (orders: number) => void; readonly signal?: AbortSignal; readonly whole?: boolean } = {},
+  options: {
+    readonly order?: (orders: number) => void
+    readonly signal?: AbortSignal
+    readonly whole?: boolean
+    readonly policy?: RequestPolicy
+  } = {},
 ) {
   const { client, told } = createNetwork(runs, options.order)
   const context = contextOf(client)
   const requestId = await open()
   const steps: ChatStep[] = []
-  const call = { requestId, model, conversation, policy: {}, signal: options.signal ?? new AbortController().signal }
+  const { policy = {}, signal = new AbortController().signal } = options
+  const call = { requestId, model, conversation, policy, signal }
   const error = await (options.whole
     ? completeChat(context, call)
     : streamChat(context, call, async (step) => void steps.push(step))
@@ -234,14 +245,24 @@ test.each(['VERIFICATION_FAILED', 'STREAM_BROKEN', 'JOB_FAILED', 'DIGEST_MISMATC
 
 test('every hostile stream is a typed error: no end, nothing paid', async () => {
   for (const [name, stream] of hostileStreams) {
-    const { steps, error, row } = await run([{ pieces: [{ bytes: stream }] }])
+    const { steps, error, row, told } = await run([{ pieces: [{ bytes: stream }] }])
     expect([name, steps.includes('end'), error?.code, row?.state]).toEqual([name, false, 'UPSTREAM_FAILED', 'released'])
+    // What no customer pays for, the gateway must not pay for either: a provider could ask itself for nonsense.
+    expect([name, told.acknowledged]).toEqual([name, 0])
   }
   for (const [name, reply] of hostileCompletions) {
-    const { error, row } = await run([{ reply }], { whole: true })
+    const { error, row, told } = await run([{ reply }], { whole: true })
     expect([name, error?.code, row?.state]).toEqual([name, 'UPSTREAM_FAILED', 'released'])
+    expect([name, told.acknowledged]).toEqual([name, 0])
   }
   expect(await getBalance(database, key.accountId)).toEqual(untouched)
+})
+
+test('who names the provider bears its nonsense: it is charged as it was delivered, and nobody else pays for it', async () => {
+  const policy = { provider: '0x00000000000000000000000000000000000000aa' } as const
+  const { error, row, told, balance } = await run([{ reply: 'nonsense' }], { whole: true, policy })
+  expect([error?.code, row?.state, told.acknowledged]).toEqual(['UPSTREAM_FAILED', 'charged', 1])
+  expect(balance).toEqual(paid)
 })
 
 test('a good stream that is altered anywhere ends whole or with a typed error', async () => {

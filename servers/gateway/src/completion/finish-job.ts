@@ -8,8 +8,9 @@ import { UpstreamFaultError } from '../upstream/upstream-fault.ts'
 import type { PlacedJob } from './place-job.ts'
 
 /** A job that was delivered, verified and acknowledged. */
-export type FinishedJob = {
-  readonly outputs: readonly Output[]
+export type FinishedJob<Answer = undefined> = {
+  /** What was read from the outputs. */
+  readonly answer: Answer
   readonly settlement: Settlement
   readonly inputUnits: number
   readonly outputUnits: number
@@ -28,24 +29,37 @@ export function isDecided(error: unknown): error is LilypadError {
 }
 
 /**
- * Waits for a job, verifies and acknowledges it. Nothing is charged yet: the caller looks at the answer first.
- * @throws JobNotRunError JobFailedError VerificationFailedError StillRunningError and what the signal aborts with
+ * Waits for a job, verifies and acknowledges it. With `read`, what cannot be read is not acknowledged, so it is not paid. Nothing is charged
+ * yet.
+ * @throws what `read` throws, JobNotRunError JobFailedError VerificationFailedError StillRunningError and what the signal aborts with
  */
-export async function finishJob(
+export async function finishJob<Answer = undefined>(
   context: GatewayContext,
   requestId: string,
-  options: { readonly orderHash: Bytes32; readonly timeoutSeconds: number; readonly signal?: AbortSignal },
-): Promise<FinishedJob> {
+  options: {
+    readonly orderHash: Bytes32
+    readonly timeoutSeconds: number
+    readonly signal?: AbortSignal
+    readonly read?: (outputs: readonly Output[]) => Answer | Promise<Answer>
+  },
+): Promise<FinishedJob<Answer>> {
   const { client, database, rules } = context
-  const { orderHash, timeoutSeconds, signal } = options
-  const completing = client.complete(orderHash, { timeoutSeconds, ...(signal ? { signal } : {}) })
+  const { orderHash, timeoutSeconds, signal, read } = options
+  let accepted: { readonly answer: Answer } | undefined
+  const accept = async (files: readonly Output[]) => {
+    if (read) accepted = { answer: await read(files) }
+  }
+  const completing = client.complete(orderHash, { timeoutSeconds, accept, ...(signal ? { signal } : {}) })
   const { job, outputs } = await (signal ? orAborted(completing, signal) : completing)
+  // One that was acknowledged before is not looked at again on the way.
+  if (!accepted) await accept(outputs)
   const { delivery, price } = job
   if (!delivery || price === null) throw new LilypadError('INTERNAL', 'A finished job has no price.')
   const { inputUnits, outputUnits } = delivery.receipt
   const receipt = receiptType.hash(client.domain, delivery.receipt)
   return {
-    outputs,
+    // Without `read` there is no answer, and its type is undefined.
+    answer: accepted?.answer as Answer,
     inputUnits,
     outputUnits,
     settlement: {
@@ -78,9 +92,14 @@ export function secondsLeft(
 export async function abandonRequest(
   context: GatewayContext,
   requestId: string,
-  options: { readonly placed: PlacedJob | undefined; readonly error: unknown },
+  options: {
+    readonly placed: PlacedJob | undefined
+    readonly error: unknown
+    /** Whether the customer has named the provider. */
+    readonly isChosen?: boolean
+  },
 ): Promise<void> {
-  const { placed, error } = options
+  const { placed, error, isChosen = false } = options
   const errorCode = LilypadError.is(error) ? error.code : 'CANCELLED'
   const release = async () => {
     if (await releaseRequest(context.database, { id: requestId, errorCode, now: nowSeconds(context) }))
@@ -95,12 +114,15 @@ export async function abandonRequest(
     return
   }
   const { orderHash } = placed
-  if (error instanceof UpstreamFaultError) {
+  // A provider can claim what it delivered without an acknowledgement. Were the gateway to bear that, who names their own provider and has it
+  // answer nonsense would be paid by everybody else.
+  const isUnusable = error instanceof UpstreamFaultError
+  if (isUnusable && !isChosen) {
     // What cannot be used is not acknowledged, so it is not paid.
     runInBackground(context, context.client.cancel(orderHash))
     return release()
   }
-  if (isDecided(error)) return release()
+  if (isDecided(error) && !isUnusable) return release()
   runInBackground(context, settleAbandoned(context, requestId, placed))
 }
 

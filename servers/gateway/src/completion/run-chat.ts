@@ -39,8 +39,9 @@ export async function completeChat(context: GatewayContext, call: ChatCall): Pro
       orderHash,
       signal,
       timeoutSeconds: secondsLeft(context, placed),
+      read: async (outputs) => readCompletion(await readOutput(outputs)),
     })
-    const reply = readCompletion(await readOutput(finished.outputs))
+    const reply = finished.answer
     const settled = { ...reply, usage: toUsage(call.model, finished, reply), settlement: finished.settlement }
     await finished.charge(settled)
     return settled
@@ -93,8 +94,11 @@ async function streamJob(
     }
   }
   const timeoutSeconds = secondsLeft(context, placed)
-  const finished = await finishJob(context, requestId, { orderHash, signal, timeoutSeconds })
-  const reply = reader.end()
+  const finished = await finishJob(context, requestId, {
+    ...{ orderHash, signal, timeoutSeconds },
+    read: () => reader.end(),
+  })
+  const reply = finished.answer
   if (!isBegun) await send({ kind: 'begin' })
   const end = { finish: reply.finish, usage: toUsage(call.model, finished, reply), settlement: finished.settlement }
   await finished.charge({ ...end, items: items.items, ...(logprobs.length > 0 ? { logprobs } : {}) })
@@ -113,7 +117,7 @@ export async function readOutput(outputs: readonly Output[]): Promise<Uint8Array
 }
 
 /** What was paid for is what is told, where the receipt counts tokens. */
-function toUsage({ listing }: Model, finished: FinishedJob, { usage }: Pick<ReplyEnd, 'usage'>): Usage {
+function toUsage({ listing }: Model, finished: FinishedJob<unknown>, { usage }: Pick<ReplyEnd, 'usage'>): Usage {
   const { inputFrom, outputFrom } = listing.manifest.units
   const inputTokens = inputFrom.kind === 'server-usage' ? finished.inputUnits : (usage?.inputTokens ?? 0)
   const outputTokens = outputFrom?.kind === 'server-usage' ? finished.outputUnits : (usage?.outputTokens ?? 0)

@@ -29,8 +29,11 @@ export async function runEmbeddings(
   const request = toModelInputs(model, toUpstreamEmbeddings(asked))
   return withAttempts(context, { requestId, request, policy, signal }, async (placed) => {
     const timeoutSeconds = secondsLeft(context, placed)
-    const finished = await finishJob(context, requestId, { orderHash: placed.orderHash, signal, timeoutSeconds })
-    const { vectors, inputTokens } = readEmbeddings(await readOutput(finished.outputs), asked)
+    const finished = await finishJob(context, requestId, {
+      ...{ orderHash: placed.orderHash, signal, timeoutSeconds },
+      read: async (outputs) => readEmbeddings(await readOutput(outputs), asked),
+    })
+    const { vectors, inputTokens } = finished.answer
     const isMetered = model.listing.manifest.units.inputFrom.kind === 'server-usage'
     const reply = {
       vectors,

@@ -49,7 +49,7 @@ export async function withAttempts<T>(
       }
     }
   } catch (error) {
-    await abandonRequest(context, requestId, { placed, error })
+    await abandonRequest(context, requestId, { placed, error, isChosen: policy.provider !== undefined })
     const status = findRefusal(error)
     if (status !== undefined && placed)
       throw new ModelRefusedError({ status, said: await readRefusal(context, placed.orderHash), cause: error })
