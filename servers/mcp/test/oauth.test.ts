@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -246,6 +246,24 @@ describe('a token', () => {
       expect(response.headers.get('www-authenticate')).toContain('resource_metadata=')
     }
     await response.body?.cancel()
+  })
+
+  test('that may not spend takes no share of the wallet from those who may, and one that may nothing no folder', async () => {
+    // The wallet allows 10 a day, a principal 1: without shares for readers, twelve of them leave it whole.
+    const place = join(folder, 'shares')
+    const other = await start(place, { issuer: issuer.issuer })
+    const asked = async (sub: string, scope: string) => {
+      const response = await askList(await issuer.sign({ aud: other.url, sub, scope }), other.url)
+      return { status: response.status, text: await response.text() }
+    }
+    for (let count = 0; count < 12; count++) {
+      const { status, text } = await asked(`reader ${count}`, 'lilypad:read')
+      expect([status, text.includes('lilypad_run_job')]).toEqual([200, true])
+    }
+    expect((await asked('nobody', 'openid')).status).toBe(403)
+    expect(existsSync(join(place, 'principals', principalOf(issuer.issuer, 'nobody')))).toBe(false)
+    expect((await asked('spender', 'lilypad:read lilypad:spend')).text).toContain('lilypad_run_job')
+    await other.close()
   })
 
   test('a subject of any text gets a folder with a plain name', async () => {

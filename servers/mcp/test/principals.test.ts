@@ -379,6 +379,13 @@ describe('too much', () => {
     expect(await refused.json()).toMatchObject({ error: { message: 'Too many messages with this token.' } })
   })
 
+  test('thousands of messages in one request are not answered', async () => {
+    const { url, alice } = await start()
+    const batch = Array.from({ length: 51 }, (_, id) => ({ jsonrpc: '2.0', id, method: 'ping' }))
+    const refused = await post(url, alice, batch)
+    expect([refused.status, await refused.text()]).toEqual([400, expect.stringContaining('more than 50 messages')])
+  })
+
   test('sessions of a principal are bounded: its oldest gives way, not those of others', async () => {
     const { url, alice, bob } = await start()
     const open = async (token: string) => {

@@ -14,6 +14,8 @@ import { createSessions } from './sessions.ts'
 
 /** Levels of a message; nothing that is asked for here comes near it. */
 const maxDepth = 100
+/** Messages of one request: all of them are answered at once. */
+const maxMessages = 50
 
 export type McpEndpoint = {
   /** Serves one request to the endpoint. `isAllowed` may look at what was sent, and answers itself when it says no. */
@@ -94,6 +96,12 @@ export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
       }
       if (isDeeperThan(body, maxDepth))
         return refuse(response, { status: 400, code: -32_600, message: 'Invalid Request: nested too deeply' })
+      if (Array.isArray(body) && body.length > maxMessages)
+        return refuse(response, {
+          status: 400,
+          code: -32_600,
+          message: `Invalid Request: more than ${maxMessages} messages`,
+        })
       if (!isAllowed(body)) return
       const protocolVersionHeader = header(request, 'mcp-protocol-version')
       const mcpMethodHeader = header(request, 'mcp-method')

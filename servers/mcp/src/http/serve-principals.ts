@@ -6,10 +6,11 @@ import { createBearerGate } from '../auth/bearer-gate.ts'
 import type { Authenticator, Caller } from '../auth/caller.ts'
 import type { McpConfig } from '../config/config.ts'
 import type { HttpAuth, HttpConfig } from '../config/http-settings.ts'
+import type { Scope } from '../config/token-command.ts'
 import { failureFacts, type Logger } from '../log/logger.ts'
 import { openAllotments } from '../principals/allotments.ts'
 import { createPrincipalApps } from '../principals/principal-apps.ts'
-import { type PrincipalTerms, toPrincipalConfig } from '../principals/principal-config.ts'
+import { type PrincipalTerms, takesShare, toPrincipalConfig } from '../principals/principal-config.ts'
 import { clientAddress } from './client-address.ts'
 import { refuseForNow } from './refusal.ts'
 import { requiredScope } from './required-scope.ts'
@@ -108,10 +109,15 @@ export async function servePrincipals(options: {
       request.resume()
       return refuseForNow(response, 'Too many requests with this token.', waitForPrincipal)
     }
+    // Before anything is opened for it: folders and places are few, and an issuer may know many who have no business here.
+    if (!isPermitted(caller, 'lilypad:read', response)) {
+      request.resume()
+      return
+    }
     open.set(response, caller)
     response.once('close', () => open.delete(response))
     try {
-      await apps.use(caller, async (app) => {
+      await apps.use({ ...caller, takesShare: takesShare(caller, { http, allotments }) }, async (app) => {
         const isDone = new Promise<void>((resolve) => response.once('close', resolve))
         await app.handle(request, response, (body) => isAllowed(caller, body, response, app))
         // A stream goes on after it was opened; until it ends, its app is in use.
@@ -131,7 +137,10 @@ export async function servePrincipals(options: {
       refuseForNow(response, 'Too many messages with this token.', wait)
       return false
     }
-    const scope = requiredScope(body, app.hasEffect)
+    return isPermitted(caller, requiredScope(body, app.hasEffect), response)
+  }
+
+  function isPermitted(caller: Caller, scope: Scope, response: ServerResponse): boolean {
     if (gate.permit(caller, scope, response)) return true
     audit.write({ event: 'refused', principal: caller.principal, code: 'INSUFFICIENT_SCOPE' })
     return false

@@ -29,6 +29,15 @@ describe('buckets', () => {
     expect(buckets.take('a', 1000)).toBe(0)
   })
 
+  test('are in debt after what costs more than a whole one', () => {
+    let at = 0
+    const buckets = createTokenBuckets({ perMinute: 40, now: () => at })
+    expect(buckets.take('a', 50)).toBe(0)
+    expect(buckets.take('a')).toBe(62)
+    at += 62_000
+    expect(buckets.take('a')).toBe(0)
+  })
+
   test('forget the one longest quiet of too many', () => {
     const buckets = createTokenBuckets({ perMinute: 4, now: () => 0 })
     for (let key = 0; key < 10_000; key++) buckets.take(String(key))

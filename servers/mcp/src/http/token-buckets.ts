@@ -21,11 +21,11 @@ export function createTokenBuckets(options: {
       const at = now()
       const bucket = buckets.get(key) ?? { left: burst, at }
       const filled = Math.min(burst, bucket.left + (at - bucket.at) * perMillisecond)
-      // What costs more than a whole bucket takes the whole bucket.
+      // What costs more than a whole bucket needs a full one, and takes what comes after it too.
       const price = Math.min(cost, burst)
       const isEnough = filled >= price
       buckets.delete(key)
-      buckets.set(key, { left: isEnough ? filled - price : filled, at })
+      buckets.set(key, { left: isEnough ? filled - cost : filled, at })
       if (buckets.size > maxKeys) {
         const [oldest] = buckets.keys()
         if (oldest !== undefined) buckets.delete(oldest)

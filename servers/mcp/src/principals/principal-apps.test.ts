@@ -31,7 +31,7 @@ function setUp(bounds: { open?: number; known?: number; requests?: number } = {}
     },
   })
   const use = (principal: string, work: () => Promise<void> = async () => {}, limits = {}) =>
-    apps.use({ principal, limits, mayHaveWallet: true }, work)
+    apps.use({ principal, limits, mayHaveWallet: true, takesShare: true }, work)
   return { apps, use, said, busy, directory }
 }
 

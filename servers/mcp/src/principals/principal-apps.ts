@@ -20,7 +20,10 @@ export type PrincipalApps<A extends PrincipalApp> = {
    * Uses the app of a caller's principal until the work is done.
    * @throws LilypadError RATE_LIMITED when the principal, or all of them together, use too much
    */
-  use(caller: Pick<Caller, 'principal' | 'limits' | 'mayHaveWallet'>, work: (app: A) => Promise<void>): Promise<void>
+  use(
+    caller: Pick<Caller, 'principal' | 'limits' | 'mayHaveWallet'> & { readonly takesShare: boolean },
+    work: (app: A) => Promise<void>,
+  ): Promise<void>
   /** Takes up the open jobs that an earlier process left, principal by principal. */
   resume(): Promise<void>
   close(): Promise<void>
@@ -98,8 +101,8 @@ export function createPrincipalApps<A extends PrincipalApp>(options: {
 
   return {
     async use(caller, work) {
-      const { principal, limits, mayHaveWallet } = caller
-      const used = open(principal, { kind: 'call', limits, mayHaveWallet })
+      const { principal, limits, mayHaveWallet, takesShare } = caller
+      const used = open(principal, { kind: 'call', limits, mayHaveWallet, takesShare })
       if (used.inUse >= bounds.requests) throw new BusyError(`More than ${bounds.requests} requests at once`)
       used.inUse += 1
       used.usedAt = performance.now()

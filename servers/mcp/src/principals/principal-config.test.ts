@@ -36,7 +36,7 @@ function setUp(principalWallet: 'own' | 'shared' = 'shared', change: Partial<Mcp
       http,
       principal,
       allotments,
-      terms: { kind: 'call', limits: {}, mayHaveWallet: true, ...terms } as PrincipalTerms,
+      terms: { kind: 'call', limits: {}, mayHaveWallet: true, takesShare: true, ...terms } as PrincipalTerms,
     })
   const place = (principal: string, name: string, text: string) => {
     mkdirSync(join(directory, principal), { recursive: true })

@@ -7,7 +7,11 @@ import type { Allotments } from './allotments.ts'
 
 /** Under what terms a principal's app is opened: for a call, as its token says; to finish old jobs, with what it had. */
 export type PrincipalTerms =
-  | ({ readonly kind: 'call' } & Pick<Caller, 'limits' | 'mayHaveWallet'>)
+  | ({
+      readonly kind: 'call'
+      /** Whether a share of the wallet is put aside for it. One that has a share already keeps it in any case. */
+      readonly takesShare: boolean
+    } & Pick<Caller, 'limits' | 'mayHaveWallet'>)
   | { readonly kind: 'resume' }
 
 /**
@@ -45,12 +49,28 @@ export function toPrincipalConfig(options: {
     return { ...config, ...own, policy: limitPolicy(config.policy, own.grant) }
   }
   if (!signer || http.principalWallet === 'own') return config
+  const wanted = leastLimits(config.policy, { ...http.principalLimits, ...limits })
   const share =
-    terms.kind === 'call'
-      ? allotments.allot(principal, leastLimits(config.policy, { ...http.principalLimits, ...limits }))
-      : allotments.find(principal)
+    terms.kind === 'resume'
+      ? allotments.find(principal)
+      : terms.takesShare
+        ? allotments.allot(principal, wanted)
+        : // It sees what it could do with a token that may spend, and nothing is put aside for it.
+          { perDay: 0n, total: 0n }
   if (!share) return config
   return { ...config, signer, ...(grant ? { grant } : {}), policy: { ...config.policy, ...share } }
+}
+
+/**
+ * Whether a call puts a share of the wallet aside, or uses one that is put aside: those who may only read could otherwise, many together,
+ * take every share, which never shrinks.
+ */
+export function takesShare(
+  { principal, scopes }: Pick<Caller, 'principal' | 'scopes'>,
+  { http, allotments }: { readonly http: HttpConfig; readonly allotments: Pick<Allotments, 'find'> },
+): boolean {
+  const hasOwnKey = http.principalWallet === 'own' || existsSync(join(http.principalsDirectory, principal, 'key'))
+  return scopes.includes('lilypad:spend') || hasOwnKey || allotments.find(principal) !== undefined
 }
 
 function leastLimits(limits: SpendingLimits, others: Partial<SpendingLimits>): SpendingLimits {
