@@ -454,6 +454,30 @@ describe('a person approves first', () => {
     expect(payments).toHaveLength(1)
   })
 
+  test('about one payee: a seller that names another one afterwards has to be approved anew', async () => {
+    const buyer = await createBuyer()
+    const payments: unknown[] = []
+    let payTo = seller
+    const url = await start(async ({ payment }) => {
+      if (payment === undefined) return required(requirement({ payTo, maxTimeoutSeconds: 20 }))
+      payments.push(payment)
+      return shout(call.args)
+    })
+    const args = [...buyer.args, '--paid-server', `stranger=${url}`]
+    const { client } = await connectAsked(args)
+    const { fix, message } = await refuse(client)
+
+    const id = /approve (0x[0-9a-f]{64})/.exec(`${message} ${fix}`)?.[1] ?? ''
+    const command = readCommand({ args: ['approve', id, ...args], env: {} })
+    if (!('settings' in command)) throw new TypeError('a command of a person')
+    expect(await runCommand(command, { isInteractive: true, write: () => {}, ask: async () => '0.5' })).toBe(0)
+    // The price is asked for again ten seconds before the payment would end, while the word still counts.
+    payTo = createSigner(`0x${'5f'.repeat(32)}`).address
+    await new Promise((resolve) => setTimeout(resolve, 11_500))
+    expect(await refuse(client)).toMatchObject({ code: 'APPROVAL_REQUIRED' })
+    expect(payments).toEqual([])
+  })
+
   test('nobody, when it is cheap enough', async () => {
     const { args, payments } = await open()
     const { client } = await connectAsked([...args, '--auto-approve-under', '0.6'])

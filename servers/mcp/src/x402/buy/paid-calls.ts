@@ -89,6 +89,16 @@ class TooFewTokensError extends LilypadError {
   }
 }
 
+/** Another process has asked for the price anew while this one counted the payment. Nothing was signed. */
+class PriceAskedAnewError extends LilypadError {
+  override readonly name = 'PriceAskedAnewError'
+  constructor() {
+    super('STATE_CONFLICT', 'The price of this call was asked for anew meanwhile.', {
+      hint: 'make the same call again; nothing was signed',
+    })
+  }
+}
+
 /**
  * Buys calls of other servers by x402. One call makes one payment: its content is on disk before it is signed, so a retry, another process or a
  * restart sends the same payment, which the token takes once. It counts in the ledger before it is signed.
@@ -123,7 +133,7 @@ export function createPaidCalls(options: {
 
   /** Books what became of a signed payment, as far as the chain can tell. @returns the call as it is now */
   async function settleBooks(call: PaidCall): Promise<PaidCall> {
-    const { authorization, paymentId, id } = call
+    const { authorization, id } = call
     if (call.state !== 'signed') return call
     const isUsed = await isAuthorizationUsed(client, { token: asset, ...authorization })
     if (isUsed) {
@@ -132,7 +142,7 @@ export function createPaidCalls(options: {
     }
     const { timestamp } = await client.getBlock()
     if (timestamp < authorization.validBefore + BigInt(reconcileMarginSeconds)) return call
-    await payments.release(paymentId, { wasSigned: false }).catch(() => undefined)
+    await release(call)
     return store.update(id, (now) => (now.state === 'signed' ? { ...now, state: 'void' } : now))
   }
 
@@ -163,7 +173,8 @@ export function createPaidCalls(options: {
     const validSeconds = Math.min(Math.ceil(requirements.maxTimeoutSeconds), longestValidSeconds)
     const planned: PaidCall = {
       id,
-      paymentId: sha256(`${id} ${attempt}`),
+      // A person's word on it is about the payee too.
+      paymentId: sha256(`${id} ${attempt} ${payTo}`),
       attempt,
       server: server.name,
       tool,
@@ -181,7 +192,15 @@ export function createPaidCalls(options: {
       answer: null,
       plannedAt: nowSeconds(),
     }
-    return store.plan(planned, mayBeReplaced)
+    const replaced = store.find(id)
+    const kept = store.plan(planned, mayBeReplaced)
+    if (replaced?.state === 'planned' && replaced.paymentId !== kept.paymentId) await release(replaced)
+    return kept
+  }
+
+  /** Frees what was counted for a payment that is never signed, if it was. */
+  async function release({ paymentId }: PaidCall): Promise<void> {
+    await payments.release(paymentId, { wasSigned: false }).catch(() => undefined)
   }
 
   function mayBeReplaced({ state, plannedAt, authorization }: PaidCall): boolean {
@@ -208,7 +227,13 @@ export function createPaidCalls(options: {
     })
     if (payment.state === 'released')
       throw new PaymentUnknownError({ details: ['The ledger has given this payment up.'] })
-    return store.update(call.id, (now) => (now.state === 'planned' ? { ...now, state: 'signed' } : now))
+    const ready = store.update(call.id, (now) =>
+      now.state === 'planned' && now.authorization.nonce === authorization.nonce ? { ...now, state: 'signed' } : now,
+    )
+    if (ready.state !== 'planned') return ready
+    // What was counted is not what would be signed now.
+    await release(call)
+    throw new PriceAskedAnewError()
   }
 
   /** Sends the call with its payment, for the first time or again. */
