@@ -245,6 +245,24 @@ export function describeClientStore(name: string, open: () => ClientStore): void
       expect(await store.transaction((transaction) => transaction.findBreaker())).toEqual(stopped)
     })
 
+    test('forgets quotes that ended unused, and no other', async () => {
+      const quoteOf = (number: number, expiresAt: number): StoredQuote => ({
+        ...quote,
+        quote: { ...quote.quote, quoteId: keccak256(`quote ${number}`), expiresAt },
+      })
+      await store.transaction((transaction) => {
+        transaction.putQuote(quoteOf(1, 100))
+        transaction.putQuote(quoteOf(2, 100))
+        transaction.putQuote(quoteOf(3, 200))
+        transaction.putJob(createStoredJob(2))
+      })
+      await store.forgetQuotes(200)
+      const left = await store.transaction((transaction) =>
+        [1, 2, 3].filter((number) => transaction.findQuote(keccak256(`quote ${number}`))),
+      )
+      expect(left).toEqual([2, 3])
+    })
+
     test('keeps blobs by digest, byte for byte', async () => {
       const bytes = crypto.getRandomValues(new Uint8Array(60_000))
       await Promise.all([store.putBlob(sha256(bytes), bytes), store.putBlob(sha256(bytes), bytes)])

@@ -2,12 +2,16 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createSigner, keccak256 } from '@lilypad-agents/protocol'
+import type { ChainClient, Lilypad } from '@lilypad-agents/sdk'
 import { type PaymentRequirements, signAuthorization, type TokenDomain } from '@lilypad-agents/sdk/x402'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { helpText, readCommand } from '../src/config/config.ts'
 import { openCallStore, type PaidCall } from '../src/x402/buy/call-store.ts'
 import { choosePayable } from '../src/x402/buy/choose-requirements.ts'
-import { findPaymentFault } from '../src/x402/sell/check-payment.ts'
+import { createLogger } from '../src/log/logger.ts'
+import { findPaymentFault, type Terms } from '../src/x402/sell/check-payment.ts'
+import { createSales } from '../src/x402/sell/sales.ts'
+import type { SoldCall } from '../src/x402/sell/sold-module.ts'
 import type { Offer, Sale } from '../src/x402/sell/sale.ts'
 import { openSaleStore, type SaleStore } from '../src/x402/sell/sale-store.ts'
 import { callRefused, callTool, connectStdio, makeSilentNetwork } from './clients.ts'
@@ -183,6 +187,33 @@ describe('the books of a seller', () => {
     expect(second.listOpenSales()).toEqual([sale('a')])
     expect(second.findOffer(offer('a').id)).toEqual(offer('a'))
     second.close()
+  })
+
+  test('files that are only priced are bounded: they lie on our disk, and asking costs nothing', async () => {
+    let prices = 0
+    const lilypad = {
+      payer: seller,
+      checkOrder: async () => {},
+      quote: async () => {
+        prices += 1
+        return { quote: { quoteId: keccak256(`quote ${prices}`), maxPrice: 100n, expiresAt: now, deliverBy: now } }
+      },
+    }
+    const sales = createSales({
+      ...{ lilypad: lilypad as unknown as Lilypad, store, client: {} as ChainClient },
+      ...{ terms: {} as Terms, config: { modules: [], marginBips: 0, maxLoss: 1n }, logger: createLogger('silent') },
+    })
+    const call = (bytes: number) =>
+      ({
+        sold: { tool: 'lilypad_echo', listing: { moduleVersion: keccak256('version') }, price: undefined },
+        given: { inputs: {}, files: bytes === 0 ? {} : { file: { bytes: new Uint8Array(bytes) } } },
+        inputsDigest: keccak256('inputs'),
+      }) as unknown as SoldCall
+    for (let count = 0; count < 16; count++) await sales.offer(call(256 * 1024))
+    await expect(sales.offer(call(256 * 1024))).rejects.toMatchObject({ code: 'RATE_LIMITED', charged: 'none' })
+    expect((await sales.offer(call(0))).amount).toBe(100n)
+    expect(prices).toBe(17)
+    await sales.close()
   })
 
   test('the latest second of a payment is one that the token reads as a time', () => {

@@ -152,6 +152,9 @@ const streamRestMilliseconds = 120_000
 const maxAttestations = 64
 /** How long a solver that restarts is waited for, in milliseconds. */
 const longestAway = 30_000
+/** How long a quote that was not ordered is kept after its end, in seconds, and how often that is looked at, in milliseconds. */
+const unusedQuoteSeconds = 3600
+const forgetEveryMilliseconds = 10 * 60 * 1000
 const pause = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds))
 
 /** A job with what the relay says of it. What the relay says never takes back what was accepted here. */
@@ -189,6 +192,7 @@ export function createLilypad(options: LilypadOptions) {
   const token = network.contracts.lilyToken
   const wallet: KeyWallet | undefined = signer ? createKeyWallet({ signer, domain, grant, policy }) : undefined
   const nowSeconds = () => Math.floor(now().getTime() / 1000)
+  let forgotAt = performance.now()
   const session = options.session ?? crypto.randomUUID()
 
   let isNetworkRight = false
@@ -294,6 +298,7 @@ export function createLilypad(options: LilypadOptions) {
     }
     const inputs: JobInputs = parseInputs(listing.manifest.inputs, given)
     await assertNetworkOnce()
+    await forgetOldQuotes()
     for (const { bytes } of Object.values(files)) await store.putBlob(sha256(bytes), bytes)
     const answer = await solver.requestQuote({
       module: listing.moduleVersion,
@@ -322,6 +327,14 @@ export function createLilypad(options: LilypadOptions) {
       transaction.putQuote(stored)
     })
     return stored
+  }
+
+  /** Asking for prices is free, so what was only asked must not fill the disk of a server that lives long. */
+  async function forgetOldQuotes(): Promise<void> {
+    const before = performance.now() - forgetEveryMilliseconds
+    if (forgotAt > before) return
+    forgotAt = performance.now()
+    await store.forgetQuotes(nowSeconds() - unusedQuoteSeconds)
   }
 
   async function getModule(module: string): Promise<ModuleListing> {

@@ -1,13 +1,13 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
-import { sha256 } from '@lilypad-agents/protocol'
+import { keccak256, sha256 } from '@lilypad-agents/protocol'
 import { createStoredJob, describeClientStore } from '../../test/describe-client-store.ts'
-import type { ClientStore } from './client-store.ts'
+import type { ClientStore, StoredJob } from './client-store.ts'
 import { memoryStore } from './memory-store.ts'
 import { hasOpenJobs } from './has-open-jobs.ts'
 import { sqliteStore } from './sqlite-store.ts'
@@ -138,4 +138,44 @@ describe('a store in a folder', () => {
     expect(statSync(join(folder, 'blobs', sha256('a'))).mode & 0o077).toBe(0)
     await store.close()
   })
+})
+
+test('the files of forgotten quotes go, but not those that a job names or that were just written', async () => {
+  const folder = newFolder()
+  const store = sqliteStore(folder)
+  const files = ['of a quote', 'of a quote and a job', 'of a quote, written now', 'an output'] as const
+  for (const name of files) await store.putBlob(sha256(name), new TextEncoder().encode(name))
+  for (const name of files)
+    if (!name.endsWith('now')) utimesSync(join(folder, 'blobs', sha256(name)), 1_700_000_000, 1_700_000_000)
+  const job = createStoredJob(1)
+  const inputsOf = (...names: readonly string[]) =>
+    Object.fromEntries(
+      names.map((name, index) => [
+        `file${index}`,
+        { $file: { sha256: sha256(name), bytes: 1, mediaType: 'text/plain', name: 'a' } },
+      ]),
+    ) as StoredJob['inputs']
+  const { ask, module, inputs } = job
+  await store.transaction((transaction) => {
+    transaction.putQuote({
+      quote: {
+        ...{ quoteId: keccak256('unused'), module: 'sample', moduleVersion: job.order.moduleVersion, ask },
+        ...{
+          manifestDigest: sha256('manifest'),
+          inputsDigest: job.order.inputsDigest,
+          maxPrice: 1n,
+          expectedPrice: 1n,
+        },
+        ...{ expectedSeconds: 1, startBy: 1, deliverBy: 2, expiresAt: 3 },
+      },
+      module,
+      inputs: { ...inputs, ...inputsOf(...files.slice(0, 3)) },
+    })
+    transaction.putJob({ ...job, inputs: { ...inputs, ...inputsOf('of a quote and a job') } })
+  })
+  await store.forgetQuotes(4)
+  expect(await Promise.all(files.map(async (name) => (await store.findBlob(sha256(name))) !== undefined))).toEqual([
+    ...[false, true, true, true],
+  ])
+  await store.close()
 })

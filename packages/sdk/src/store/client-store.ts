@@ -114,6 +114,8 @@ export type ClientStore = {
   transaction<T>(work: (transaction: StoreTransaction) => T, options?: { readonly isRepeatable?: boolean }): Promise<T>
   putBlob(digest: Bytes32, bytes: Uint8Array): Promise<void>
   findBlob(digest: Bytes32): Promise<Uint8Array | undefined>
+  /** Forgets quotes that ended before a time, in Unix seconds, and were never ordered, with the input files that nothing else names. */
+  forgetQuotes(before: number): Promise<void>
   close(): Promise<void>
 }
 
@@ -127,6 +129,9 @@ export class QuoteUsedError extends LilypadError {
     })
   }
 }
+
+/** The digests that a text of JSON names. */
+export const digestsIn = (json: string): readonly Bytes32[] => (json.match(/0x[0-9a-f]{64}/g) as Bytes32[] | null) ?? []
 
 /** @throws LilypadError PATH_NOT_ALLOWED when it is not a digest, and so could name a file elsewhere */
 export function assertDigest(digest: string): void {

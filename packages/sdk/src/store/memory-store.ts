@@ -2,6 +2,7 @@ import { type Bytes32, laneId } from '@lilypad-agents/protocol'
 import {
   assertDigest,
   type ClientStore,
+  digestsIn,
   QuoteUsedError,
   type StoredJob,
   type StoredLane,
@@ -117,6 +118,20 @@ export function memoryStore(): ClientStore {
     async findBlob(digest) {
       assertDigest(digest)
       return blobs.get(digest)?.slice()
+    },
+    async forgetQuotes(before) {
+      const ordered = new Set([...state.jobs.values()].map(({ quoteId }) => quoteId))
+      const unused = [...state.quotes.values()].filter(
+        ({ quote }) => quote.expiresAt < before && !ordered.has(quote.quoteId),
+      )
+      for (const { quote } of unused) state.quotes.delete(quote.quoteId)
+      const named = [...state.quotes.values(), ...state.jobs.values()].map(({ inputs }) => JSON.stringify(inputs))
+      const outputs = [...state.jobs.values()].map(({ delivery }) =>
+        JSON.stringify(delivery?.manifest.predicate.outputs ?? []),
+      )
+      const kept = new Set([...named, ...outputs].flatMap(digestsIn))
+      for (const digest of unused.flatMap(({ inputs }) => digestsIn(JSON.stringify(inputs))))
+        if (!kept.has(digest)) blobs.delete(digest)
     },
     async close() {},
   }

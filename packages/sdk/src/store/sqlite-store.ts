@@ -1,5 +1,5 @@
 import { mkdirSync } from 'node:fs'
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { type Bytes32, laneId } from '@lilypad-agents/protocol'
@@ -7,6 +7,7 @@ import { z } from 'zod'
 import {
   assertDigest,
   type ClientStore,
+  digestsIn,
   QuoteUsedError,
   StoredJob,
   StoredQuote,
@@ -34,6 +35,12 @@ create table if not exists approvals (id text primary key, wanted_at integer not
 create table if not exists used_once (name text primary key, valid_until integer not null) strict;
 create table if not exists breaker (id integer primary key check (id = 1), value text not null) strict;
 `
+
+const unusedQuotes = `select id, value ->> 'inputs' as inputs from quotes
+  where not exists (select 1 from jobs where quote_id = quotes.id) and value ->> '$.quote.expiresAt' < ? limit 5000`
+const namedFiles = `select value ->> 'inputs' as named from quotes
+  union all select (value ->> 'inputs') || coalesce(value ->> '$.delivery.manifest.predicate.outputs', '') from jobs`
+const freshMilliseconds = 10 * 60 * 1000
 
 /**
  * A store in a folder: an SQLite database and the blobs beside it. Several processes may share it; each transaction is
@@ -234,6 +241,29 @@ export function sqliteStore(directory: string): ClientStore {
         if (error.code === 'ENOENT') return undefined
         throw error
       })
+    },
+    async forgetQuotes(before) {
+      const files = new Set<Bytes32>()
+      database.exec('begin immediate')
+      try {
+        for (const { id, inputs } of prepare(unusedQuotes).all(before)) {
+          for (const digest of digestsIn(String(inputs))) files.add(digest)
+          prepare('delete from quotes where id = ?').run(String(id))
+        }
+        if (files.size > 0)
+          for (const { named } of prepare(namedFiles).iterate())
+            for (const digest of digestsIn(String(named))) files.delete(digest)
+        database.exec('commit')
+      } catch (error) {
+        if (database.isTransaction) database.exec('rollback')
+        throw error
+      }
+      for (const digest of files) {
+        const file = join(blobs, digest)
+        // One that was written a moment ago may be of a quote that is not stored yet.
+        const writtenAt = (await stat(file).catch(() => undefined))?.mtimeMs
+        if (writtenAt !== undefined && writtenAt < Date.now() - freshMilliseconds) await rm(file, { force: true })
+      }
     },
     async close() {
       database.close()

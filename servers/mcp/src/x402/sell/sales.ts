@@ -14,6 +14,7 @@ import {
   settleAuthorization,
 } from '@lilypad-agents/sdk/x402'
 import type { SaleConfig } from '../x402-settings.ts'
+import { createTokenBuckets } from '../../http/token-buckets.ts'
 import { failureFacts, type Logger } from '../../log/logger.ts'
 import { findChainFault, findPaymentFault, type PaymentFault, type Terms } from './check-payment.ts'
 import { hasEnded, type Offer, type Sale, saleId } from './sale.ts'
@@ -28,6 +29,8 @@ const collectSeconds = 120
 const roundSeconds = 60
 /** Prices that are asked of the network at once: asking costs a stranger nothing. */
 const maxPricing = 8
+/** Bytes of files that strangers may have priced in a minute: they are kept until the price is an hour old. */
+const maxFileBytesPerMinute = 16 * 1024 * 1024
 const firstPauseMilliseconds = 500
 const longestPauseMilliseconds = 15_000
 
@@ -78,6 +81,7 @@ export function createSales(options: {
   if (!payer) throw new TypeError('a seller has a key')
   const closing = new AbortController()
   const working = new Map<Bytes32, Promise<void>>()
+  const pricedFiles = createTokenBuckets({ perMinute: maxFileBytesPerMinute })
   let pricing = 0
   const nowSeconds = () => Math.floor(Date.now() / 1000)
 
@@ -192,6 +196,13 @@ export function createSales(options: {
           'RATE_LIMITED',
           'Too many prices are asked for at once.',
           'try again in a few seconds',
+        )
+      const fileBytes = Object.values(given.files).reduce((sum, { bytes }) => sum + bytes.length, 0)
+      if (fileBytes > 0 && pricedFiles.take('', fileBytes) > 0)
+        throw new SaleRefusedError(
+          'RATE_LIMITED',
+          'Prices are asked for too many bytes of files.',
+          'try again in a minute; nothing was charged',
         )
       pricing += 1
       const { quote } = await lilypad.quote({ module: sold.listing.moduleVersion, ...given }).finally(() => {
