@@ -282,7 +282,7 @@ describe('a token', () => {
       headers: { ...headers, authorization: `Bearer ${token}` },
       body: JSON.stringify(body),
     })
-    const text = readFileSync(join(folder, 'state', 'audit.jsonl'), 'utf8')
+    const text = readFileSync(join(folder, 'state', 'refused.jsonl'), 'utf8')
     expect(text).toContain('INSUFFICIENT_SCOPE')
     expect(text).toContain(principalOf(issuer.issuer, 'secret-subject'))
     for (const secret of [token, token.split('.')[2] ?? '', 'secret-subject', issuer.issuer])

@@ -54,8 +54,8 @@ async function start(change: Partial<HttpConfig> = {}, config: Partial<McpConfig
     seedConfig(join(place, 'state'), { outputDirectory: join(place, 'out'), http: toHttp(place, change), ...config }),
   )
   closers.push(server.close)
-  const audit = () =>
-    readFileSync(join(place, 'state', 'audit.jsonl'), 'utf8')
+  const audit = (name: 'audit' | 'refused' = 'audit') =>
+    readFileSync(join(place, 'state', `${name}.jsonl`), 'utf8')
       .trimEnd()
       .split('\n')
       .map((line): Record<string, unknown> => JSON.parse(line))
@@ -202,7 +202,7 @@ describe('tokens', () => {
       expect(response.headers.get('mcp-session-id')).toBeNull()
     }
     expect((await fetch(url, { headers: { 'mcp-session-id': 'guess' } })).status).toBe(401)
-    const lines = audit()
+    const lines = audit('refused')
     expect(lines).toHaveLength(12)
     expect(lines[0]).toEqual({
       time: expect.any(String),
@@ -237,7 +237,9 @@ describe('tokens', () => {
     expect((await post(url, reader, call)).status).toBe(403)
     expect((await post(url, reader, [{ jsonrpc: '2.0', id: 1, method: 'ping' }, call])).status).toBe(403)
     expect((await ask(url, reader, 'tools/call', { name: 'lilypad_list_jobs', arguments: {} })).status).toBe(200)
-    expect(audit().every(({ code, principal }) => code === 'INSUFFICIENT_SCOPE' && principal === 'reader')).toBe(true)
+    expect(
+      audit('refused').every(({ code, principal }) => code === 'INSUFFICIENT_SCOPE' && principal === 'reader'),
+    ).toBe(true)
   })
 
   test('one that is revoked is refused at once, and its open streams end', async () => {

@@ -51,7 +51,7 @@ test.each([
 
 test('lines are added, never changed; a full file is put aside, and the oldest of ten goes', () => {
   const log = openAuditLog(folder, createLogger('silent'), 300)
-  for (let count = 0; count < 60; count++) log.write({ event: 'refused', address: '192.0.2.1', code: `CODE_${count}` })
+  for (let count = 0; count < 60; count++) log.write({ event: 'call', principal: 'alice', code: `CODE_${count}` })
   const names = readdirSync(folder).sort()
   expect(names).toHaveLength(11)
   expect(statSync(join(folder, 'audit.jsonl')).mode & 0o077).toBe(0)
@@ -68,4 +68,13 @@ test('lines are added, never changed; a full file is put aside, and the oldest o
   expect(codes).toEqual([...codes].sort((a, b) => a - b))
   expect(codes.at(-1)).toBe(59)
   expect(codes[0]).toBeGreaterThan(0)
+})
+
+test('whoever is refused without end does not push out what others have done', () => {
+  const place = join(folder, 'flood')
+  const log = openAuditLog(place, createLogger('silent'), 300)
+  log.write({ event: 'call', principal: 'alice', code: 'OK' })
+  for (let count = 0; count < 60; count++) log.write({ event: 'refused', address: '192.0.2.1', code: 'INVALID_TOKEN' })
+  expect(readFileSync(join(place, 'audit.jsonl'), 'utf8')).toContain('alice')
+  expect(readdirSync(place).filter((name) => name.startsWith('refused.'))).toHaveLength(11)
 })

@@ -25,13 +25,16 @@ export type AuditEntry = {
 /** Keeps the entries as JSON lines in a file that only grows, until it is full and put aside. */
 export type AuditLog = { write(entry: AuditEntry): void }
 
-/** Opens `audit.jsonl` in a folder; full ones become `audit.1.jsonl` and so on, the oldest of ten goes. */
+/**
+ * Opens `audit.jsonl` in a folder, and `refused.jsonl` for what was refused: anybody can be refused without end, and must not push out what
+ * happened. Full ones become `audit.1.jsonl` and so on, the oldest of ten goes.
+ */
 export function openAuditLog(directory: string, logger: Logger, maxBytes = maxFileBytes): AuditLog {
-  const path = join(directory, 'audit.jsonl')
-  const older = (number: number) => join(directory, `audit.${number}.jsonl`)
+  const names = { call: 'audit', refused: 'refused' } as const
   mkdirSync(directory, { recursive: true, mode: 0o700 })
 
-  function rotate(): void {
+  function rotate(name: string, path: string): void {
+    const older = (number: number) => join(directory, `${name}.${number}.jsonl`)
     rmSync(older(keptFiles), { force: true })
     for (let number = keptFiles - 1; number >= 1; number--) move(older(number), older(number + 1))
     move(path, older(1))
@@ -39,8 +42,10 @@ export function openAuditLog(directory: string, logger: Logger, maxBytes = maxFi
 
   return {
     write(entry) {
+      const name = names[entry.event]
+      const path = join(directory, `${name}.jsonl`)
       try {
-        if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) >= maxBytes) rotate()
+        if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) >= maxBytes) rotate(name, path)
         appendFileSync(path, `${JSON.stringify({ time: new Date().toISOString(), ...entry })}\n`, { mode: 0o600 })
       } catch (error) {
         logger.error(failureFacts(error), 'an audit line was not written')
