@@ -77,7 +77,7 @@ describe.skipIf(problem !== undefined)('slots', () => {
   test('every job gets a container that nobody used', async () => {
     const { executor } = start()
     await prepare(executor)
-    const script = 'hostname; ls /tmp /out; echo mine > /tmp/left; echo mine > /out/left; ps | wc -l; setsid sleep 99 &'
+    const script = 'hostname; ls /tmp /out; ps > /tmp/left; wc -l < /tmp/left; echo mine > /out/left; setsid sleep 99 &'
     const seen = [await run(executor, script), await run(executor, script), await run(executor, script)]
     const lines = seen.map(({ stdout }) => stdout.trim().split('\n'))
     expect(new Set(lines.map(([host]) => host)).size).toBe(3)
