@@ -7,7 +7,7 @@ import { count } from 'drizzle-orm'
 import { LilypadError } from '@lilypad-agents/protocol'
 import { installNativeCrypto } from '@lilypad-agents/protocol/node'
 import { createLilypad } from '@lilypad-agents/sdk'
-import { sqliteStore } from '@lilypad-agents/sdk/node'
+import { lockStateDirectory, sqliteStore } from '@lilypad-agents/sdk/node'
 import { createAccount, creditAccount } from './account/account.ts'
 import { createApiKey } from './account/api-key.ts'
 import { forgetAnswers } from './account/paid-request.ts'
@@ -16,7 +16,6 @@ import { settleUnsettled } from './completion/settle-unsettled.ts'
 import type { GatewayConfig, StateConfig } from './config.ts'
 import { type GatewayContext, nowSeconds } from './context.ts'
 import { openDatabase, type Database } from './db/open-database.ts'
-import { lockState } from './db/state-lock.ts'
 import { accounts } from './db/schema.ts'
 import { createLogger, failureFacts, type Logger } from './log/logger.ts'
 import { createMetrics } from './metrics/metrics.ts'
@@ -114,7 +113,7 @@ export async function startGateway(
 export async function openState(config: StateConfig): Promise<{ readonly database: Database; close(): Promise<void> }> {
   const { stateDirectory, databaseUrl } = config
   mkdirSync(stateDirectory, { recursive: true, mode: 0o700 })
-  const lock = databaseUrl === undefined ? await lockState(stateDirectory) : undefined
+  const lock = databaseUrl === undefined ? await lockStateDirectory(stateDirectory, { service: 'gateway' }) : undefined
   try {
     const opened = await openDatabase({ directory: join(stateDirectory, 'db'), databaseUrl })
     return {

@@ -5,6 +5,7 @@ import { ContentStore } from '@lilypad-agents/blobs'
 import { type Address, createSigner, LilypadError } from '@lilypad-agents/protocol'
 import { installNativeCrypto } from '@lilypad-agents/protocol/node'
 import { WrongChainError } from '@lilypad-agents/sdk'
+import { lockStateDirectory } from '@lilypad-agents/sdk/node'
 import { destination, type Logger, pino } from 'pino'
 import { createApp } from './app.ts'
 import { sweepAttestations } from './attestation/attestation-shelf.ts'
@@ -14,7 +15,6 @@ import { createViemChain } from './chain/viem-chain.ts'
 import { type ParsedSolverConfig, parseSolverConfig, type SolverConfig } from './config.ts'
 import { nowSeconds, type SolverContext } from './context.ts'
 import { openDatabase } from './db/open-database.ts'
-import { lockState } from './db/state-lock.ts'
 import { OutputDesk } from './files/output-desk.ts'
 import { pinFiles, pinPrograms, releaseFiles } from './files/keep-files.ts'
 import { expireJobs, releaseApprovals } from './job/expire-jobs.ts'
@@ -52,7 +52,7 @@ export async function startSolver(config: SolverConfig, dependencies: SolverDepe
     for (const step of undo.reverse()) await step()
   })
   try {
-    const lock = await lockState(directory)
+    const lock = await lockStateDirectory(directory, { service: 'solver' })
     undo.push(() => lock.release())
     const {
       database,

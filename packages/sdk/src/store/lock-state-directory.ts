@@ -5,21 +5,27 @@ import { join } from 'node:path'
 import { LilypadError, sha256 } from '@lilypad-agents/protocol'
 
 /**
- * Keeps a second solver off the same state directory, which would corrupt the embedded database. It holds a listening
- * local socket rather than a lock file: the kernel takes the socket down with the process, so kill -9 leaves nothing
- * that blocks the next start.
+ * Keeps a second process of a service off the same state directory, which would corrupt an embedded database. It holds a
+ * listening local socket rather than a lock file: the kernel takes the socket down with the process, so kill -9 leaves
+ * nothing that blocks the next start.
  * @throws LilypadError `CONFIG_INVALID` when another process holds the directory
  */
-export async function lockState(directory: string): Promise<{ release(): Promise<void> }> {
+export async function lockStateDirectory(
+  directory: string,
+  options: {
+    /** Name of the service, as its user knows it. Others may share the directory. */
+    readonly service: string
+  },
+): Promise<{ release(): Promise<void> }> {
+  const { service } = options
   mkdirSync(directory, { recursive: true })
-  const id = sha256(realpathSync(directory)).slice(2, 26)
-  const path =
-    process.platform === 'win32' ? `\\\\.\\pipe\\lilypad-solver-${id}` : join(tmpdir(), `lilypad-solver-${id}.sock`)
+  const name = `lilypad-${service}-${sha256(realpathSync(directory)).slice(2, 26)}`
+  const path = process.platform === 'win32' ? `\\\\.\\pipe\\${name}` : join(tmpdir(), `${name}.sock`)
   const server = (await listen(path)) ?? (await takeOver(path))
   if (!server) {
-    throw new LilypadError('CONFIG_INVALID', 'Another solver is already using this state directory.', {
+    throw new LilypadError('CONFIG_INVALID', `Another ${service} is already using this state directory.`, {
       details: [`State directory: ${directory}`],
-      hint: 'stop the other solver, or start this one with another `--state-dir`',
+      hint: `stop the other ${service}, or start this one with another \`--state-dir\``,
     })
   }
   server.unref()
