@@ -70,6 +70,7 @@ export {
   type StoreTransaction,
 } from './store/client-store.ts'
 export { memoryStore } from './store/memory-store.ts'
+export { eventReader, type EventStreamFault } from './http/event-reader.ts'
 export {
   createSolverClient,
   DigestMismatchError,

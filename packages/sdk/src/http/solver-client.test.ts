@@ -139,7 +139,7 @@ describe('the event stream', () => {
   const state = '{"type":"state","sequence":1,"state":"running","at":5}'
 
   test('gives each event once, however the bytes are cut', async () => {
-    const text = `: hello\n\nid: 1\ndata: ${state}\n\ndata: {"type":"progress","sequence":2,"fraction":0.5,"text":"é"}\n\n`
+    const text = `: hello\n\ndata:\n\nid: 1\ndata: ${state}\n\ndata: {"type":"progress","sequence":2,"fraction":0.5,"text":"é"}\n\n`
     const events = await collect((_, response) => {
       const bytes = Buffer.from(text)
       const write = (at: number) => {

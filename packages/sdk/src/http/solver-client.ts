@@ -29,6 +29,7 @@ import {
   AcknowledgementRequest as AcknowledgementSchema,
 } from '@lilypad-agents/protocol'
 import { z } from 'zod'
+import { eventReader } from './event-reader.ts'
 
 /** The solver does not answer. The call can be repeated: every one of them is idempotent. */
 export class SolverUnreachableError extends LilypadError {
@@ -74,13 +75,7 @@ type CallOptions = {
 
 const maxEventLength = 1_000_000
 
-function parseEvent(message: string): JobEvent | undefined {
-  const data = message
-    .split('\n')
-    .filter((line) => line.startsWith('data:'))
-    .map((line) => line.slice(5).trimStart())
-    .join('\n')
-  if (!data) return undefined
+function parseEvent(data: string): JobEvent {
   let json: unknown
   try {
     json = JSON.parse(data)
@@ -283,8 +278,10 @@ export function createSolverClient(options: {
       }
       if (!response.ok || !response.body)
         throw fromErrorBody(await response.json().catch(() => undefined), statusError(response.status))
-      let buffer = ''
-      const decoder = new TextDecoder()
+      const read = eventReader({
+        maxLength: maxEventLength,
+        toError: (fault, cause) => new SolverUnreachableError(url, cause ?? new RangeError(`event: ${fault}`)),
+      })
       const chunks = response.body[Symbol.asyncIterator]()
       const next = () =>
         chunks.next().catch((error: unknown) => {
@@ -292,14 +289,7 @@ export function createSolverClient(options: {
         })
       try {
         for (let chunk = await next(); !chunk.done; chunk = await next()) {
-          buffer += decoder.decode(chunk.value, { stream: true })
-          const messages = buffer.split('\n\n')
-          buffer = messages.pop() ?? ''
-          if (buffer.length > maxEventLength) throw new SolverUnreachableError(url, new RangeError('event too long'))
-          for (const message of messages) {
-            const event = parseEvent(message)
-            if (event) yield event
-          }
+          for (const data of read(chunk.value)) if (data !== '') yield parseEvent(data)
         }
       } finally {
         await chunks.return?.().catch(() => undefined)

@@ -1,7 +1,7 @@
 import type { ModuleServer } from '@lilypad-agents/protocol'
+import { eventReader } from '@lilypad-agents/sdk'
 import { type Dispatcher, errors } from 'undici'
 import { ChatAssembler } from './chat-assembler.ts'
-import { eventReader } from './event-reader.ts'
 import { ServerFaultError } from './server-fault.ts'
 import type { UpstreamRequest } from './upstream-request.ts'
 
@@ -80,7 +80,7 @@ async function readJson(body: Body, { maxBytes, onBytes }: ExchangeOptions): Pro
 
 async function readEvents(body: Body, { request, maxBytes, onBytes }: ExchangeOptions): Promise<Exchange> {
   const assembler = new ChatAssembler({ choices: request.choices })
-  const read = eventReader()
+  const read = eventReader({ toError: (_fault, cause) => new ServerFaultError('event', cause) })
   let length = 0
   for await (const piece of body as AsyncIterable<Uint8Array>) {
     length += piece.length

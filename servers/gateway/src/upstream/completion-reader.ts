@@ -1,5 +1,5 @@
+import { eventReader } from '@lilypad-agents/sdk'
 import type { FinishReason, ReplyEnd, ReplyEvent, Usage } from '../conversation/reply.ts'
-import { eventReader } from './event-reader.ts'
 import { callId, parseJson, toFinishReason, toUsage } from './read-completion.ts'
 import { UpstreamFaultError } from './upstream-fault.ts'
 import { UpstreamChunk } from './upstream-schema.ts'
@@ -14,7 +14,7 @@ type Delta = NonNullable<NonNullable<UpstreamChunk['choices']>[number]['delta']>
  * `[DONE]` came; everything else throws.
  */
 export class CompletionReader {
-  readonly #readEvents = eventReader()
+  readonly #readEvents = eventReader({ toError: (fault, cause) => new UpstreamFaultError(fault, cause) })
   /** Place of each call of the model server in the order in which they began. */
   readonly #calls = new Map<number, number>()
   #bytes = 0

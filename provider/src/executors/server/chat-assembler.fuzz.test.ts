@@ -1,44 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ChatAssembler } from './chat-assembler.ts'
-import { eventReader } from './event-reader.ts'
 import { ServerFaultError } from './server-fault.ts'
-
-/** Cuts bytes at these places. */
-function cut(bytes: Uint8Array, places: readonly number[]): readonly Uint8Array[] {
-  const sorted = [0, ...places.map((place) => place % (bytes.length + 1)).sort((a, b) => a - b), bytes.length]
-  return sorted.slice(1).map((end, index) => bytes.subarray(sorted[index], end))
-}
-
-test('events are the same however the network cuts them', () => {
-  const line = fc.string({ unit: 'binary', maxLength: 20 }).map((text) => text.replace(/[\r\n]/g, ' '))
-  fc.assert(
-    fc.property(
-      fc.array(line, { minLength: 1 }),
-      fc.array(fc.nat(10_000)),
-      fc.constantFrom('\n', '\r\n'),
-      (texts, places, end) => {
-        const stream = texts.map((text) => `: note${end}data: ${text}${end}${end}`).join('')
-        const read = eventReader()
-        const events = cut(Buffer.from(stream), places).flatMap((piece) => read(piece))
-        expect(events).toEqual(texts.map((text) => Buffer.from(text).toString()))
-      },
-    ),
-  )
-})
-
-test('bytes from anywhere end in events or in a fault', () => {
-  fc.assert(
-    fc.property(fc.array(fc.uint8Array({ maxLength: 200 })), (pieces) => {
-      const read = eventReader()
-      try {
-        for (const piece of pieces) read(piece)
-      } catch (error) {
-        expect(error).toBeInstanceOf(ServerFaultError)
-      }
-    }),
-  )
-})
 
 test('a text is put together from its pieces, whatever comes between', () => {
   const noise = fc.constantFrom<object>({}, { choices: [] }, { choices: [{ index: 0, delta: {} }] }, { id: 'x' })
