@@ -4,6 +4,7 @@ import type { LocalAccount } from 'viem'
 import { translateChainErrors } from '../chain/chain-errors.ts'
 import type { ChainClient, LilypadChain } from '../chain/lilypad-chain.ts'
 import type { ContractCall } from '../chain/send-call.ts'
+import { authorizationFields } from './authorization-fields.ts'
 import { getTokenDomain } from './token-domain.ts'
 
 /** Tokens an account holds, in base units. */
@@ -91,16 +92,7 @@ export async function signDepositAuthorization(
   }
   const signature: Hex = await account.signTypedData({
     domain: await getTokenDomain(client, token),
-    types: {
-      ReceiveWithAuthorization: [
-        { name: 'from', type: 'address' },
-        { name: 'to', type: 'address' },
-        { name: 'value', type: 'uint256' },
-        { name: 'validAfter', type: 'uint256' },
-        { name: 'validBefore', type: 'uint256' },
-        { name: 'nonce', type: 'bytes32' },
-      ],
-    },
+    types: { ReceiveWithAuthorization: authorizationFields },
     primaryType: 'ReceiveWithAuthorization',
     message,
   })

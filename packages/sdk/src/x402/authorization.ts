@@ -4,6 +4,7 @@ import { hashTypedData, parseAbiItem } from 'viem'
 import { translateChainErrors } from '../chain/chain-errors.ts'
 import type { ChainClient } from '../chain/lilypad-chain.ts'
 import { type ContractCall, sendCallSync } from '../chain/send-call.ts'
+import { authorizationFields } from '../token/authorization-fields.ts'
 import { signatureParts } from '../token/token-actions.ts'
 import type { TokenDomain } from '../token/token-domain.ts'
 import type { TransferAuthorization } from './wire.ts'
@@ -12,16 +13,7 @@ import type { TransferAuthorization } from './wire.ts'
 export function hashAuthorization(domain: TokenDomain, authorization: TransferAuthorization): Bytes32 {
   return hashTypedData({
     domain,
-    types: {
-      TransferWithAuthorization: [
-        { name: 'from', type: 'address' },
-        { name: 'to', type: 'address' },
-        { name: 'value', type: 'uint256' },
-        { name: 'validAfter', type: 'uint256' },
-        { name: 'validBefore', type: 'uint256' },
-        { name: 'nonce', type: 'bytes32' },
-      ],
-    },
+    types: { TransferWithAuthorization: authorizationFields },
     primaryType: 'TransferWithAuthorization',
     message: authorization,
   })
