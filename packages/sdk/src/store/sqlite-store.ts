@@ -36,6 +36,8 @@ create table if not exists used_once (name text primary key, valid_until integer
 create table if not exists breaker (id integer primary key check (id = 1), value text not null) strict;
 `
 
+const newLedgerRows = `select jobs.rowid, max_price, price, state, ordered_at, deliver_by, session from jobs
+  left join sessions on sessions.job_id = jobs.id where jobs.rowid > ? or jobs.rowid in (select value from json_each(?))`
 const unusedQuotes = `select id, value ->> 'inputs' as inputs from quotes
   where not exists (select 1 from jobs where quote_id = quotes.id) and value ->> '$.quote.expiresAt' < ? limit 5000`
 const namedFiles = `select value ->> 'inputs' as named from quotes
@@ -89,16 +91,23 @@ export function sqliteStore(directory: string): ClientStore {
   }
 
   // A price never changes once it is known, so a job that has one is read once, however many orders follow.
-  const openLedger = () => ({
-    rows: database.prepare(
-      `select jobs.rowid, max_price, price, state, ordered_at, deliver_by, session from jobs left join sessions on sessions.job_id = jobs.id
-       where jobs.rowid > ? or jobs.rowid in (select value from json_each(?))`,
-    ),
-    seen: { rowid: 0 },
-    priced: [] as LedgerEntry[],
-    unpriced: new Set<number>(),
-  })
-  let ledger = openLedger()
+  const unreadLedger = () => ({ lastRow: 0, priced: [] as LedgerEntry[], unpriced: new Set<number>() })
+  let ledger = unreadLedger()
+
+  /** Does the work alone; a throw undoes it. */
+  function alone<T>(work: () => T): T {
+    try {
+      database.exec('begin immediate')
+      const result = work()
+      database.exec('commit')
+      return result
+    } catch (error) {
+      if (database.isTransaction) database.exec('rollback')
+      // It may have been read with what is undone now.
+      ledger = unreadLedger()
+      throw error
+    }
+  }
 
   const transaction: StoreTransaction = {
     findQuote: (quoteId) => read(StoredQuote, 'select value from quotes where id = ?', quoteId)[0],
@@ -112,11 +121,11 @@ export function sqliteStore(directory: string): ClientStore {
     findJobByQuote: (quoteId) => read(StoredJob, 'select value from jobs where quote_id = ?', quoteId)[0],
     listJobs: () => read(StoredJob, 'select value from jobs order by ordered_at desc, rowid desc'),
     listLedger: () => {
-      const { rows, seen, priced, unpriced } = ledger
+      const { lastRow, priced, unpriced } = ledger
       const open: LedgerEntry[] = []
-      for (const row of rows.all(seen.rowid, JSON.stringify([...unpriced]))) {
+      for (const row of prepare(newLedgerRows).all(lastRow, JSON.stringify([...unpriced]))) {
         const rowid = Number(row.rowid)
-        seen.rowid = Math.max(seen.rowid, rowid)
+        ledger.lastRow = Math.max(ledger.lastRow, rowid)
         const entry: LedgerEntry = {
           kind: 'job',
           maxPrice: BigInt(String(row.max_price)),
@@ -216,15 +225,7 @@ export function sqliteStore(directory: string): ClientStore {
       // The next durable commit takes to disk what a repeatable one before it left in the log.
       if (isRepeatable) database.exec('pragma synchronous = normal')
       try {
-        database.exec('begin immediate')
-        const result = work(transaction)
-        database.exec('commit')
-        return result
-      } catch (error) {
-        if (database.isTransaction) database.exec('rollback')
-        // It may have been read with what is undone now.
-        ledger = openLedger()
-        throw error
+        return alone(() => work(transaction))
       } finally {
         if (isRepeatable) database.exec('pragma synchronous = full')
       }
@@ -244,20 +245,15 @@ export function sqliteStore(directory: string): ClientStore {
     },
     async forgetQuotes(before) {
       const files = new Set<Bytes32>()
-      database.exec('begin immediate')
-      try {
+      alone(() => {
         for (const { id, inputs } of prepare(unusedQuotes).all(before)) {
           for (const digest of digestsIn(String(inputs))) files.add(digest)
-          prepare('delete from quotes where id = ?').run(String(id))
+          write('delete from quotes where id = ?', String(id))
         }
         if (files.size > 0)
           for (const { named } of prepare(namedFiles).iterate())
             for (const digest of digestsIn(String(named))) files.delete(digest)
-        database.exec('commit')
-      } catch (error) {
-        if (database.isTransaction) database.exec('rollback')
-        throw error
-      }
+      })
       for (const digest of files) {
         const file = join(blobs, digest)
         // One that was written a moment ago may be of a quote that is not stored yet.
