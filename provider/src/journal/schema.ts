@@ -29,7 +29,8 @@ CREATE UNIQUE INDEX IF NOT EXISTS jobs_nonce ON jobs (lane_id, nonce) WHERE phas
 CREATE INDEX IF NOT EXISTS jobs_phase ON jobs (phase);
 CREATE INDEX IF NOT EXISTS jobs_whole ON jobs (accepted_at) WHERE request IS NOT NULL;
 CREATE INDEX IF NOT EXISTS jobs_payer ON jobs (payer, token, phase);
-CREATE INDEX IF NOT EXISTS jobs_unpaid ON jobs (payer, accepted_at) WHERE price = '0';
+-- Runs that went wrong and cost nothing, without the many that may be free and go well.
+CREATE INDEX IF NOT EXISTS jobs_unpaid ON jobs (payer, accepted_at) WHERE price = '0' AND json_extract(delivery, '$.receipt.status') <> 0;
 
 CREATE TABLE IF NOT EXISTS reservations (
   solver TEXT NOT NULL,
