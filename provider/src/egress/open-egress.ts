@@ -8,8 +8,6 @@ import { EgressProxy } from './egress-proxy.ts'
 
 /** The way out of one job. */
 export type Egress = {
-  /** Variables that tell programs of the proxy. */
-  readonly env: Readonly<Record<string, string>>
   /** What went through, for the manifest of the job. */
   describe(): Isolation
   close(): Promise<void>
@@ -18,7 +16,8 @@ export type Egress = {
 const url = `http://127.0.0.1:${egressPort}`
 // Some programs read the one spelling, some the other, and what they serve to themselves needs no proxy.
 const names = { http_proxy: url, https_proxy: url, no_proxy: 'localhost,127.0.0.1' }
-const env = Object.fromEntries(
+/** Variables that tell the programs of a slot of its proxy. */
+export const egressEnvironment: Readonly<Record<string, string>> = Object.fromEntries(
   Object.entries(names).flatMap(([name, value]) => [
     [name, value],
     [name.toUpperCase(), value],
@@ -41,7 +40,6 @@ export async function openEgress(
     throw error
   }
   return {
-    env,
     describe() {
       const { connections, refused, sentBytes, receivedBytes } = proxy.counts()
       return {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { ModuleLimits, ModuleNetwork, ModuleRuntime } from '@lilypad-agents/protocol'
 import type Docker from 'dockerode'
 import { EgressRefusedError, type EgressSettings, findEgressProblem } from '../../egress/egress-policy.ts'
-import { type Egress, openEgress } from '../../egress/open-egress.ts'
+import { type Egress, egressEnvironment, openEgress } from '../../egress/open-egress.ts'
 import { removeTree } from '../../outputs/remove-tree.ts'
 import { containerEnvironment, environmentLines } from '../determinism-environment.ts'
 import { ExecutorClosedError, ExecutorUnavailableError } from '../errors.ts'
@@ -194,14 +194,14 @@ export class DockerExecutor implements Executor {
   ): Promise<Ended | undefined> {
     // A container that waits would hold its GPU.
     if (needsGpus(task.limits)) return undefined
-    const frameWith = (proxy: Readonly<Record<string, string>>) =>
-      encodeSlotFrame({
-        args: commandLine(image, task.args),
-        env: environmentLines(containerEnvironment, { ...task.env, ...proxy }),
-        hasStdin: task.stdin !== undefined,
-        hasEgress: task.network !== undefined,
-      })
-    if (frameWith({}) === undefined || slots === undefined || control.stopped !== undefined) return undefined
+    const hasEgress = task.network !== undefined
+    const frame = encodeSlotFrame({
+      args: commandLine(image, task.args),
+      env: environmentLines(containerEnvironment, { ...task.env, ...(hasEgress ? egressEnvironment : {}) }),
+      hasStdin: task.stdin !== undefined,
+      hasEgress,
+    })
+    if (frame === undefined || slots === undefined || control.stopped !== undefined) return undefined
     const spec = slotSpec(image, slotLimits(task))
     const openOwn = () =>
       slots.opener.isResting(image.id) ? undefined : slots.opener.open(spec).catch(() => undefined)
@@ -214,8 +214,7 @@ export class DockerExecutor implements Executor {
     try {
       egress = await this.#openEgress(task, place)
       await placeInputs(place.inputFolder, task.inputs)
-      const frame = frameWith(egress?.env ?? {})
-      if (control.stopped !== undefined || frame === undefined) return undefined
+      if (control.stopped !== undefined) return undefined
       current.container = container
       const end = await slot.run({
         frame,
