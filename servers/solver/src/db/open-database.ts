@@ -2,19 +2,22 @@ import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PGlite } from '@electric-sql/pglite'
-import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
+import { getTableName, is } from 'drizzle-orm'
+import { type PgDatabase, type PgQueryResultHKT, PgTable } from 'drizzle-orm/pg-core'
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { migrate as migratePglite } from 'drizzle-orm/pglite/migrator'
 import { drizzle as drizzlePostgres } from 'drizzle-orm/postgres-js'
 import { migrate as migratePostgres } from 'drizzle-orm/postgres-js/migrator'
 import postgres from 'postgres'
 import { type PreparedPglite, preparePglite } from './prepared-pglite.ts'
+import * as schema from './schema.ts'
 
 /** Embedded or served Postgres: the same SQL runs on both. */
 export type Database = PgDatabase<PgQueryResultHKT>
 /** What a function takes that runs inside a transaction. */
 export type Transaction = Parameters<Parameters<Database['transaction']>[0]>[0]
 
+const tables = Object.values(schema).flatMap((value) => (is(value, PgTable) ? [getTableName(value)] : []))
 const migrationsFolder = fileURLToPath(new URL('../../migrations', import.meta.url))
 
 /** A database that is open. */
@@ -62,8 +65,7 @@ function createTidy({ query }: PreparedPglite, afterBytes: number): OpenDatabase
     // An opened database has just been tidied by its start.
     tidiedAt ??= at
     if (tidiedAt === at || Number(bytes) < afterBytes) return
-    for (const table of ['jobs', 'job_events', 'job_files', 'reservations', 'ledgers', 'lanes'])
-      await query(`vacuum (analyze) ${table}`)
+    for (const table of tables) await query(`vacuum (analyze) ${table}`)
     await query('checkpoint')
     tidiedAt = at
   }
