@@ -183,6 +183,7 @@ describe('a server that', () => {
     ['fails in its stream', '!failed', stream, trapped('reported a failure')],
     ['makes choices nobody asked for', '!index', stream, trapped('not one of its protocol')],
     ['sends an event without end', '!one-event', stream, { kind: 'output-limit' }],
+    ['sends an event that is no text', '!not-text', stream, trapped('not one of its protocol')],
     ['refuses', '!status 400', {}, trapped('refused the request with 400')],
   ])('%s', async (_name, content, fields, expected) => {
     const executor = start([parrot])
