@@ -1,16 +1,14 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { type ErrorCode, errorCodes, errorTable, isFinal } from '@lilypad-agents/protocol'
 import { getAccount, type StoredJob } from '@lilypad-agents/sdk'
 import { sqliteStore } from '@lilypad-agents/sdk/node'
 import type { Client } from '@modelcontextprotocol/client'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import {
-  type Answer,
   bundleFile,
   callRefused,
   callTool,
@@ -21,66 +19,38 @@ import {
   startHttpProcess,
 } from '../../../servers/mcp/test/clients.ts'
 import { callModern, questionOf } from '../../../servers/mcp/test/modern-call.ts'
-import { writeModuleFolders } from '../slow/lane/programs.ts'
-import type { TestNetwork } from '../src/index.ts'
+import { call, useMcpNetwork } from './mcp-network.ts'
 import { type Disturbance, type Moment, type SolverProxy, startSolverProxy } from './solver-proxy.ts'
 
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 180_000 })
 
-const scratch = mkdtempSync(join(tmpdir(), 'lilypad-mcp-money-'))
+const lab = useMcpNetwork(['echo', 'slow'])
+const { scratch, freshFolder, settings, trusting } = lab
 /** What a run of the module `lane-echo` costs, in base units. */
 const price = 10n ** 15n
 const lily = 10n ** 18n
-let network: TestNetwork
 let proxy: SolverProxy
-let folders = 0
 
-beforeAll(async () => {
-  const modules = await writeModuleFolders(scratch, ['echo', 'slow'])
-  // The network hands its own flags on to its servers; those of the test runner are not for them.
-  process.execArgv = ['--conditions=source']
-  const { startTestNetwork } = await import('../src/index.ts')
-  network = await startTestNetwork({ modules })
-})
 beforeEach(async () => {
-  proxy = await startSolverProxy(network.network.solverUrl)
+  proxy = await startSolverProxy(lab.network.network.solverUrl)
 })
 afterEach(() => proxy?.close())
-afterAll(async () => {
-  await network?.close()
-  rmSync(scratch, { recursive: true, force: true })
-})
 
-const freshFolder = () => join(scratch, `state-${folders++}`)
-const settings = (stateDirectory: string, ...more: string[]) => [
-  ...['--network', network.state.networkFile, '--key-file', network.state.keyFile('session')],
-  ...['--grant-file', network.state.grantFile, '--state-dir', stateDirectory, ...more],
-]
-const trusting = (stateDirectory: string, ...more: string[]) => settings(stateDirectory, '--approval', 'host', ...more)
 const viaProxy = (stateDirectory: string, ...more: string[]) =>
   trusting(stateDirectory, '--solver-url', proxy.url, ...more)
 // What is published is what is tested here; the build comes before the tests.
 const connectStdio = (args: readonly string[], era: 'legacy' | 'modern' = 'modern', manners: ClientManners = {}) =>
   connectStdioTo(args, era, bundleFile, manners)
 
-const call = async (
-  client: Client,
-  name: string,
-  args: Record<string, unknown> = {},
-): Promise<Answer['structuredContent']> => {
-  const { isError, structuredContent } = await callTool(client, name, args)
-  expect(isError, JSON.stringify(structuredContent)).toBeUndefined()
-  return structuredContent
-}
 const quote = async (client: Client, text = 'hello', module = 'lane-echo') =>
   String((await call(client, 'lilypad_quote_job', { module, inputs: { text } })).quote_id)
 
 async function vaultBalance(): Promise<bigint> {
-  const client = network.openClient()
+  const client = lab.network.openClient()
   try {
     const { payer } = client
     if (!payer) throw new Error('the session key has no payer')
-    return (await getAccount(client.client, { payer, token: network.network.contracts.lilyToken })).balance
+    return (await getAccount(client.client, { payer, token: lab.network.network.contracts.lilyToken })).balance
   } finally {
     await client.close()
   }
@@ -443,7 +413,7 @@ describe('M6: what an error says was charged is what the chain says', () => {
   test('PUBLISHER_NOT_ALLOWED for the author whom the registry names, and nobody else', async () => {
     const { client } = await connectStdio(trusting(freshFolder()))
     const { author } = (await call(client, 'lilypad_get_module', { module: 'lane-echo' })) as { author?: string }
-    const store = network.openClient()
+    const store = lab.network.openClient()
     const publisher = author ?? (await store.getModule('lane-echo')).author
     await store.close()
     await client.close()
@@ -482,9 +452,9 @@ describe('M6: what an error says was charged is what the chain says', () => {
 test('M7: key and RPC token are in no byte that leaves the process, and not in the state folder', async () => {
   const stateDirectory = freshFolder()
   const token = 'canary-c0ffee-rpc-token'
-  const key = readFileSync(network.state.keyFile('session'), 'utf8').trim().slice(2)
+  const key = readFileSync(lab.network.state.keyFile('session'), 'utf8').trim().slice(2)
   const withToken = (url: string) => `${url}/?token=${token}`
-  const good = trusting(stateDirectory, '--rpc-url', withToken(network.network.rpcUrl), '--log-level', 'debug')
+  const good = trusting(stateDirectory, '--rpc-url', withToken(lab.network.network.rpcUrl), '--log-level', 'debug')
   const { client, errors } = await connectStdio(good)
   const seen: string[] = []
   const use = async (name: string, args: Record<string, unknown> = {}) => {
@@ -502,7 +472,7 @@ test('M7: key and RPC token are in no byte that leaves the process, and not in t
   seen.push(errors())
 
   // An endpoint that is away, and one that is none: their errors are what tells most.
-  for (const url of ['http://127.0.0.1:1', `${network.network.solverUrl}/none`]) {
+  for (const url of ['http://127.0.0.1:1', `${lab.network.network.solverUrl}/none`]) {
     const bad = await connectStdio(trusting(freshFolder(), '--rpc-url', withToken(url), '--log-level', 'debug'))
     seen.push(JSON.stringify(await callTool(bad.client, 'lilypad_get_wallet')))
     seen.push(
@@ -557,7 +527,7 @@ test('the doctor finds a whole network well', async () => {
 
 test('a network file whose code hashes are not those of the contracts signs nothing', async () => {
   const file = join(scratch, 'wrong-network.json')
-  const told = JSON.parse(readFileSync(network.state.networkFile, 'utf8'))
+  const told = JSON.parse(readFileSync(lab.network.state.networkFile, 'utf8'))
   writeFileSync(file, JSON.stringify({ ...told, codeHashes: { ...told.codeHashes, jobVault: `0x${'1'.repeat(64)}` } }))
   const before = await vaultBalance()
   const { client } = await connectStdio(trusting(freshFolder(), '--network', file))

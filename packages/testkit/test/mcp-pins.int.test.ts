@@ -1,33 +1,14 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { bundleFile, callRefused, callTool, connectStdio, eras } from '../../../servers/mcp/test/clients.ts'
-import { writeModuleFolders } from '../slow/lane/programs.ts'
-import type { TestNetwork } from '../src/index.ts'
+import { useMcpNetwork } from './mcp-network.ts'
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 })
 
-const scratch = mkdtempSync(join(tmpdir(), 'lilypad-mcp-pins-'))
-let network: TestNetwork
+const { scratch, trusting } = useMcpNetwork(['echo'])
 
-beforeAll(async () => {
-  const modules = await writeModuleFolders(scratch, ['echo'])
-  // The network hands its own flags on to its servers; those of the test runner are not for them.
-  process.execArgv = ['--conditions=source']
-  const { startTestNetwork } = await import('../src/index.ts')
-  network = await startTestNetwork({ modules })
-})
-afterAll(async () => {
-  await network?.close()
-  rmSync(scratch, { recursive: true, force: true })
-})
-
-const settings = (state: string, ...more: readonly string[]) => [
-  ...['--network', network.state.networkFile, '--key-file', network.state.keyFile('session')],
-  ...['--grant-file', network.state.grantFile, '--state-dir', join(scratch, state), '--pin', 'lane-echo'],
-  ...['--approval', 'host', ...more],
-]
+const settings = (state: string, ...more: readonly string[]) =>
+  trusting(join(scratch, state), '--pin', 'lane-echo', ...more)
 const tool = 'lilypad_lane_echo'
 
 test.each(eras)('a pinned module is a tool that gets its schema with the first call, in the %s era', async (era) => {

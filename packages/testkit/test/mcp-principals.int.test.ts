@@ -1,47 +1,26 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseTokenAmount } from '@lilypad-agents/sdk'
 import { sqliteStore } from '@lilypad-agents/sdk/node'
 import type { Client } from '@modelcontextprotocol/client'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { addToken } from '../../../servers/mcp/src/auth/token-file.ts'
 import {
   bundleFile,
   callRefused,
-  callTool,
   connectHttp,
   connectStdio,
   type Era,
   eras,
   startHttpProcess,
 } from '../../../servers/mcp/test/clients.ts'
-import { writeModuleFolders } from '../slow/lane/programs.ts'
-import type { TestNetwork } from '../src/index.ts'
+import { postModern } from '../../../servers/mcp/test/modern-call.ts'
+import { call, useMcpNetwork } from './mcp-network.ts'
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 })
 
-const scratch = mkdtempSync(join(tmpdir(), 'lilypad-mcp-principals-'))
-let network: TestNetwork
-let folders = 0
+const { freshFolder, trusting } = useMcpNetwork(['echo', 'slow'])
 
-beforeAll(async () => {
-  const modules = await writeModuleFolders(scratch, ['echo', 'slow'])
-  // The network hands its own flags on to its servers; those of the test runner are not for them.
-  process.execArgv = ['--conditions=source']
-  const { startTestNetwork } = await import('../src/index.ts')
-  network = await startTestNetwork({ modules })
-})
-afterAll(async () => {
-  await network?.close()
-  rmSync(scratch, { recursive: true, force: true })
-})
-
-const freshFolder = () => join(scratch, `state-${folders++}`)
-const settings = (stateDirectory: string, ...more: string[]) => [
-  ...['--network', network.state.networkFile, '--key-file', network.state.keyFile('session')],
-  ...['--grant-file', network.state.grantFile, '--state-dir', stateDirectory, '--approval', 'host', ...more],
-]
 const addPrincipal = (stateDirectory: string, name: string, limits = {}) =>
   addToken(join(stateDirectory, 'tokens.json'), {
     name,
@@ -49,11 +28,6 @@ const addPrincipal = (stateDirectory: string, name: string, limits = {}) =>
     limits,
     createdAt: 1_700_000_000,
   })
-const call = async (client: Client, name: string, args: Record<string, unknown> = {}) => {
-  const { isError, structuredContent } = await callTool(client, name, args)
-  expect(isError, JSON.stringify(structuredContent)).toBeUndefined()
-  return structuredContent
-}
 const quote = async (client: Client, module: string) =>
   String((await call(client, 'lilypad_quote_job', { module, inputs: { text: 'hello' } })).quote_id)
 const listJobs = async (client: Client) =>
@@ -64,7 +38,7 @@ test('principals with one wallet each have jobs, limits and lines in the audit l
   const alice = addPrincipal(state, 'alice')
   // One job of a lane costs 0.001.
   const bob = addPrincipal(state, 'bob', { perDay: parseTokenAmount('0.001') })
-  const server = await startHttpProcess(settings(state, '--auth', 'token'), bundleFile)
+  const server = await startHttpProcess(trusting(state, '--auth', 'token'), bundleFile)
   const [one, other] = await Promise.all([
     connectHttp(server.url, 'modern', alice),
     connectHttp(server.url, 'legacy', bob),
@@ -108,29 +82,14 @@ test('principals with one wallet each have jobs, limits and lines in the audit l
   await server.close()
 })
 
-const modern = {
-  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-  'io.modelcontextprotocol/clientCapabilities': {},
-}
 /** What a stream of changes says until it is closed. */
 async function listen(url: string, token: string, uri: string) {
   const stop = new AbortController()
-  const response = await fetch(url, {
-    method: 'POST',
+  const response = await postModern(url, {
+    method: 'subscriptions/listen',
+    params: { notifications: { resourceSubscriptions: [uri] } },
+    headers: { authorization: `Bearer ${token}` },
     signal: stop.signal,
-    headers: {
-      'content-type': 'application/json',
-      accept: 'application/json, text/event-stream',
-      authorization: `Bearer ${token}`,
-      'mcp-protocol-version': '2026-07-28',
-      'mcp-method': 'subscriptions/listen',
-    },
-    body: JSON.stringify({
-      jsonrpc: '2.0',
-      id: 1,
-      method: 'subscriptions/listen',
-      params: { notifications: { resourceSubscriptions: [uri] }, _meta: modern },
-    }),
   })
   const methods: string[] = []
   const reading = (async () => {
@@ -149,7 +108,7 @@ async function listen(url: string, token: string, uri: string) {
 test('S8: changes of a job are told to its principal, and to no other that listens for it', async () => {
   const state = freshFolder()
   const [alice, bob] = [addPrincipal(state, 'alice'), addPrincipal(state, 'bob')]
-  const server = await startHttpProcess(settings(state, '--auth', 'token'), bundleFile)
+  const server = await startHttpProcess(trusting(state, '--auth', 'token'), bundleFile)
   const client = await connectHttp(server.url, 'modern', alice)
   const ran = await call(client, 'lilypad_run_job', { quote_id: await quote(client, 'lane-slow'), wait_s: 0 })
   const uri = `lilypad://jobs/${ran.job_id}`
@@ -165,13 +124,13 @@ test('S8: changes of a job are told to its principal, and to no other that liste
 test('a job of a principal is finished by the next process, without a call, also when its token is gone', async () => {
   const state = freshFolder()
   const token = addPrincipal(state, 'alice')
-  const first = await startHttpProcess(settings(state, '--auth', 'token'), bundleFile)
+  const first = await startHttpProcess(trusting(state, '--auth', 'token'), bundleFile)
   const client = await connectHttp(first.url, 'modern', token)
   const ran = await call(client, 'lilypad_run_job', { quote_id: await quote(client, 'lane-slow'), wait_s: 0 })
   expect(ran).toMatchObject({ done: false })
   await first.kill()
   rmSync(join(state, 'tokens.json'))
-  const second = await startHttpProcess(settings(state, '--auth', 'token'), bundleFile)
+  const second = await startHttpProcess(trusting(state, '--auth', 'token'), bundleFile)
   // Nobody can call; what is on disk tells.
   const store = sqliteStore(join(state, 'principals', 'alice', 'state'))
   const readJobs = () => store.transaction((transaction) => transaction.listJobs())
@@ -185,19 +144,10 @@ test('a job of a principal is finished by the next process, without a call, also
 })
 
 const runAndHangUp = async (url: string, quoteId: string, milliseconds: number) => {
-  const name = 'lilypad_run_job'
-  const params = { name, arguments: { quote_id: quoteId, wait_s: 40 }, _meta: modern }
-  const answered = fetch(url, {
-    method: 'POST',
+  const answered = postModern(url, {
+    method: 'tools/call',
+    params: { name: 'lilypad_run_job', arguments: { quote_id: quoteId, wait_s: 40 } },
     signal: AbortSignal.timeout(milliseconds),
-    headers: {
-      'content-type': 'application/json',
-      accept: 'application/json, text/event-stream',
-      'mcp-protocol-version': '2026-07-28',
-      'mcp-method': 'tools/call',
-      'mcp-name': name,
-    },
-    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params }),
   })
   return answered.then(
     () => 'answered',
@@ -206,7 +156,7 @@ const runAndHangUp = async (url: string, quoteId: string, milliseconds: number) 
 }
 
 test('P8: who hangs up before the order buys nothing or the one job that the state shows, whenever it was', async () => {
-  const server = await startHttpProcess(settings(freshFolder()), bundleFile)
+  const server = await startHttpProcess(trusting(freshFolder()), bundleFile)
   const client = await connectHttp(server.url, 'modern')
   const quotes: string[] = []
   for (let milliseconds = 1; milliseconds <= 24; milliseconds += 1) {
@@ -231,7 +181,7 @@ test('P8: who hangs up before the order buys nothing or the one job that the sta
 })
 
 test('P8: who hangs up while the job runs finds it again, going on and then charged once', async () => {
-  const server = await startHttpProcess(settings(freshFolder()), bundleFile)
+  const server = await startHttpProcess(trusting(freshFolder()), bundleFile)
   const client = await connectHttp(server.url, 'modern')
   const quote_id = await quote(client, 'lane-slow')
   const startedAt = Date.now()
@@ -253,7 +203,7 @@ test('P8: who hangs up while the job runs finds it again, going on and then char
 test.each(eras)(
   'P8: a call cancelled over stdio in the %s era ends at once; the job goes on and its state says so',
   async (era: Era) => {
-    const { client } = await connectStdio(settings(freshFolder()), era, bundleFile)
+    const { client } = await connectStdio(trusting(freshFolder()), era, bundleFile)
     const quote_id = await quote(client, 'lane-slow')
     const stop = new AbortController()
     const pending = client.callTool(

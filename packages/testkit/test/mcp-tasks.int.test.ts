@@ -1,72 +1,21 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { bundleFile, callTool, connectHttp, startHttpProcess } from '../../../servers/mcp/test/clients.ts'
-import { writeModuleFolders } from '../slow/lane/programs.ts'
-import type { TestNetwork } from '../src/index.ts'
+import { askModern } from '../../../servers/mcp/test/modern-call.ts'
+import { useMcpNetwork } from './mcp-network.ts'
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 })
 
 const tasksExtension = 'io.modelcontextprotocol/tasks'
-const scratch = mkdtempSync(join(tmpdir(), 'lilypad-mcp-tasks-'))
-let network: TestNetwork
-let folders = 0
-
-beforeAll(async () => {
-  const modules = await writeModuleFolders(scratch, ['echo', 'slow'])
-  // The network hands its own flags on to its servers; those of the test runner are not for them.
-  process.execArgv = ['--conditions=source']
-  const { startTestNetwork } = await import('../src/index.ts')
-  network = await startTestNetwork({ modules })
-})
-afterAll(async () => {
-  await network?.close()
-  rmSync(scratch, { recursive: true, force: true })
-})
-
-const settings = () => [
-  ...['--network', network.state.networkFile, '--key-file', network.state.keyFile('session')],
-  ...['--grant-file', network.state.grantFile, '--state-dir', join(scratch, `state-${folders++}`)],
-  ...['--approval', 'host'],
-]
-const Answer = z.object({
-  result: z.record(z.string(), z.unknown()).optional(),
-  error: z.looseObject({ code: z.number() }).optional(),
-})
+const { freshFolder, trusting } = useMcpNetwork(['echo', 'slow'])
 
 /** Sends a request as a client that understands tasks, or one that does not. */
-async function ask(url: string, method: string, params: Record<string, unknown>, extensions = [tasksExtension]) {
-  const name = params.name ?? params.taskId
-  const response = await fetch(url, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/json',
-      accept: 'application/json, text/event-stream',
-      'mcp-protocol-version': '2026-07-28',
-      'mcp-method': method,
-      ...(typeof name === 'string' ? { 'mcp-name': name } : {}),
-    },
-    body: JSON.stringify({
-      jsonrpc: '2.0',
-      id: 1,
-      method,
-      params: {
-        ...params,
-        _meta: {
-          'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-          'io.modelcontextprotocol/clientCapabilities': {
-            extensions: Object.fromEntries(extensions.map((extension) => [extension, {}])),
-          },
-        },
-      },
-    }),
+const ask = (url: string, method: string, params: Record<string, unknown>, extensions = [tasksExtension]) =>
+  askModern(url, {
+    method,
+    params,
+    capabilities: { extensions: Object.fromEntries(extensions.map((extension) => [extension, {}])) },
   })
-  const text = await response.text()
-  const json = text.startsWith('event:') || text.startsWith('data:') ? (/^data: (.*)$/m.exec(text)?.[1] ?? '') : text
-  return Answer.parse(JSON.parse(json))
-}
 const call = async (url: string, name: string, args: Record<string, unknown>, extensions?: string[]) =>
   (await ask(url, 'tools/call', { name, arguments: args }, extensions)).result ?? {}
 const quote = async (url: string, module: string) => {
@@ -88,7 +37,7 @@ const untilStatus = async (url: string, taskId: unknown, status: string) => {
 }
 
 test('L2, L4: a job is a task that survives kill -9, and ends with what a client without tasks sees', async () => {
-  const args = settings()
+  const args = trusting(freshFolder())
   const first = await startHttpProcess(args, bundleFile)
   const quote_id = await quote(first.url, 'lane-slow')
   const created = await call(first.url, 'lilypad_run_job', { quote_id, wait_s: 40 })
@@ -130,7 +79,7 @@ test('L2, L4: a job is a task that survives kill -9, and ends with what a client
 })
 
 test('a client that does not declare tasks gets none, and may not ask for them', async () => {
-  const server = await startHttpProcess(settings(), bundleFile)
+  const server = await startHttpProcess(trusting(freshFolder()), bundleFile)
   const quote_id = await quote(server.url, 'lane-slow')
   const ran = await call(server.url, 'lilypad_run_job', { quote_id, wait_s: 0 }, [])
   expect(ran).toMatchObject({ resultType: 'complete', structuredContent: { done: false } })
@@ -142,7 +91,7 @@ test('a client that does not declare tasks gets none, and may not ask for them',
 })
 
 test('P8: a task is cancelled, again and again, and costs nothing', async () => {
-  const server = await startHttpProcess(settings(), bundleFile)
+  const server = await startHttpProcess(trusting(freshFolder()), bundleFile)
   const quote_id = await quote(server.url, 'lane-slow')
   const { taskId } = await call(server.url, 'lilypad_run_job', { quote_id })
   for (let time = 0; time < 2; time++)
@@ -157,8 +106,8 @@ test('P8: a task is cancelled, again and again, and costs nothing', async () => 
 })
 
 test('a task of nobody, and a task of another store, are unknown', async () => {
-  const one = await startHttpProcess(settings(), bundleFile)
-  const other = await startHttpProcess(settings(), bundleFile)
+  const one = await startHttpProcess(trusting(freshFolder()), bundleFile)
+  const other = await startHttpProcess(trusting(freshFolder()), bundleFile)
   const quote_id = await quote(one.url, 'lane-echo')
   const { structuredContent } = await call(one.url, 'lilypad_run_job', { quote_id, wait_s: 20 }, [])
   const { job_id } = z.looseObject({ job_id: z.string() }).parse(structuredContent)

@@ -1,5 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { developmentKey } from '@lilypad-agents/cli'
@@ -15,13 +14,14 @@ import {
 } from '@lilypad-agents/sdk'
 import { readKeyFile } from '@lilypad-agents/sdk/node'
 import type { Client } from '@modelcontextprotocol/client'
+import { authorizationTypes } from '@x402/evm'
 import { parseAbi, parseEther } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { bundleFile, connectHttp, connectStdio, eras, startHttpProcess } from '../../../servers/mcp/test/clients.ts'
-import { jobPrice, writeModuleFolders } from '../slow/lane/programs.ts'
-import type { TestNetwork } from '../src/index.ts'
+import { jobPrice } from '../slow/lane/programs.ts'
+import { useMcpNetwork } from './mcp-network.ts'
 import {
   type Answer,
   callTool,
@@ -39,31 +39,22 @@ const Sold = z.looseObject({
   files: z.array(z.object({ url: z.string() })),
   untrusted: z.object({ texts: z.array(z.object({ text: z.string() })) }),
 })
-const scratch = mkdtempSync(join(tmpdir(), 'lilypad-x402-sell-'))
+const lab = useMcpNetwork(['echo', 'slow', 'exit'])
+const { freshFolder } = lab
 const price = (jobPrice * 11n) / 10n
-let network: TestNetwork
 let bank: ChainClient
-let folders = 0
 const closing: (() => Promise<void>)[] = []
 
-beforeAll(async () => {
-  const modules = await writeModuleFolders(scratch, ['echo', 'slow', 'exit'])
-  process.execArgv = ['--conditions=source']
-  const { startTestNetwork } = await import('../src/index.ts')
-  network = await startTestNetwork({ modules })
-  bank = createChainClient({ chain: toLilypadChain(network.network), privateKey: developmentKey })
-})
-afterAll(async () => {
-  await network?.close()
-  rmSync(scratch, { recursive: true, force: true })
+beforeAll(() => {
+  bank = createChainClient({ chain: toLilypadChain(lab.network.network), privateKey: developmentKey })
 })
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close()
 })
 
-const token = () => network.network.contracts.lilyToken
+const token = () => lab.network.network.contracts.lilyToken
 const balanceOf = (account: Hex) => getTokenBalance(bank, { token: token(), account })
-const seller = () => createSigner(readKeyFile(network.state.keyFile('requester'))).address
+const seller = () => createSigner(readKeyFile(lab.network.state.keyFile('requester'))).address
 
 /** A stranger: a fresh key with LILY and no ether. */
 async function createBuyer(amount = price * 20n): Promise<{ readonly key: Hex; readonly address: Hex }> {
@@ -74,11 +65,10 @@ async function createBuyer(amount = price * 20n): Promise<{ readonly key: Hex; r
 }
 
 type Seller = Awaited<ReturnType<typeof startHttpProcess>>
-const freshFolder = () => join(scratch, `state-${folders++}`)
 
 async function startSeller(state = freshFolder(), ...more: string[]): Promise<Seller> {
   const names = ['echo', 'slow', 'exit'].flatMap((name) => ['--sell', `lane-${name}`])
-  const args = ['--network', network.state.networkFile, '--key-file', network.state.keyFile('requester')]
+  const args = ['--network', lab.network.state.networkFile, '--key-file', lab.network.state.keyFile('requester')]
   const started = await startHttpProcess([...args, '--state-dir', state, ...names, ...more], bundleFile, 'sell')
   let isOver = false
   const once = (end: () => Promise<void>) => async () => {
@@ -220,19 +210,9 @@ describe('a payment is not taken', () => {
   ) => {
     const { authorization } = payment.payload
     const message = { ...authorization, ...fields } as Record<string, string>
-    const { TransferWithAuthorization } = {
-      TransferWithAuthorization: [
-        { name: 'from', type: 'address' },
-        { name: 'to', type: 'address' },
-        { name: 'value', type: 'uint256' },
-        { name: 'validAfter', type: 'uint256' },
-        { name: 'validBefore', type: 'uint256' },
-        { name: 'nonce', type: 'bytes32' },
-      ],
-    }
     const signature = await privateKeyToAccount(buyer.key).signTypedData({
       domain: { name: 'Lilypad', version: '1', chainId: 31_337, verifyingContract: token(), ...domain },
-      types: { TransferWithAuthorization },
+      types: authorizationTypes,
       primaryType: 'TransferWithAuthorization',
       message: message as never,
     })
@@ -503,7 +483,7 @@ describe('a buyer that takes its money back while the job runs', () => {
     const { url } = await startSeller(state)
     const buyer = await createBuyer(price)
     await bank.request({ method: 'anvil_setBalance', params: [buyer.address, '0xde0b6b3a7640000'] } as never)
-    const purse = createChainClient({ chain: toLilypadChain(network.network), privateKey: buyer.key })
+    const purse = createChainClient({ chain: toLilypadChain(lab.network.network), privateKey: buyer.key })
     const client = await connect(url)
     const payment = await payOfficially(buyer.key, await callUnpaid(client, 'lilypad_lane_slow', { text: 'late' }))
     const answer = callTool(client, 'lilypad_lane_slow', { text: 'late' }, payment)
@@ -525,7 +505,7 @@ test('our own buyer pays our own seller once, however often it calls at once', a
   writeFileSync(keyFile, `${buyer.key}\n`, { mode: 0o600 })
   const { client } = await connectStdio(
     [
-      ...['--network', network.state.networkFile, '--key-file', keyFile, '--state-dir', freshFolder()],
+      ...['--network', lab.network.state.networkFile, '--key-file', keyFile, '--state-dir', freshFolder()],
       ...['--approval', 'host', '--paid-server', `lilypad=${url}`],
     ],
     'modern',

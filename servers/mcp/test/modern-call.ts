@@ -6,49 +6,62 @@ const Answer = z.object({
 })
 export type ModernAnswer = z.output<typeof Answer>
 
-/** Calls a tool over HTTP in the era of 2026-07-28, with exactly these parameters: for what no well-behaved client sends. */
-export async function callModern(
+/** Sends a request over HTTP in the era of 2026-07-28, with exactly these parameters: for what no well-behaved client sends. */
+export function postModern(
   url: string,
-  call: {
-    readonly name: string
-    readonly args: Readonly<Record<string, unknown>>
+  request: {
+    readonly method: string
+    readonly params: Readonly<Record<string, unknown>>
     readonly capabilities?: Readonly<Record<string, unknown>>
-    readonly params?: Readonly<Record<string, unknown>>
     readonly meta?: Readonly<Record<string, unknown>>
     readonly headers?: Readonly<Record<string, string>>
+    readonly signal?: AbortSignal
   },
-): Promise<ModernAnswer> {
-  const { name, args, capabilities = {}, params = {}, meta = {}, headers = {} } = call
-  const response = await fetch(url, {
+): Promise<Response> {
+  const { method, params, capabilities = {}, meta = {}, headers = {}, signal } = request
+  const name = params.name ?? params.taskId
+  const _meta = {
+    'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+    'io.modelcontextprotocol/clientCapabilities': capabilities,
+    ...meta,
+  }
+  return fetch(url, {
     method: 'POST',
+    ...(signal ? { signal } : {}),
     headers: {
       'content-type': 'application/json',
       accept: 'application/json, text/event-stream',
       'mcp-protocol-version': '2026-07-28',
-      'mcp-method': 'tools/call',
-      'mcp-name': name,
+      'mcp-method': method,
+      ...(typeof name === 'string' ? { 'mcp-name': name } : {}),
       ...headers,
     },
-    body: JSON.stringify({
-      jsonrpc: '2.0',
-      id: 1,
-      method: 'tools/call',
-      params: {
-        name,
-        arguments: args,
-        ...params,
-        _meta: {
-          'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-          'io.modelcontextprotocol/clientCapabilities': capabilities,
-          ...meta,
-        },
-      },
-    }),
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params: { ...params, _meta } }),
   })
-  const text = await response.text()
+}
+
+/** The answer to such a request, as JSON or as the event of a stream. */
+export async function askModern(...request: Parameters<typeof postModern>): Promise<ModernAnswer> {
+  const text = await (await postModern(...request)).text()
   const json = /^(event|data):/.test(text) ? (/^data: (.*)$/m.exec(text)?.[1] ?? '') : text
   return Answer.parse(JSON.parse(json))
 }
+
+/** Calls a tool in this way. */
+export const callModern = (
+  url: string,
+  {
+    name,
+    args,
+    params = {},
+    ...how
+  }: Omit<Parameters<typeof postModern>[1], 'method' | 'params'> & {
+    readonly name: string
+    readonly args: Readonly<Record<string, unknown>>
+    readonly params?: Readonly<Record<string, unknown>>
+  },
+): Promise<ModernAnswer> =>
+  askModern(url, { method: 'tools/call', params: { name, arguments: args, ...params }, ...how })
 
 const Question = z.looseObject({
   resultType: z.literal('input_required'),

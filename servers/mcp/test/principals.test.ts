@@ -12,6 +12,7 @@ import type { McpConfig } from '../src/config/config.ts'
 import type { HttpConfig } from '../src/config/http-settings.ts'
 import { startMcpHttp } from '../src/index.ts'
 import { bundleFile, callRefused, callTool, connectHttp, eras } from './clients.ts'
+import { postModern } from './modern-call.ts'
 import { seedConfig, seedJobs, seedNetwork } from './seed-jobs.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'lilypad-mcp-principals-'))
@@ -415,24 +416,12 @@ describe('too much', () => {
       sessions.push(response.headers.get('mcp-session-id') ?? '')
     }
     const stop = new AbortController()
-    const listen = {
-      jsonrpc: '2.0',
-      id: 1,
-      method: 'subscriptions/listen',
-      params: { notifications: { resourceSubscriptions: ['lilypad://ledger'] }, _meta: modern },
-    }
     const open = (token: string) =>
-      fetch(url, {
-        method: 'POST',
+      postModern(url, {
+        method: 'subscriptions/listen',
+        params: { notifications: { resourceSubscriptions: ['lilypad://ledger'] } },
+        headers: { authorization: `Bearer ${token}` },
         signal: stop.signal,
-        headers: {
-          'content-type': 'application/json',
-          accept: 'application/json, text/event-stream',
-          authorization: `Bearer ${token}`,
-          'mcp-protocol-version': '2026-07-28',
-          'mcp-method': 'subscriptions/listen',
-        },
-        body: JSON.stringify(listen),
       })
     for (const session of sessions) {
       const stream = await fetch(url, {
