@@ -5,7 +5,7 @@ import { createSigner } from '@lilypad-agents/protocol'
 import { readConfig } from '@lilypad-agents/provider'
 import { getTokenBalance, sendCallSync, transferCall } from '@lilypad-agents/sdk'
 import { startTestChain, type TestChain } from '@lilypad-agents/testkit'
-import { createTestClient, http, parseEther } from 'viem'
+import { type Address, createTestClient, encodeFunctionData, http, parseAbi, parseEther, walletActions } from 'viem'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { addProviderStake, moveUnstake, type UnstakeMove } from '../src/commands/provider-stake.ts'
 import { providerArguments } from '../src/commands/provider-settings.ts'
@@ -76,4 +76,28 @@ test('stake comes back after its delay, whole, and not a moment earlier', async 
   const account = createSigner(state.key('provider')).address
   const token = chain.network.contracts.lilyToken
   expect(await getTokenBalance(chain.deployer, { account, token })).toBe(6n * lily)
+})
+
+test('of stake that was slashed below what jobs bind, at most nothing can be asked back', async () => {
+  const { stakeVault, jobClaims, mediation, lilyToken } = chain.network.contracts
+  const provider = createSigner(state.key('provider')).address
+  const client = createTestClient({ mode: 'anvil', transport: http(chain.network.rpcUrl) }).extend(walletActions)
+  const callAs = async (account: Address, data: `0x${string}`) => {
+    await client.impersonateAccount({ address: account })
+    await client.setBalance({ address: account, value: parseEther('1') })
+    await client.sendTransaction({ account, chain: null, to: stakeVault, data })
+    await client.mine({ blocks: 1 })
+  }
+  const abi = parseAbi([
+    'function holdExposure(uint8 role, address account, address token, uint256 exposure, uint256 minimumStake)',
+    'function slash(uint8 role, address account, address token, uint256 amount, address[] recipients, uint256[] amounts)',
+  ])
+  const bound = [0, provider, lilyToken, 4n * lily, 0n] as const
+  await callAs(jobClaims, encodeFunctionData({ abi, functionName: 'holdExposure', args: bound }))
+  const lost = [0, provider, lilyToken, 3n * lily, [mediation], [3n * lily]] as const
+  await callAs(mediation, encodeFunctionData({ abi, functionName: 'slash', args: lost }))
+  await expect(unstake({ kind: 'request', amount: lily })).rejects.toMatchObject({
+    code: 'INSUFFICIENT_BALANCE',
+    details: ['Wanted: 1 LILY   At most: 0 LILY   Bound by jobs: 4 LILY'],
+  })
 })

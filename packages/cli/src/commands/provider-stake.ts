@@ -64,13 +64,15 @@ export async function moveUnstake(config: ProviderConfig, move: UnstakeMove, pri
   }
   if (move.kind === 'show') return tell(undefined)
   if (move.kind === 'request') {
-    if (before.active + before.unbonding === 0n) {
+    const whole = before.active + before.unbonding
+    if (whole === 0n) {
       throw new LilypadError('INSUFFICIENT_BALANCE', 'The provider has no stake to ask back.', {
         details: [`Provider: ${account}`],
         hint: 'check with `lilypad provider status` that this is the key you mean',
       })
     }
-    const most = before.active + before.unbonding - before.exposure
+    // After a slash jobs may bind more than is left.
+    const most = whole > before.exposure ? whole - before.exposure : 0n
     if (move.amount > most || move.amount === 0n) {
       throw new LilypadError('INSUFFICIENT_BALANCE', 'This much stake cannot be asked back.', {
         details: [`Wanted: ${lily(move.amount)}   At most: ${lily(most)}   Bound by jobs: ${lily(before.exposure)}`],
@@ -79,7 +81,7 @@ export async function moveUnstake(config: ProviderConfig, move: UnstakeMove, pri
     }
     const { receipt } = await requestUnbond.sync(client, { role, token, amount: move.amount })
     const restakeUpTo = config.claims?.restakeUpTo
-    if (restakeUpTo !== undefined && restakeUpTo > before.active + before.unbonding - move.amount) {
+    if (restakeUpTo !== undefined && restakeUpTo > whole - move.amount) {
       printer.note(`The provider adds stake again when claims need it: claims.restake_up_to is ${lily(restakeUpTo)}.`)
     }
     return tell('Asked', receipt.transactionHash)
