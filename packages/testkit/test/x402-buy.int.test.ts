@@ -19,7 +19,7 @@ import {
   startHttpProcess,
 } from '../../../servers/mcp/test/clients.ts'
 import { runCommand } from '../../../servers/mcp/src/commands/run-command.ts'
-import { readCommand } from '../../../servers/mcp/src/config/config.ts'
+import { readCommand } from '../../../servers/mcp/src/config/read-command.ts'
 import { openCallStore } from '../../../servers/mcp/src/x402/buy/call-store.ts'
 import { countTokens } from '../../../servers/mcp/test/tokens.ts'
 import type { TestChain } from '../src/index.ts'

@@ -3,7 +3,7 @@ import { hasOpenJobs } from '@lilypad-agents/sdk/node'
 import { McpServer, type Server } from '@modelcontextprotocol/server'
 import type { ToolCalls } from './tool/tool-calls.ts'
 import { lateApprovalGate } from './approval/late-approval-gate.ts'
-import type { McpConfig } from './config/config.ts'
+import { maySpend, type McpConfig } from './config/config.ts'
 import { toolList } from './generated/tool-list.ts'
 import { instructions } from './instructions.ts'
 import { createJobKeeper } from './job/job-keeper.ts'
@@ -75,7 +75,7 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
   const paid = latePaid({ config, lilypad, logger })
   const deps: ServerDeps = { config, lilypad, keeper, watch, approvals, logger, ...(paid ? { paid } : {}) }
   const listed = listTools(config)
-  const canBuy = config.signer !== undefined && !config.selection?.isReadOnly
+  const canBuy = maySpend(config)
   const listPins = () => (canBuy ? pinShelf.pins.map((pin) => describePin(pin, pinShelf.find(pin))) : [])
   const toolListeners = new Set<() => void>()
   const effectListeners = new Set<(effect: Effect) => void>()

@@ -1,6 +1,8 @@
 import { basename } from 'node:path'
 import { installNodeCrypto } from '@lilypad-agents/protocol/node'
-import { helpText, type McpConfig, readCommand } from './config/config.ts'
+import { maySpend, type McpConfig } from './config/config.ts'
+import { helpText } from './config/help-text.ts'
+import { readCommand } from './config/read-command.ts'
 import { createLogger, failureFacts, type Logger } from './log/logger.ts'
 import { LilypadError } from '@lilypad-agents/protocol'
 import { startMcpStdio } from './stdio/start-mcp-stdio.ts'
@@ -28,7 +30,7 @@ async function main(): Promise<void> {
     return
   }
   if (command.name === 'token') {
-    const { runTokenCommand } = await import('./tokens/run-token-command.ts')
+    const { runTokenCommand } = await import('./commands/run-token-command.ts')
     // The token alone goes to stdout, so that a script can take it.
     const [first = '', ...rest] = runTokenCommand(command.command)
     process.stdout.write(
@@ -73,7 +75,7 @@ async function main(): Promise<void> {
     {
       url: running.url,
       chainId: config.network.chainId,
-      mode: config.signer && !config.selection?.isReadOnly ? 'spending' : 'read-only',
+      mode: maySpend(config) ? 'spending' : 'read-only',
       ...(config.http ? { login: config.http.auth.kind } : {}),
     },
     'listening',

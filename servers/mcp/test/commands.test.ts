@@ -7,7 +7,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { ownCommand } from '../src/commands/own-command.ts'
 import { runCommand } from '../src/commands/run-command.ts'
 import type { Terminal } from '../src/commands/terminal.ts'
-import { readCommand } from '../src/config/config.ts'
+import { readCommand } from '../src/config/read-command.ts'
 import { canaryKey, makeSilentNetwork } from './clients.ts'
 import { seedJobs, seedQuotes } from './seed-jobs.ts'
 
@@ -231,6 +231,18 @@ describe('doctor', () => {
       ['state folder', true],
       ['limits', true],
     ])
+  })
+
+  test('of a chain of real money without a key finds what the server does: it only reads', async () => {
+    const live = join(folder, 'live.json')
+    writeFileSync(live, JSON.stringify({ ...silent.network, chainId: 1 }))
+    const found = await examine(['--network', live])
+    expect(found['network file']).toMatchObject({ ok: true })
+    expect(found['key file']).toMatchObject({ found: 'none: this server only reads' })
+    expect((await examine(['--network', live, '--key-file', silent.keyFile]))['network file']).toMatchObject({
+      ok: false,
+      fix: expect.stringContaining('--mode live'),
+    })
   })
 
   test.each<[string, () => readonly string[], string, RegExp]>([

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { helpText } from '../src/config/config.ts'
+import { helpText } from '../src/config/help-text.ts'
 import packageJson from '../package.json' with { type: 'json' }
 
 const path = (relative: string) => fileURLToPath(new URL(`../${relative}`, import.meta.url))

@@ -6,7 +6,7 @@ import {
   OAuthError,
   OAuthErrorCode,
 } from '@modelcontextprotocol/server'
-import { type Scope, scopes } from '../config/token-command.ts'
+import { type Scope, scopes } from './scope.ts'
 import { refuse } from '../http/refusal.ts'
 import type { Authenticator, Caller } from './caller.ts'
 
@@ -27,7 +27,7 @@ export function createBearerGate(options: {
   /** The address of this resource as clients see it. */
   readonly resource: () => string
   /** Told about each request that is refused, with the code of the reason. */
-  readonly onRefused: (request: IncomingMessage, code: string, principal?: string) => void
+  readonly onRefused: (request: IncomingMessage, code: string) => void
 }): BearerGate {
   const { authenticator, issuer, resource, onRefused } = options
 

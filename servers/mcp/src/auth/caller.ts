@@ -1,8 +1,5 @@
-import type { SpendingPolicy } from '@lilypad-agents/sdk'
-import type { Scope } from '../config/token-command.ts'
-
-/** Amounts in base units. */
-export type SpendingLimits = Pick<SpendingPolicy, 'perJob' | 'perDay' | 'total'>
+import type { SpendingLimits } from '../config/policy.ts'
+import type { Scope } from './scope.ts'
 
 /** Who makes a request, as its token says. */
 export type Caller = {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { LilypadError } from '@lilypad-agents/protocol'
 import { OAuthError, OAuthErrorCode } from '@modelcontextprotocol/server'
 import { errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
-import { scopes } from '../config/token-command.ts'
+import { scopes } from './scope.ts'
 import type { Authenticator } from './caller.ts'
 import { IssuerUnreachableError } from './fetch-issuer.ts'
 

@@ -3,7 +3,8 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, st
 import { dirname } from 'node:path'
 import { LilypadError } from '@lilypad-agents/protocol'
 import { z } from 'zod'
-import { PrincipalName, scopes } from '../config/token-command.ts'
+import { PrincipalName } from '../principals/principal-name.ts'
+import { scopes } from './scope.ts'
 
 const Amount = z.codec(z.string().regex(/^\d{1,78}$/), z.bigint(), { decode: BigInt, encode: String })
 const StoredToken = z.strictObject({

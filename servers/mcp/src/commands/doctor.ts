@@ -13,7 +13,10 @@ import {
   toLilypadChain,
 } from '@lilypad-agents/sdk'
 import { sqliteStore } from '@lilypad-agents/sdk/node'
-import { enforcedPolicy, type GivenSettings, readNetwork, readWallet, toPolicy } from '../config/config.ts'
+import { enforcedPolicy, toPolicy } from '../config/policy.ts'
+import { readNetwork } from '../config/read-network.ts'
+import { readWallet } from '../config/read-wallet.ts'
+import type { GivenSettings } from '../config/settings.ts'
 import { withToken } from '../money/token.ts'
 import type { Terminal } from './terminal.ts'
 

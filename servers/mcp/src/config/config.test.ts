@@ -5,7 +5,10 @@ import { join } from 'node:path'
 import { createSigner, LilypadError, SignedGrant, sessionGrantType, zeroBytes32 } from '@lilypad-agents/protocol'
 import { afterAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { enforcedPolicy, helpText, type McpConfig, readCommand } from './config.ts'
+import type { McpConfig } from './config.ts'
+import { helpText } from './help-text.ts'
+import { enforcedPolicy } from './policy.ts'
+import { readCommand } from './read-command.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'lilypad-mcp-config-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -299,6 +302,10 @@ describe('token', () => {
       tokenName: 'alice',
     })
     expect(readToken(['list'], env)).toEqual({ action: 'list', file: '/state/tokens.json' })
+    // A host left the name in place of what its user did not set.
+    expect(readToken(['list'], { ...env, LILYPAD_TOKEN_FILE: `$\{user_config.tokens}` })).toEqual(
+      readToken(['list'], env),
+    )
   })
 
   test.each([

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { z } from 'zod'
-import { count, File, invalid, Lily } from './values.ts'
+import { count, File, invalid, Lily, splitList } from './values.ts'
 
 /** Who may call over HTTP, under which names the server is reached, and what each caller may use. */
 export type HttpConfig = {
@@ -96,12 +96,7 @@ export const httpSettings = {
 
 const HostNames = z
   .string()
-  .transform((text) =>
-    text
-      .split(',')
-      .map((name) => name.trim().toLowerCase())
-      .filter(Boolean),
-  )
+  .transform((text) => splitList(text.toLowerCase()))
   .pipe(z.array(z.string().regex(/^(\[[0-9a-f:.]+\]|[a-z0-9.-]+)$/, 'expected names without scheme and port')))
 const HttpUrl = z.url({ protocol: /^https?$/ })
 

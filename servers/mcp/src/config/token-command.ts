@@ -1,15 +1,9 @@
 import { z } from 'zod'
+import { type Scope, scopes } from '../auth/scope.ts'
+import { PrincipalName } from '../principals/principal-name.ts'
 import { defaultPrincipalsDirectory, defaultTokenFile } from './http-settings.ts'
-import { count, File, invalid, Lily } from './values.ts'
-
-/** A name that is also the name of a folder. */
-export const PrincipalName = z
-  .string()
-  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'expected a name of small letters, digits and dashes')
-
-/** What a token lets its bearer do. */
-export const scopes = ['lilypad:read', 'lilypad:spend'] as const
-export type Scope = (typeof scopes)[number]
+import { allSettings } from './settings.ts'
+import { count, File, invalid, Lily, readVariable } from './values.ts'
 
 /** What `token` is asked to do. */
 export type TokenCommand =
@@ -46,11 +40,7 @@ const Given = z.object({
     .refine((days) => days > 0, 'expected at least 1')
     .optional(),
 })
-const places = {
-  'state-dir': 'LILYPAD_STATE_DIR',
-  'token-file': 'LILYPAD_TOKEN_FILE',
-  'principals-dir': 'LILYPAD_PRINCIPALS_DIR',
-}
+const places = ['state-dir', 'token-file', 'principals-dir'] as const
 
 /** Reads what follows `token`. Limits come from flags only: the variables are the server's own. @throws LilypadError CONFIG_INVALID */
 export function readTokenCommand(
@@ -58,10 +48,8 @@ export function readTokenCommand(
   flags: Readonly<Record<string, unknown>>,
   env: Readonly<Record<string, string | undefined>>,
 ): TokenCommand {
-  const fromEnv = Object.entries(places).flatMap(([flag, name]) =>
-    env[name]?.trim() ? [[flag, env[name]?.trim()]] : [],
-  )
-  const parsed = Given.safeParse({ ...Object.fromEntries(fromEnv), ...flags })
+  const fromEnv = Object.fromEntries(places.map((place) => [place, readVariable(env, allSettings[place].env)]))
+  const parsed = Given.safeParse({ ...fromEnv, ...flags })
   if (!parsed.success) {
     const [issue] = parsed.error.issues
     throw invalid(`--${issue?.path.join('.')}: ${issue?.message}`, 'run it with --help to see the settings')

@@ -27,6 +27,24 @@ export const count = (max: number) =>
     .transform(Number)
     .pipe(z.int().max(max))
 
+/** The items of a list that is written with commas. */
+export const splitList = (text: string): string[] =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter(Boolean)
+
+const unfilled = /^\$(\{[^}]*\}|[A-Z][A-Z_]*)$/
+
+/** A variable of the environment, if it was set. Hosts that fill in what their user set leave the name in place of what was not. */
+export function readVariable(
+  variables: { readonly [name: string]: string | undefined },
+  name: string,
+): string | undefined {
+  const value = variables[name]?.trim()
+  return value && !unfilled.test(value) ? value : undefined
+}
+
 /** What is wrong with the configuration and how to set it right. */
 export function invalid(fact: string, hint: string): LilypadError {
   return new LilypadError('CONFIG_INVALID', 'The configuration of the MCP server is not valid.', {

@@ -1,4 +1,4 @@
-import type { Scope } from '../config/token-command.ts'
+import type { Scope } from '../auth/scope.ts'
 
 /** What a message needs a token for: changing something needs more than reading. */
 export function requiredScope(body: unknown, hasEffect: (tool: string) => boolean): Scope {

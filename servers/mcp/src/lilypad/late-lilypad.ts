@@ -1,5 +1,6 @@
 import type { Lilypad } from '@lilypad-agents/sdk'
-import { enforcedPolicy, type McpConfig } from '../config/config.ts'
+import type { McpConfig } from '../config/config.ts'
+import { enforcedPolicy } from '../config/policy.ts'
 
 /** What of a client is known before it is opened. */
 type KnownFacts = Pick<Lilypad, 'network' | 'key' | 'payer' | 'policy'>

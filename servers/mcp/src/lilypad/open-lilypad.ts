@@ -1,7 +1,8 @@
 import { installNativeCrypto } from '@lilypad-agents/protocol/node'
 import { createLilypad, type Lilypad } from '@lilypad-agents/sdk'
 import { sqliteStore } from '@lilypad-agents/sdk/node'
-import { enforcedPolicy, type McpConfig } from '../config/config.ts'
+import type { McpConfig } from '../config/config.ts'
+import { enforcedPolicy } from '../config/policy.ts'
 
 /** Opens the state folder, and the client over it. */
 export function openLilypad(config: McpConfig): Lilypad {

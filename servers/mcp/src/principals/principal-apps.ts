@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LilypadError } from '@lilypad-agents/protocol'
 import type { Caller } from '../auth/caller.ts'
-import { PrincipalName } from '../config/token-command.ts'
+import { PrincipalName } from './principal-name.ts'
 import { failureFacts, type Logger } from '../log/logger.ts'
 import type { PrincipalTerms } from './principal-config.ts'
 

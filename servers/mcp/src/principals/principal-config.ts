@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Caller, SpendingLimits } from '../auth/caller.ts'
-import { limitPolicy, type McpConfig, readWallet } from '../config/config.ts'
+import type { Caller } from '../auth/caller.ts'
+import type { McpConfig } from '../config/config.ts'
 import type { HttpConfig } from '../config/http-settings.ts'
+import { leastLimits, limitPolicy } from '../config/policy.ts'
+import { readWallet } from '../config/read-wallet.ts'
 import type { Allotments } from './allotments.ts'
 
 /** Under what terms a principal's app is opened: for a call, as its token says; to finish old jobs, with what it had. */
@@ -71,13 +73,4 @@ export function takesShare(
 ): boolean {
   const hasOwnKey = http.principalWallet === 'own' || existsSync(join(http.principalsDirectory, principal, 'key'))
   return scopes.includes('lilypad:spend') || hasOwnKey || allotments.find(principal) !== undefined
-}
-
-function leastLimits(limits: SpendingLimits, others: Partial<SpendingLimits>): SpendingLimits {
-  const least = (a: bigint, b: bigint | undefined) => (b === undefined || a < b ? a : b)
-  return {
-    perJob: least(limits.perJob, others.perJob),
-    perDay: least(limits.perDay, others.perDay),
-    total: least(limits.total, others.total),
-  }
 }

@@ -1,5 +1,6 @@
 import { errorCodes, errorTable } from '@lilypad-agents/protocol'
-import { type ApprovalMode, enforcedPolicy, type McpConfig } from '../config/config.ts'
+import type { McpConfig } from '../config/config.ts'
+import { type ApprovalMode, enforcedPolicy } from '../config/policy.ts'
 import { withToken } from '../money/token.ts'
 import { fixOf } from '../tool/problem.ts'
 

@@ -1,7 +1,7 @@
 import { type McpServer, ResourceTemplate } from '@modelcontextprotocol/server'
 import { jobPage } from '../generated/embedded-files.ts'
 import { lowestOffer } from '../money/lowest-offer.ts'
-import { enforcedPolicy } from '../config/config.ts'
+import { enforcedPolicy } from '../config/policy.ts'
 import { tellLimits } from '../money/limits.ts'
 import { formatAmount, tokenSymbol } from '../money/token.ts'
 import { chargedOf } from '../job/job-result.ts'
