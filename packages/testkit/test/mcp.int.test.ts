@@ -327,5 +327,6 @@ test('a quote of a server that only reads leads to no order, though it has a key
   const quoted = await quote(client, 'lane-echo')
   expect(quoted).toMatchObject({ allowed: false, needs_approval: false, refusal: { code: 'READ_ONLY' } })
   expect(quoted.next).toBeUndefined()
+  expect(await call(client, 'lilypad_get_wallet')).toMatchObject({ mode: 'read-only', limits: { per_job: '1' } })
   await client.close()
 })

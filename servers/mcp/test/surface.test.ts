@@ -2,7 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createSigner } from '@lilypad-agents/protocol'
 import type { Client } from '@modelcontextprotocol/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { helpText, startMcpHttp, tools, version } from '../src/index.ts'
+import { helpText, type McpConfig, startMcpHttp, tools, version } from '../src/index.ts'
 import { z } from 'zod'
 import { toolList } from '../src/generated/tool-list.ts'
 import packageJson from '../package.json' with { type: 'json' }
@@ -13,6 +13,7 @@ const silent = makeSilentNetwork()
 const closers: (() => Promise<void>)[] = []
 let url: string
 let readOnlyUrl: string
+let spendingConfig: McpConfig
 
 beforeAll(async () => {
   const config = {
@@ -21,11 +22,12 @@ beforeAll(async () => {
     port: 0,
     logLevel: 'silent' as const,
   }
-  const spending = await startMcpHttp({
+  spendingConfig = {
     ...config,
     stateDirectory: silent.stateDirectory,
     signer: createSigner(canaryKey as `0x${string}`),
-  })
+  }
+  const spending = await startMcpHttp(spendingConfig)
   const readOnly = await startMcpHttp({ ...config, stateDirectory: `${silent.stateDirectory}-reading` })
   closers.push(spending.close, readOnly.close)
   url = spending.url
@@ -138,6 +140,20 @@ describe.each(eras)('in the %s era', (era) => {
     expect(refused.fix).toContain('--key-file')
     expect((await callTool(reader, 'lilypad_get_wallet')).structuredContent).toMatchObject({ mode: 'read-only' })
     expect((await callTool(reader, 'lilypad_list_jobs')).structuredContent).toMatchObject({ jobs: [] })
+  })
+
+  test('with a key and --read-only it says everywhere that it only reads', async () => {
+    const config = { ...spendingConfig, stateDirectory: `${silent.stateDirectory}-withheld` }
+    const server = await startMcpHttp({ ...config, selection: { isReadOnly: true } })
+    closers.push(server.close)
+    const withheld = await connectHttp(server.url, era)
+    const { tools } = await withheld.listTools()
+    expect(tools.every(({ annotations }) => annotations?.readOnlyHint)).toBe(true)
+    expect(withheld.getInstructions()).toContain('Cost: nothing here spends.')
+    const [policy] = (await withheld.readResource({ uri: 'lilypad://docs/policy' })).contents
+    expect(policy).toMatchObject({ text: expect.stringContaining('started with `--read-only`. It reads;') })
+    expect(await (await fetch(new URL('/health', server.url))).json()).toMatchObject({ mode: 'read-only' })
+    await withheld.close()
   })
 
   test.each([

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import { LilypadError } from '@lilypad-agents/protocol'
-import type { McpConfig } from '../config/config.ts'
+import { maySpend, type McpConfig } from '../config/config.ts'
 import { assertSafeExposure, defaultPrincipalsDirectory, type HttpConfig } from '../config/http-settings.ts'
 import { createLogger, failureFacts, type Logger } from '../log/logger.ts'
 import { version } from '../version.ts'
@@ -99,7 +99,7 @@ function createListener(options: {
     response.end(
       JSON.stringify(
         isHealth
-          ? { status: 'ok', name: 'lilypad-mcp', version, mode: config.signer ? 'spending' : 'read-only' }
+          ? { status: 'ok', name: 'lilypad-mcp', version, mode: maySpend(config) ? 'spending' : 'read-only' }
           : { error: 'not found' },
       ),
     )

@@ -1,5 +1,5 @@
 import { errorCodes, errorTable } from '@lilypad-agents/protocol'
-import type { McpConfig } from '../config/config.ts'
+import { maySpend, type McpConfig } from '../config/config.ts'
 import { type ApprovalMode, enforcedPolicy } from '../config/policy.ts'
 import { withToken } from '../money/token.ts'
 import { fixOf } from '../tool/problem.ts'
@@ -36,10 +36,13 @@ const approvalTexts: { readonly [mode in ApprovalMode]: (from: string) => string
 }
 
 /** What this server may spend, as Markdown. */
-export function policyText(config: Pick<McpConfig, 'policy' | 'approval' | 'signer' | 'grant'>): string {
+export function policyText(config: Pick<McpConfig, 'policy' | 'approval' | 'signer' | 'grant' | 'selection'>): string {
   const { signer, grant, approval = 'elicit' } = config
   const policy = enforcedPolicy(config)
-  if (!signer) return '# Policy\n\nThis server has no key. It reads; nothing it can be asked to do spends anything.\n'
+  if (!maySpend(config)) {
+    const why = signer ? 'This server was started with `--read-only`' : 'This server has no key'
+    return `# Policy\n\n${why}. It reads; nothing it can be asked to do spends anything.\n`
+  }
   const who = grant ? 'a session key within the grant of its payer' : "the payer's own key"
   return [
     '# Policy',

@@ -18,7 +18,8 @@ const fixes: { readonly [code in ErrorCode]: string } = {
   UNAUTHORIZED: 'ask the user to check the key of this server (--key-file) and its grant (--grant-file)',
   INSUFFICIENT_BALANCE:
     'ask the user to deposit LILY for the payer that lilypad_get_wallet shows, then run the quote again or ask for a new one',
-  READ_ONLY: 'ask the user to start this server with --key-file and without --read-only; as it is, it only reads',
+  READ_ONLY:
+    'ask the user to start this server with --key-file and without --read-only or --mode read-only; as it is, it only reads',
   GRANT_INVALID: 'ask the user to renew the grant of this server (--grant-file)',
   OVER_JOB_LIMIT: 'choose a cheaper job, or ask the user to restart this server with a higher --max-per-job',
   OVER_DAY_LIMIT: 'wait, or ask the user to restart this server with a higher --max-per-day',

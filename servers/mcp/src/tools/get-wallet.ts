@@ -2,6 +2,7 @@ import { zeroAddress } from '@lilypad-agents/protocol'
 import { SpendingStoppedError } from '@lilypad-agents/sdk'
 import { z } from 'zod'
 import { ownCommand } from '../commands/own-command.ts'
+import { maySpend } from '../config/config.ts'
 import { Amount, currencyShape, formatAmount, tokenSymbol, withToken } from '../money/token.ts'
 import { tellLimits } from '../money/limits.ts'
 import { defineTool } from '../tool/define-tool.ts'
@@ -54,7 +55,8 @@ export const getWallet = defineTool({
     if (!config.signer) {
       return {
         result: {
-          summary: 'Read-only: this server has no key, so it cannot spend. The user can start it with --key-file.',
+          summary:
+            'Read-only: this server has no key, so it cannot spend. The user can start it with --key-file, without --mode read-only.',
           mode: 'read-only' as const,
           ...common,
         },
@@ -63,13 +65,16 @@ export const getWallet = defineTool({
     const { payer, key, balance, pendingWithdrawal, guardian, tokenBalance, spent, left, breaker, policy } =
       await lilypad.getWallet()
     const stop = breaker.stopped && new SpendingStoppedError(breaker)
-    const may = stop
-      ? `nothing may be spent until the user runs \`${ownCommand(config, 'resume')}\` in a terminal`
-      : `${withToken(left)} may still be spent now, at most ${withToken(policy.perJob)} per job`
+    const isSpending = maySpend(config)
+    const may = !isSpending
+      ? 'this server was started with --read-only: it spends nothing'
+      : stop
+        ? `nothing may be spent until the user runs \`${ownCommand(config, 'resume')}\` in a terminal`
+        : `${withToken(left)} may still be spent now, at most ${withToken(policy.perJob)} per job`
     return {
       result: {
         summary: `${withToken(balance)} in the vault; ${withToken(spent.day)} spent or reserved in 24 hours; ${may}.`,
-        mode: 'spending' as const,
+        mode: isSpending ? ('spending' as const) : ('read-only' as const),
         ...common,
         payer,
         key,
