@@ -74,7 +74,7 @@ export function createMcpApp(config: McpConfig, logger: Logger): McpApp {
   const approvals = lateApprovalGate(config)
   const paid = latePaid({ config, lilypad, logger })
   const deps: ServerDeps = { config, lilypad, keeper, watch, approvals, logger, ...(paid ? { paid } : {}) }
-  const listed = listTools(config)
+  const listed = listTools(config, paid !== undefined)
   const canBuy = maySpend(config)
   const listPins = () => (canBuy ? pinShelf.pins.map((pin) => describePin(pin, pinShelf.find(pin))) : [])
   const toolListeners = new Set<() => void>()

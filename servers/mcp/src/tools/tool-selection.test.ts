@@ -9,7 +9,7 @@ import type { ToolSelection } from './tool-selection.ts'
 
 const signer = createSigner(`0x${'42'.repeat(32)}`)
 const list = (selection: Partial<ToolSelection>) =>
-  listTools({ signer, selection: { isReadOnly: false, ...selection } } as never)
+  listTools({ signer, selection: { isReadOnly: false, ...selection } }, false)
 const names = (selection: Partial<ToolSelection>) => list(selection).map(({ name }) => name.replace('lilypad_', ''))
 const all = tools.map(({ name }) => name.replace('lilypad_', ''))
 
