@@ -19,6 +19,8 @@ import { countContainers, takeSample } from './soak/sample.ts'
 const { values } = parseArgs({
   options: {
     jobs: { type: 'string', default: '2000' },
+    /** Places no more after so long, and judges what was done until then. */
+    minutes: { type: 'string', default: '600' },
     'container-jobs': { type: 'string', default: '60' },
     workers: { type: 'string', default: '8' },
     samples: { type: 'string', default: '60' },
@@ -31,6 +33,7 @@ const [jobs, containerJobs, workers, wantedSamples] = [
   Number(values.workers),
   Number(values.samples),
 ]
+const stopAt = Date.now() + Number(values.minutes) * 60_000
 const mebibyte = 1024 ** 2
 const kibibyte = 1024
 
@@ -138,7 +141,7 @@ async function runJob(number: number): Promise<void> {
 
 async function work(): Promise<void> {
   const every = Math.max(1, Math.floor(jobs / wantedSamples))
-  while (placed < jobs && violations.length < 20) {
+  while (placed < jobs && Date.now() < stopAt && violations.length < 20) {
     placed += 1
     await runJob(placed)
     done += 1
