@@ -139,7 +139,10 @@ function profileDigest(architecture: string) {
       image: { id: '', environment: [] },
       labels: {},
       place: { name: '', folder: '', inputFolder: '', volume },
-      engine: { facts: {}, seccomp, cpus: 1, memoryBytes: 0, architecture, runtimes: [], defaultRuntime: '', cdi: {} },
+      engine: {
+        ...{ facts: {}, seccomp, cpus: 1, memoryBytes: 0, architecture, runtimes: [], defaultRuntime: '', cdi: {} },
+        host: { runtimes: {}, securityOptions: [], cgroupDriver: '' },
+      },
       runtime: '',
       user: { uid: 65_534, gid: 65_534 },
     },

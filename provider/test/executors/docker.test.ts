@@ -11,9 +11,12 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { describeExecutor, suiteLimits, type SuiteProgramName } from '../../../packages/testkit/src/suites/executor.ts'
 import { buildBusyboxImage, findDockerProblem } from '../../fixtures/busybox-image.ts'
 import { DockerExecutor } from '../../src/executors/docker/docker-executor.ts'
+import { CopyingExecutor, findCopyProblem, listOpenSlots } from './slot-kinds.ts'
 
 const problem = await findDockerProblem()
 if (problem !== undefined) console.warn(`Container tests are skipped: ${problem}.`)
+const copyProblem = problem ?? (await findCopyProblem())
+if (problem === undefined && copyProblem !== undefined) console.warn(`Copied slots are not tested: ${copyProblem}.`)
 const skipIf = problem !== undefined
 const hasCompiler = existsSync('/usr/bin/gcc')
 if (!skipIf && !hasCompiler) console.warn('The probe of system calls is skipped: there is no gcc.')
@@ -50,18 +53,21 @@ const runtimeOf = (digest: string): ModuleRuntime => ({
   env: {},
 })
 
-const starts = [
-  { start: 'cold', warmSlots: 0 },
-  { start: 'slot', warmSlots: 1 },
+const allStarts = [
+  { name: 'cold', start: 'cold', kind: 'engine', warmSlots: 0, Executor: DockerExecutor },
+  { name: 'slot', start: 'slot', kind: 'engine', warmSlots: 1, Executor: DockerExecutor },
+  { name: 'copied-slot', start: 'slot', kind: 'copied', warmSlots: 1, Executor: CopyingExecutor },
 ] as const
+const starts = allStarts.filter(({ kind }) => kind === 'engine' || copyProblem === undefined)
 
-for (const { start, warmSlots } of starts) {
+for (const { name, kind, warmSlots, Executor } of starts) {
   describeExecutor({
-    name: `docker-${start}`,
-    create: ({ stateDirectory }) => new DockerExecutor({ stateDirectory, nodeId: `suite-${start}`, warmSlots }),
+    name: `docker-${name}`,
+    create: ({ stateDirectory }) =>
+      new Executor({ stateDirectory, nodeId: `suite-${name}`, warmSlots, copySlots: kind === 'copied' }),
     programs: async () => {
       const runtime = runtimeOf(await buildBusyboxImage())
-      return Object.fromEntries(names.map((name) => [name, { runtime, args: shellArguments(shell[name]) }]))
+      return Object.fromEntries(names.map((program) => [program, { runtime, args: shellArguments(shell[program]) }]))
     },
     has: names,
     skipIf,
@@ -69,9 +75,16 @@ for (const { start, warmSlots } of starts) {
   })
 }
 
-describe.skipIf(skipIf).each(starts)('docker executor, $start', ({ start, warmSlots }) => {
-  const nodeId = `own-${start}`
+describe.skipIf(skipIf).each(starts)('docker executor, $name', ({ name, start, kind, warmSlots, Executor }) => {
+  const nodeId = `own-${name}`
   const docker = new Docker()
+  const copySlots = kind === 'copied'
+  const uncopied: string[] = []
+  const open = (stateDirectory: string, node = nodeId) =>
+    new Executor({
+      ...{ stateDirectory, nodeId: node, warmSlots, copySlots },
+      onUncopied: (reason) => uncopied.push(reason),
+    })
   let folder: string
   let digest: string
   let executor: DockerExecutor
@@ -80,11 +93,12 @@ describe.skipIf(skipIf).each(starts)('docker executor, $start', ({ start, warmSl
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'lilypad-docker-own-'))
     digest = await buildBusyboxImage()
-    executor = new DockerExecutor({ stateDirectory: join(folder, 'state'), nodeId, warmSlots })
+    executor = open(join(folder, 'state'))
   })
   afterAll(async () => {
     await executor?.close()
     await rm(folder, { recursive: true, force: true })
+    expect(uncopied).toEqual([])
   })
   async function sh(script: string, limits: Partial<ModuleLimits> = {}, runtime = runtimeOf(digest)) {
     const outputDirectory = join(folder, `run-${++runs}`)
@@ -249,6 +263,8 @@ describe.skipIf(skipIf).each(starts)('docker executor, $start', ({ start, warmSl
   test('a provider that may not mount watches the folder instead', async () => {
     vi.spyOn(process, 'getuid').mockReturnValue(1000)
     vi.spyOn(process, 'getgid').mockReturnValue(1000)
+    const mounting = executor
+    executor = open(join(folder, 'state-of-a-user'), `${nodeId}-user`)
     try {
       const fine = await sh('id -u > /out/user')
       expect([fine.outcome, fine.outputs.length, fine.isolation['outputs'], fine.isolation['user']]).toEqual([
@@ -259,8 +275,11 @@ describe.skipIf(skipIf).each(starts)('docker executor, $start', ({ start, warmSl
       ])
       const slow = 'i=0; while true; do i=$((i+1)); head -c 400k /dev/zero > /out/$i; sleep 0.1; done'
       expect((await sh(slow)).outcome).toEqual({ kind: 'output-limit' })
+      expect(uncopied.splice(0)).toEqual(copySlots ? ['only root can start containers without the engine'] : [])
     } finally {
       vi.restoreAllMocks()
+      await executor.close()
+      executor = mounting
     }
   })
 
@@ -296,26 +315,36 @@ describe.skipIf(skipIf).each(starts)('docker executor, $start', ({ start, warmSl
     expect(outcome).toEqual({ kind: 'trapped', reason: 'the container could not start its program' })
   })
 
-  test('soon nothing is left of runs, and nothing at all after close: no container, mount or folder', async () => {
-    await sh('echo x > /out/x')
-    const list = () => docker.listContainers({ all: true, filters: { label: [`lilypad.node=${nodeId}`] } })
-    await expect.poll(list, { timeout: 10_000 }).toEqual([])
-    await expect.poll(() => readdir(join(folder, 'state', 'docker'))).toEqual([])
-    expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain(folder)
-
+  test('soon nothing is left of runs, and nothing at all after close: no container, mount, control group or folder', async () => {
     const stateDirectory = join(folder, 'state-closed')
-    const closed = new DockerExecutor({ stateDirectory, nodeId: `${nodeId}-closed`, warmSlots })
-    const outputDirectory = join(folder, 'run-closed')
-    await mkdir(outputDirectory)
-    const runtime = runtimeOf(digest)
-    await closed.prepare(runtime, undefined, { limits: suiteLimits })
-    const args = shellArguments('exit 0')
-    await closed.run({ id: '0x', runtime, args, env: {}, inputs: [], limits: suiteLimits, outputDirectory })
+    const closed = open(stateDirectory, `${nodeId}-closed`)
+    const places = () => readdir(join(stateDirectory, 'docker'))
+    const groups = new Set<string>()
+    for (const script of [
+      'cat /proc/self/cgroup',
+      'cat /proc/self/cgroup; sleep 60',
+      'cat /proc/self/cgroup; exit 3',
+    ]) {
+      const outputDirectory = join(folder, `run-${++runs}`)
+      await mkdir(outputDirectory)
+      const limits = { ...suiteLimits, timeoutSeconds: 1 }
+      const task = { id: '0x', runtime: runtimeOf(digest), args: shellArguments(script), env: {}, inputs: [], limits }
+      const { stdoutPath } = await closed.run({ ...task, outputDirectory })
+      for (const line of (await readFile(stdoutPath, 'utf8')).trim().split('\n')) groups.add(line.split(':')[2] ?? '')
+    }
+    const waiting = start === 'cold' ? 0 : 1
+    // A job that nobody prepared leaves no slot behind; one that was copied leaves the next one and what it is copied from.
+    const left = copySlots ? waiting + 1 : 0
+    await expect.poll(async () => (await places()).length, { timeout: 10_000 }).toBe(left)
     await closed.close()
     const filters = { label: [`lilypad.node=${nodeId}-closed`] }
     expect(await docker.listContainers({ all: true, filters })).toEqual([])
-    expect(await readdir(join(stateDirectory, 'docker'))).toEqual([])
+    expect(await places()).toEqual([])
     expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain(stateDirectory)
+    const kept = [...groups].filter((group) => group.length > 1)
+    const isHere = (group: string) =>
+      ['', 'memory', 'pids'].some((part) => existsSync(join('/sys/fs/cgroup', part, group)))
+    expect(kept.filter(isHere)).toEqual([])
   })
 
   test('an engine that is not there is said to be unavailable', async () => {
@@ -340,18 +369,25 @@ describe.skipIf(skipIf).each(starts)('docker executor, $start', ({ start, warmSl
   test('sweep removes what a killed provider left', async () => {
     const stateDirectory = join(folder, 'state-of-the-killed')
     const script = join(fileURLToPath(new URL('.', import.meta.url)), 'killed-docker-provider.ts')
-    const args = ['--conditions=source', '--no-warnings', script, stateDirectory, digest, folder, String(warmSlots)]
-    const provider = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] })
+    const args = [...[stateDirectory, digest, folder], String(warmSlots), kind]
+    const provider = spawn(process.execPath, ['--conditions=source', '--no-warnings', script, ...args], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+    })
+    const count = async () => (await listOpenSlots(kind, { nodeId: 'killed', stateDirectory })).length
     const list = () => docker.listContainers({ filters: { label: ['lilypad.node=killed'] } })
     // In slots: the one that runs, and one that waits.
-    await expect.poll(async () => (await list()).length, { timeout: 20_000 }).toBe(1 + warmSlots)
+    await expect.poll(count, { timeout: 20_000 }).toBe(1 + warmSlots)
     provider.kill('SIGKILL')
     await once(provider, 'close')
-    // A slot that waits ends with its provider.
-    await expect.poll(async () => (await list()).length).toBe(1)
-    await new DockerExecutor({ stateDirectory, nodeId: 'somebody-else' }).sweep().catch(() => {})
+    // A slot that waits ends with its provider, and so does what others are copied from.
+    await expect.poll(count).toBe(1)
+    await expect.poll(async () => (await list()).length).toBe(copySlots ? 0 : 1)
+    const another = join(folder, 'state-of-somebody-else')
+    await new DockerExecutor({ stateDirectory: another, nodeId: 'somebody-else' }).sweep()
+    expect(await count()).toBe(1)
     await new DockerExecutor({ stateDirectory, nodeId: 'killed' }).sweep()
     expect(await docker.listContainers({ all: true, filters: { label: ['lilypad.node=killed'] } })).toEqual([])
+    expect(await count()).toBe(0)
     expect(await readdir(join(stateDirectory, 'docker'))).toEqual([])
     expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain(stateDirectory)
   })

@@ -16,18 +16,28 @@ export class CommandShell {
 
   /** @throws Error when the command does not exit with 0 */
   async run(command: string, args: readonly string[]): Promise<void> {
+    return this.runScript(command, commandLine(command, ...args))
+  }
+
+  /** Runs one line of shell script. `name` is for errors. @throws Error when it does not exit with 0 */
+  async runScript(name: string, script: string): Promise<void> {
     const shell = this.#open()
     const timer = setTimeout(() => shell.kill('SIGKILL'), timeoutMilliseconds)
     try {
       await new Promise<void>((resolve, reject) => {
-        this.#waiting.push({ command, resolve, reject })
+        this.#waiting.push({ command: name, resolve, reject })
         hold(shell, true)
-        shell.stdin?.write(`${[command, ...args].map(quote).join(' ')} </dev/null >/dev/null 2>&1; echo $?\n`)
+        shell.stdin?.write(`{ ${script}; } </dev/null >/dev/null 2>&1; echo $?\n`)
       })
     } finally {
       clearTimeout(timer)
       if (this.#waiting.length === 0) hold(shell, false)
     }
+  }
+
+  /** Lines that have not ended. */
+  get load(): number {
+    return this.#waiting.length
   }
 
   #open(): ChildProcess {
@@ -57,6 +67,11 @@ export class CommandShell {
   }
 }
 
+/** A command as a shell reads it. */
+export function commandLine(...words: readonly string[]): string {
+  return words.map(quote).join(' ')
+}
+
 /** Everything between single quotes is itself. */
 function quote(word: string): string {
   return `'${word.replaceAll("'", "'\\''")}'`
@@ -69,3 +84,11 @@ function hold(shell: ChildProcess, isHeld: boolean): void {
 
 /** The shell of this process. */
 export const commandShell = new CommandShell()
+
+// More do not start containers faster: the kernel makes name spaces and control groups one after another.
+const shells = Array.from({ length: 4 }, () => new CommandShell())
+
+/** A shell for lines that take longer, with the fewest of them before. Opened when it is first used. */
+export function leastBusyShell(): CommandShell {
+  return shells.reduce((best, shell) => (shell.load < best.load ? shell : best))
+}

@@ -13,8 +13,19 @@ export type Engine = {
   readonly architecture: string
   readonly runtimes: readonly string[]
   readonly defaultRuntime: string
+  /** How it starts containers on this machine. */
+  readonly host: EngineHost
   /** How it can be asked for GPUs. */
   readonly cdi: CdiInfo
+}
+
+/** What one has to know to start containers as an engine does. */
+export type EngineHost = {
+  readonly runtimes: Readonly<
+    Record<string, { readonly path?: string; readonly runtimeArgs?: readonly string[] | null }>
+  >
+  readonly securityOptions: readonly string[]
+  readonly cgroupDriver: string
 }
 
 /** The part of the engine's `info` that decides whether it is fit. */
@@ -23,7 +34,7 @@ type EngineInfo = {
   readonly Architecture: string
   readonly KernelVersion: string
   readonly DefaultRuntime: string
-  readonly Runtimes?: Readonly<Record<string, unknown>>
+  readonly Runtimes?: EngineHost['runtimes']
   readonly Driver: string
   readonly NCPU: number
   readonly MemTotal: number
@@ -31,6 +42,7 @@ type EngineInfo = {
   readonly CpuCfsQuota: boolean
   readonly PidsLimit: boolean
   readonly CgroupVersion?: string
+  readonly CgroupDriver?: string
   readonly SecurityOptions?: readonly string[]
 }
 
@@ -68,6 +80,7 @@ export async function inspectEngine(docker: Docker): Promise<Engine> {
     architecture: info.Architecture,
     runtimes: Object.keys(info.Runtimes ?? {}),
     defaultRuntime: info.DefaultRuntime,
+    host: { runtimes: info.Runtimes ?? {}, securityOptions: options, cgroupDriver: info.CgroupDriver ?? '' },
     cdi: info,
   }
 }

@@ -16,6 +16,9 @@ export type JobPlace = {
   readonly volume: OutputVolume
 }
 
+/** The folder of a place that its container sees as the folder of the slot. */
+export const slotFolder = (placeFolder: string) => join(placeFolder, 'lp')
+
 let self: ReturnType<typeof findProcess> | undefined
 
 /** A name that says which process owns the container, so that those of killed providers can be told apart. */
@@ -38,14 +41,19 @@ export async function isOwned(name: string): Promise<boolean> {
 export async function createJobPlace(
   jobsFolder: string,
   limits: ModuleLimits,
-  furnish: (folder: string) => Promise<unknown> = async () => {},
+  options: {
+    readonly furnish?: (folder: string) => Promise<unknown>
+    /** @default a folder that a container is given */
+    readonly createVolume?: typeof createOutputVolume | undefined
+  } = {},
 ): Promise<JobPlace> {
+  const { furnish = async () => {}, createVolume = createOutputVolume } = options
   const name = await nameContainer()
   const folder = join(jobsFolder, name)
   const inputFolder = join(folder, 'in')
   await mkdir(folder, { recursive: true, mode: 0o700 })
   await mkdir(inputFolder, { mode: 0o755 })
-  const [made, furnished] = await Promise.allSettled([createOutputVolume(folder, limits), furnish(folder)])
+  const [made, furnished] = await Promise.allSettled([createVolume(folder, limits), furnish(folder)])
   if (made.status === 'fulfilled' && furnished.status === 'fulfilled')
     return { name, folder, inputFolder, volume: made.value }
   if (made.status === 'fulfilled') await made.value.release()

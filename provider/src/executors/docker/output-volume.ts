@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { closeSync, constants, openSync, statfsSync } from 'node:fs'
 import { chmod, chown, lstat, mkdir, open, readdir, readFile, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -79,11 +80,63 @@ function volume(directory: string, bound: OutputBound): OutputVolume {
 const inodesFor = (limits: ModuleLimits) => limits.outputFiles + maxOutputFolders(limits) + 3
 const mountFlags = 'nosuid,nodev,noexec'
 
-async function mountTmpfs(directory: string, limits: ModuleLimits): Promise<void> {
-  const size = (Math.ceil(limits.outputBytes / pageBytes) + Math.min(limits.outputFiles, 1024) + 2) * pageBytes
+const tmpfsBytes = (limits: ModuleLimits) =>
+  (Math.ceil(limits.outputBytes / pageBytes) + Math.min(limits.outputFiles, 1024) + 2) * pageBytes
+
+function tmpfsOptions(limits: ModuleLimits): string {
   const { uid, gid } = jobUser()
-  const options = `${mountFlags},size=${size},nr_inodes=${inodesFor(limits)},uid=${uid},gid=${gid},mode=0700`
-  await commandShell.run('mount', ['-n', '-t', 'tmpfs', '-o', options, 'lilypad-out', directory])
+  return `${mountFlags},size=${tmpfsBytes(limits)},nr_inodes=${inodesFor(limits)},uid=${uid},gid=${gid},mode=0700`
+}
+
+async function mountTmpfs(directory: string, limits: ModuleLimits): Promise<void> {
+  await commandShell.run('mount', ['-n', '-t', 'tmpfs', '-o', tmpfsOptions(limits), 'lilypad-out', directory])
+}
+
+const tmpfsType = 0x01021994
+
+/**
+ * A small `/out` that the runtime of a container mounts inside of it, and that nothing outside has a name for. It is reached
+ * by a descriptor, opened while nothing of the job runs, and is gone with the container and that descriptor.
+ */
+export class InnerVolume implements OutputVolume {
+  readonly bound = 'tmpfs'
+  readonly mountOptions: readonly string[]
+  readonly #bytes: number
+  #descriptor: number | undefined
+
+  constructor(limits: ModuleLimits) {
+    this.mountOptions = tmpfsOptions(limits).split(',')
+    this.#bytes = tmpfsBytes(limits)
+  }
+
+  get directory(): string {
+    if (this.#descriptor === undefined) throw new TypeError('the container of this volume has not been started')
+    return `/proc/self/fd/${this.#descriptor}`
+  }
+
+  /** Opens `/out` of the container of this process. @throws Error when it is not the file system that was asked for */
+  open(pid: number): void {
+    // The image is a stranger's: where it has a link, this must not lead out of it.
+    const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
+    this.#descriptor = openSync(`/proc/${pid}/root/out`, flags)
+    const { type, bsize, blocks } = statfsSync(this.directory)
+    if (type !== tmpfsType || bsize * blocks !== this.#bytes)
+      throw new TypeError('/out of the container is not the file system that it was to get')
+  }
+
+  usage(): ReturnType<OutputVolume['usage']> {
+    return measure(this.directory)
+  }
+
+  async release(): Promise<void> {
+    if (this.#descriptor !== undefined) closeSync(this.#descriptor)
+    this.#descriptor = undefined
+  }
+}
+
+/** As `createOutputVolume`, where the container mounts by itself what needs no disk. */
+export async function createInnerVolume(jobFolder: string, limits: ModuleLimits): Promise<OutputVolume> {
+  return isSmall(limits) ? new InnerVolume(limits) : createOutputVolume(jobFolder, limits)
 }
 
 async function mountExt4(image: string, directory: string, limits: ModuleLimits): Promise<void> {
@@ -113,16 +166,15 @@ async function unmount(directory: string): Promise<void> {
   await run('umount', ['-l', directory])
 }
 
+/** A path as the tables of mounts write it. */
+export function decodeMountPath(text: string): string {
+  return text.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
+}
+
 /** Mount points below a folder, innermost first. */
 export async function listMounts(folder: string): Promise<readonly string[]> {
   const table = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
-  const points = table
-    .split('\n')
-    .map((line) =>
-      (line.split(' ')[4] ?? '').replace(/\\(\d{3})/g, (_, octal: string) =>
-        String.fromCharCode(Number.parseInt(octal, 8)),
-      ),
-    )
+  const points = table.split('\n').map((line) => decodeMountPath(line.split(' ')[4] ?? ''))
   return points.filter((point) => point.startsWith(`${folder}/`)).sort((a, b) => b.length - a.length)
 }
 

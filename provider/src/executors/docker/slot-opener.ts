@@ -1,10 +1,16 @@
 import type { ModuleLimits } from '@lilypad-agents/protocol'
 import type Docker from 'dockerode'
 import type { PooledSpec } from '../slot-pool.ts'
+import { CannotCopyError } from './container-spec.ts'
+import { copyLauncher } from './copied-slot.ts'
+import { findCopyRuntime } from './copy-runtime.ts'
 import type { Engine } from './engine.ts'
+import { engineLauncher } from './engine-slot.ts'
 import type { Image } from './image.ts'
 import { jobUser } from './output-volume.ts'
 import { Slot } from './slot.ts'
+import type { SlotLauncher } from './slot-container.ts'
+import { readPattern, type SlotPattern } from './slot-pattern.ts'
 
 /** Slots that are alike have the same image, limits and user. */
 export type SlotSpec = PooledSpec & { readonly image: Image; readonly limits: ModuleLimits }
@@ -19,19 +25,26 @@ export type SlotOpenerOptions = {
   readonly discard: (slot: Slot) => void
   /** Container runtimes to try, the best first. */
   readonly runtimes: readonly string[]
+  /** Hears why slots that were to be copied are opened by the engine instead, once for each reason. */
+  readonly onUncopied: (reason: string) => void
 }
 
 const restMilliseconds = 60_000
 
 /**
  * Opens slots with the best runtime that works. One that is registered may still not start anything on this kernel, so
- * it counts only after a slot came up in it, and one that failed where another worked is not tried again.
+ * it counts only after a slot came up in it, and one that failed where another worked is not tried again. Slots that have a
+ * pattern are copied from it; where a copy does not come up, the engine opens them for a while.
  */
 export class SlotOpener {
   readonly #options: SlotOpenerOptions
   readonly #restUntil = new Map<string, number>()
+  readonly #copiesRestUntil = new Map<string, number>()
+  readonly #told = new Set<string>()
   #runtimes: readonly string[]
   #proven: string | undefined
+  /** Why nothing can be copied here, until the provider is started again. */
+  #copyProblem: CannotCopyError | undefined
 
   constructor(options: SlotOpenerOptions) {
     this.#options = options
@@ -48,14 +61,53 @@ export class SlotOpener {
     return (this.#restUntil.get(imageId) ?? 0) > performance.now()
   }
 
-  async open(spec: SlotSpec): Promise<Slot> {
-    const { docker, jobsFolder, initPath, engine, labels, discard } = this.#options
+  /** @throws CannotCopyError when a pattern has shown that nothing can be copied here */
+  assertCopied(): void {
+    if (this.#copyProblem !== undefined) throw this.#copyProblem
+  }
+
+  /** Whether slots like this should be copied. */
+  isCopied({ key }: SlotSpec): boolean {
+    return this.#copyProblem === undefined && (this.#copiesRestUntil.get(key) ?? 0) <= performance.now()
+  }
+
+  async open(spec: SlotSpec, pattern?: SlotPattern): Promise<Slot> {
+    if (pattern !== undefined && this.isCopied(spec)) {
+      try {
+        return await this.#launch(spec, copyLauncher(pattern))
+      } catch (error) {
+        this.#restCopies(spec, error)
+      }
+    }
+    return this.#openByEngine(spec)
+  }
+
+  /** Opens a slot to copy others from, or tells that there can be none. */
+  async openPattern(spec: SlotSpec): Promise<SlotPattern | undefined> {
+    const { docker, engine, discard } = this.#options
+    const likely = this.#proven ?? this.#runtimes[0]
+    let slot: Slot | undefined
+    try {
+      if (likely !== undefined) await findCopyRuntime(engine, likely)
+      slot = await this.#openByEngine(spec)
+      return await readPattern(docker, slot, await findCopyRuntime(engine, slot.runtime))
+    } catch (error) {
+      // It is about the engine, so no other image would fare better.
+      if (error instanceof CannotCopyError) this.#copyProblem = error
+      this.#restCopies(spec, error)
+      if (slot !== undefined) discard(slot)
+      return undefined
+    }
+  }
+
+  async #openByEngine(spec: SlotSpec): Promise<Slot> {
+    const { docker, engine, labels } = this.#options
     const { image, limits } = spec
     let failure: unknown
     for (const runtime of this.#runtimes) {
       const facts = { image, labels, engine, runtime, user: jobUser() }
       try {
-        const slot = await Slot.open({ docker, jobsFolder, initPath, limits, facts, discard })
+        const slot = await this.#launch(spec, engineLauncher(docker, limits, facts))
         this.#runtimes = this.#runtimes.slice(this.#runtimes.indexOf(runtime))
         this.#proven = runtime
         this.#restUntil.delete(image.id)
@@ -66,5 +118,18 @@ export class SlotOpener {
     }
     this.#restUntil.set(image.id, performance.now() + restMilliseconds)
     throw failure
+  }
+
+  #launch({ limits }: SlotSpec, launcher: SlotLauncher): Promise<Slot> {
+    const { jobsFolder, initPath, discard } = this.#options
+    return Slot.open({ jobsFolder, initPath, limits, launcher, discard })
+  }
+
+  #restCopies({ key }: SlotSpec, error: unknown): void {
+    this.#copiesRestUntil.set(key, performance.now() + restMilliseconds)
+    const reason = error instanceof CannotCopyError ? error.message : 'a copied slot did not come up'
+    if (this.#told.has(reason)) return
+    this.#told.add(reason)
+    this.#options.onUncopied(reason)
   }
 }

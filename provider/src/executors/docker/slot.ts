@@ -3,30 +3,16 @@ import { chmod, copyFile, link, mkdir, unlink } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
 import type { ModuleLimits } from '@lilypad-agents/protocol'
-import type Docker from 'dockerode'
-import { ImageMissingError } from '../errors.ts'
 import { commandShell } from './command-shell.ts'
-import { type ContainerFacts, containerOptions } from './container-options.ts'
-import { createContainer, removeContainer } from './engine.ts'
-import { createJobPlace, type JobPlace, removeJobPlace } from './job-place.ts'
+import { createJobPlace, type JobPlace, removeJobPlace, slotFolder } from './job-place.ts'
+import type { SlotContainer, SlotEnd, SlotLauncher } from './slot-container.ts'
 import { boundOutputFlags, type SlotRecord, slotRecordReader } from './slot-frame.ts'
 
-/** How the program of a slot ended, as its first process says. */
-export type SlotEnd =
-  | { readonly kind: 'exited'; readonly code: number }
-  /** The command is not in the image or cannot be executed. */
-  | { readonly kind: 'not-found' }
-  /** Nothing of the job has run: it may run elsewhere. */
-  | { readonly kind: 'not-started' }
-  /** Killed, or broken: only the engine knows more. */
-  | { readonly kind: 'unknown' }
-
 export type OpenSlotOptions = {
-  readonly docker: Docker
   readonly jobsFolder: string
   readonly initPath: string
   readonly limits: ModuleLimits
-  readonly facts: Omit<ContainerFacts, 'place'>
+  readonly launcher: SlotLauncher
   /** Takes a slot that did not come up and removes it, which may take more than one try. */
   readonly discard: (slot: Slot) => void
 }
@@ -36,9 +22,6 @@ type Pipes = { readonly [name in (typeof pipeNames)[number]]: Socket }
 
 const readyMilliseconds = 5000
 
-/** The folder of a place that its container sees as the folder of the slot. */
-export const slotFolder = (placeFolder: string) => join(placeFolder, 'lp')
-
 /**
  * A started container with the whole profile on it that waits to be told what to run, once.
  *
@@ -46,7 +29,7 @@ export const slotFolder = (placeFolder: string) => join(placeFolder, 'lp')
  * gone before the slot counts as ready, so no program can open them; see slot-init.c for why records can be believed.
  */
 export class Slot {
-  readonly container: Docker.Container
+  readonly container: SlotContainer
   readonly place: JobPlace
   readonly runtime: string
   readonly #pipes: Pipes
@@ -57,8 +40,8 @@ export class Slot {
   #onLog: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => Promise<void> | undefined = () => undefined
   #isBroken = false
 
-  private constructor(docker: Docker, place: JobPlace, runtime: string, pipes: Pipes) {
-    this.container = docker.getContainer(place.name)
+  private constructor(container: SlotContainer, place: JobPlace, runtime: string, pipes: Pipes) {
+    this.container = container
     this.place = place
     this.runtime = runtime
     this.#pipes = pipes
@@ -85,32 +68,30 @@ export class Slot {
     this.#drained = Promise.all([closing(pipes.stdout), closing(pipes.stderr)])
   }
 
-  /** Creates and starts a container and waits until its first process is ready for a frame. */
+  /** Starts a container and waits until its first process is ready for a frame. */
   static async open(options: OpenSlotOptions): Promise<Slot> {
-    const { docker, limits, facts } = options
-    const place = await createJobPlace(options.jobsFolder, limits, (folder) =>
-      furnish(slotFolder(folder), options.initPath),
-    )
+    const { limits, launcher } = options
+    const place = await createJobPlace(options.jobsFolder, limits, {
+      furnish: (folder) => furnish(slotFolder(folder), options.initPath),
+      createVolume: launcher.createVolume,
+    })
     const folder = slotFolder(place.folder)
+    const container = launcher.container(place)
     let slot: Slot
     try {
-      slot = new Slot(docker, place, facts.runtime, openPipes(folder))
+      slot = new Slot(container, place, launcher.runtime, openPipes(folder))
     } catch (error) {
       await removeJobPlace(place)
       throw error
     }
     try {
-      const container = await createContainer(
-        docker,
-        containerOptions(limits, { kind: 'slot', folder }, { ...facts, place }),
-      )
-      const [{ Image }] = await Promise.all([container.inspect(), container.start()])
-      if (Image !== facts.image.id) throw new ImageMissingError(facts.image.id, Image)
+      await container.start()
       const first = await slot.#nextRecord(AbortSignal.timeout(readyMilliseconds))
       if (first?.kind !== 'ready') throw new TypeError('the first process of the slot did not come up')
       // Some runtimes bind a folder without the flags it is mounted with.
       if (place.volume.bound !== 'watched' && first.value !== boundOutputFlags)
-        throw new TypeError(`${facts.runtime} lets programs be run from /out`)
+        throw new TypeError(`${launcher.runtime} lets programs be run from /out`)
+      await container.check?.()
       await Promise.all(pipeNames.map((name) => unlink(join(folder, name))))
       return slot
     } catch (error) {
@@ -156,7 +137,7 @@ export class Slot {
   /** Removes the container and everything it had. */
   async destroy(): Promise<void> {
     for (const pipe of Object.values(this.#pipes)) pipe.destroy()
-    await removeContainer(this.container)
+    await this.container.remove()
     await removeJobPlace(this.place)
   }
 
