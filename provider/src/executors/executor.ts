@@ -109,6 +109,7 @@ export type Availability =
  * |---|---|---|---|---|
  * | `probe` | looks, changes nothing | same | same | same |
  * | `prepare` | checks the program, warms up | does nothing more | allowed | throws `ExecutorClosedError` |
+ * | `forget` | nothing to do | undoes `prepare` | leaves live runs alone | nothing to do |
  * | `run` | prepares first | starts at once | independent runs side by side | throws `ExecutorClosedError` |
  * | `sweep` | removes what killed runs of this node left | same | leaves live runs of this process alone | same |
  * | `close` | nothing to do | frees warm slots | stops all runs (`cancelled`) | nothing to do |
@@ -136,6 +137,8 @@ export interface Executor {
       readonly moduleVersion?: Bytes32
     },
   ): Promise<void>
+  /** Gives up what waits for a program. Executors that keep nothing by the program do not have it. */
+  forget?(runtime: ModuleRuntime): Promise<void>
   run(task: ExecutorTask, options?: RunOptions): Promise<Execution>
   /** Removes leftovers of runs of this node whose provider process was killed. */
   sweep(): Promise<void>

@@ -120,6 +120,11 @@ export class SlotPool<Spec extends PooledSpec, Slot extends PooledSlot, Pattern 
     return this.#options.open(spec, await this.#shelves.get(spec.key)?.pattern)
   }
 
+  /** Keys that slots are kept for. */
+  get keys(): readonly string[] {
+    return [...this.#shelves.keys()]
+  }
+
   /** Keeps no more slots of a key. */
   forget(key: string): Promise<void> {
     return this.#drop(key)

@@ -12,8 +12,9 @@ import { runPreflight } from './run-preflight.ts'
 installNativeCrypto()
 const signer = createSigner(`0x${'11'.repeat(32)}`)
 const domain = { chainId: 31_337, vault: `0x${'22'.repeat(20)}` } as const
+const imageId = `sha256:${'a'.repeat(64)}`
 const engine: PreflightEngine = {
-  load: async () => `sha256:${'a'.repeat(64)}`,
+  load: async () => imageId,
   describe: async () => ({ runtimeVersion: '1.3.3', securityOptions: ['name=seccomp', 'name=userns'] }),
 }
 let folder: string
@@ -33,8 +34,9 @@ afterEach(() => rm(folder, { recursive: true, force: true }))
 const silent: Executor = {
   name: 'docker',
   probe: async () => ({ available: true, facts }),
-  prepare: async ({ kind }) => {
-    throw new ImageMissingError('', kind)
+  prepare: async (runtime) => {
+    const digest = runtime.kind === 'container' ? runtime.image.digest : ''
+    if (digest !== imageId) throw new ImageMissingError(imageId, digest)
   },
   run: async (task: ExecutorTask): Promise<Execution> => {
     runs += 1

@@ -87,7 +87,9 @@ export async function runPreflight(options: PreflightOptions): Promise<SignedAtt
   const { runtimeVersion, securityOptions } = await engine.describe()
   // Names only: an option may carry a path of the operator.
   const security = securityOptions.map((option) => option.split(',', 1)[0]).join(' ')
-  const facts = { ...probe.facts, security, ...(runtimeVersion === undefined ? {} : { runtimeVersion }) }
+  // Who opens the slots may change from job to job; the attacks run in what the jobs run in.
+  const { slots: _slots, ...probed } = probe.facts
+  const facts = { ...probed, security, ...(runtimeVersion === undefined ? {} : { runtimeVersion }) }
   const subject = { facts, policy, profileDigest: profileDigest(architecture), programDigest: image.programDigest }
 
   if (!isForced) {
@@ -121,7 +123,7 @@ const runtimeOf = (digest: string): ModuleRuntime => ({
   env: {},
 })
 
-/** Digest of the options that job containers get, so that a report ends with the profile it is about. */
+/** Digest of the options that job containers get and of how they are started, so that a report ends with the profile it is about. */
 function profileDigest(architecture: string) {
   const seccomp = seccompProfile(architecture)
   if (seccomp === undefined) throw new ExecutorUnavailableError('docker', `no profile for ${architecture}`)
@@ -147,7 +149,9 @@ function profileDigest(architecture: string) {
       user: { uid: 65_534, gid: 65_534 },
     },
   )
-  return sha256(canonicalJson(options as Json))
+  return sha256(
+    canonicalJson({ options: options as Json, slots: 'created by the engine, or copied from one that was' }),
+  )
 }
 
 /** Runs the attacks, a few at a time, and looks at this machine meanwhile. */
@@ -173,6 +177,7 @@ async function observe(
       return look(await executor.run(program, { signal }), outputDirectory)
     }
 
+    await prepare(executor, imageId, signal)
     const runs: { [name in AttackRunName]?: RunObservation } = {}
     const pending = [...attackRunNames]
     const work = async () => {
@@ -193,9 +198,19 @@ async function observe(
     const isInputIntact = (await readFile(input, 'utf8')) === 'input' && ((await stat(input)).mode & 0o777) === 0o444
     return { runs, connections: trap.count(), isInputIntact, isUnknownImageRefused }
   } finally {
+    await executor.forget?.(runtimeOf(imageId))
     await trap.close()
     await removeTree(folder)
   }
+}
+
+/** Has slots wait for the attacks, as they do for jobs. */
+async function prepare(executor: Executor, imageId: string, signal: AbortSignal): Promise<void> {
+  const all = attackRunNames.map((name) => attackRuns[name].limits)
+  const different = new Map(all.map((limits) => [JSON.stringify(limits), limits]))
+  const prepared = [...different.values()].map((limits) => executor.prepare(runtimeOf(imageId), undefined, { limits }))
+  const late = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+  await Promise.race([Promise.all(prepared), late])
 }
 
 async function look(execution: Execution, outputDirectory: string): Promise<RunObservation> {

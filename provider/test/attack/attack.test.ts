@@ -22,6 +22,7 @@ import { checks, rowsNotRun } from '../../src/preflight/checks.ts'
 import { parseProbes } from '../../src/preflight/observation.ts'
 import { createPreflightEngine } from '../../src/preflight/preflight-engine.ts'
 import { PreflightFailedError, runPreflight } from '../../src/preflight/run-preflight.ts'
+import { CopyingExecutor, findCopyProblem } from '../executors/slot-kinds.ts'
 import { findEngine, type TestEngine } from './engines.ts'
 
 installNativeCrypto()
@@ -43,6 +44,17 @@ for (const runtime of runtimes) {
   if (engine.socketPath === undefined)
     for (const { id, row } of checks) console.warn(`row ${row} (${id}) on ${runtime}: not run: ${engine.reason}`)
 }
+// Slots of the engine with crun are never copied: it has mounts of its own.
+const copyProblem =
+  engines.get('runc')?.socketPath === '/var/run/docker.sock'
+    ? await findCopyProblem()
+    : 'no engine of this machine has runc'
+if (copyProblem !== undefined) console.warn(`copied slots: not attacked: ${copyProblem}`)
+const targets = [
+  { runtime: 'runc', slots: 'created' },
+  ...(copyProblem === undefined ? [{ runtime: 'runc', slots: 'copied' } as const] : []),
+  { runtime: 'crun', slots: 'created' },
+] as const
 for (const { row, reason } of rowsNotRun) console.warn(`row ${row}: not run: ${reason}`)
 afterAll(async () => {
   for (const engine of engines.values()) if (engine.socketPath !== undefined) await engine.close()
@@ -57,13 +69,15 @@ test.runIf(isLane)('the lane has an engine with runc to attack', () => {
   expect(engines.get('runc')).toHaveProperty('socketPath', expect.any(String))
 })
 
-describe.each(runtimes)('attacks on %s', (runtime) => {
+describe.each(targets)('attacks on $runtime in $slots slots', ({ runtime, slots }) => {
   const engine = engines.get(runtime)
   const { socketPath } = engine ?? {}
   if (socketPath === undefined) {
     test.skip('not run', () => {})
     return
   }
+  const nodeId = `attack-${runtime}-${slots}`
+  const uncopied: string[] = []
   let stateDirectory: string
   let executor: DockerExecutor
   let digest: string
@@ -72,9 +86,12 @@ describe.each(runtimes)('attacks on %s', (runtime) => {
 
   beforeAll(async () => {
     if (image === undefined) throw new Error('no attack image')
-    stateDirectory = join(folderOf(runtime), 'state')
+    stateDirectory = join(folderOf(runtime), slots)
     await mkdir(stateDirectory, { recursive: true })
-    executor = new DockerExecutor({ stateDirectory, nodeId: `attack-${runtime}`, socketPath })
+    const Executor = slots === 'copied' ? CopyingExecutor : DockerExecutor
+    const isTried = slots === 'copied' || runtime === 'crun'
+    const onUncopied = (reason: string) => uncopied.push(reason)
+    executor = new Executor({ stateDirectory, nodeId, socketPath, copySlots: isTried, onUncopied })
     digest = await createPreflightEngine({ socketPath }).load(image)
   })
   afterAll(() => executor?.close())
@@ -191,11 +208,13 @@ describe.each(runtimes)('attacks on %s', (runtime) => {
 
   test('nothing is left after all of it: no container, mount or folder', async () => {
     await executor.close()
-    const filters = { label: [`lilypad.node=attack-${runtime}`] }
+    const filters = { label: [`lilypad.node=${nodeId}`] }
     expect(await new Docker({ socketPath }).listContainers({ all: true, filters })).toEqual([])
     expect(await readdir(join(stateDirectory, 'docker'))).toEqual([])
     expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain(stateDirectory)
     expect((await readdir(stateDirectory)).filter((name) => name.startsWith('preflight-'))).toEqual([])
+    // The engine with crun has mounts of its own.
+    expect(uncopied.filter((reason) => reason !== 'the engine is in another mnt name space')).toEqual([])
   })
 
   test('the same attacks come through where nothing is closed, so they are attacks', async () => {

@@ -11,12 +11,17 @@ import { suiteLimits } from '../../../packages/testkit/src/suites/executor.ts'
 import { buildBusyboxImage, findDockerProblem } from '../../fixtures/busybox-image.ts'
 import type { EgressSettings } from '../../src/egress/egress-policy.ts'
 import { DockerExecutor } from '../../src/executors/docker/docker-executor.ts'
+import { CopyingExecutor, findCopyProblem, slotKinds } from './slot-kinds.ts'
 
 const problem = await findDockerProblem()
+const copyProblem = problem ?? (await findCopyProblem())
+const kinds = slotKinds.filter((kind) => kind === 'engine' || copyProblem === undefined)
 
-describe.skipIf(problem !== undefined)(
-  `a container job that talks to declared hosts${problem ? ` (${problem})` : ''}`,
-  () => {
+describe.skipIf(problem !== undefined).each(kinds)(
+  `a container job in a slot (%s) that talks to declared hosts${problem ? ` (${problem})` : ''}`,
+  (kind) => {
+    const Executor = kind === 'copied' ? CopyingExecutor : DockerExecutor
+    const uncopied: string[] = []
     let folder: string
     let digest: string
     let upstream: Server
@@ -46,13 +51,14 @@ describe.skipIf(problem !== undefined)(
     afterAll(async () => {
       await Promise.all(executors.map((executor) => executor.close()))
       upstream.close()
+      expect(uncopied).toEqual([])
       await rm(folder, { recursive: true, force: true })
     })
 
     function open(egress: Partial<EgressSettings> = {}): DockerExecutor {
-      const executor = new DockerExecutor({
-        stateDirectory: join(folder, 'state'),
-        nodeId: 'egress',
+      const executor = new Executor({
+        ...{ stateDirectory: join(folder, 'state'), nodeId: 'egress', copySlots: kind === 'copied' },
+        onUncopied: (reason) => uncopied.push(reason),
         warmSlots: 1,
         egress: { policy: 'declared', lookup: toLoopback, ...egress },
       })

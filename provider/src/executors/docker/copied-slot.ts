@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { quotePath } from '../../outputs/collect-outputs.ts'
 import { type ProcessIdentity, findProcess, hasEnded, killProcess } from '../process-identity.ts'
 import { commandLine, leastBusyShell } from './command-shell.ts'
 import { CannotCopyError, copySpec, encodeContainerSpec, hostnameOf } from './container-spec.ts'
@@ -11,6 +12,7 @@ import { createInnerVolume, InnerVolume } from './output-volume.ts'
 import type { LaunchedContainer, SlotEnd, SlotLauncher } from './slot-container.ts'
 import { readWalls, type SlotPattern } from './slot-pattern.ts'
 
+const logFile = 'log'
 const runtimeFile = 'runtime.json'
 const endMilliseconds = 10_000
 const killedCode = 137
@@ -78,7 +80,13 @@ class CopiedContainer implements LaunchedContainer {
       `(cd ${commandLine(root.folder)} && exec ${mount})`,
       `{ ${run}; code=$?; ${commandLine('umount', '-n', rootFolder)} && test $code = 0; }`,
     ]
-    await leastBusyShell().runScript('starting a copied slot', script.join(' && '))
+    try {
+      await leastBusyShell().runScript('starting a copied slot', script.join(' && '))
+    } catch (error) {
+      const log = await readFile(join(this.#bundle, logFile), 'utf8').catch(() => '')
+      // Names of the image may be in it.
+      throw new TypeError(log === '' ? String(error) : `the runtime says ${quotePath(log.trim())}`, { cause: error })
+    }
   }
 
   /** Sees that the container has the walls of the pattern and is in control groups of its own beside it. */
@@ -126,7 +134,7 @@ class CopiedContainer implements LaunchedContainer {
 }
 
 const runtimeCommand = ({ path, isSystemd }: CopyRuntime, bundle: string) => [
-  ...[path, '--root', join(bundle, 'state'), '--log', join(bundle, 'log')],
+  ...[path, '--root', join(bundle, 'state'), '--log', join(bundle, logFile)],
   ...(isSystemd ? ['--systemd-cgroup'] : []),
 ]
 

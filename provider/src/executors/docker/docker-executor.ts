@@ -152,6 +152,13 @@ export class DockerExecutor implements Executor {
     await slots?.pool.keep(slotSpec(image, wanted))
   }
 
+  async forget(runtime: ModuleRuntime): Promise<void> {
+    if (runtime.kind !== 'container') return
+    const pool = (await this.#workshop)?.slots?.pool
+    const own = pool?.keys.filter((key) => key.startsWith(slotKeyPrefix(runtime.image.digest))) ?? []
+    await Promise.all(own.map((key) => pool?.forget(key)))
+  }
+
   async run(task: ExecutorTask, options: RunOptions = {}): Promise<Execution> {
     this.#assertOpen()
     const problem = findEgressProblem(task.network, this.#options.egress)
@@ -451,10 +458,12 @@ const slotLimits = ({ limits, network }: Pick<ExecutorTask, 'limits' | 'network'
 
 const needsGpus = (limits: ModuleLimits) => limits.gpu !== undefined
 
+const slotKeyPrefix = (imageId: string) => `${imageId}|`
+
 /** Everything that is fixed when a container is created. Time and log limits are kept from outside. */
 function slotSpec(image: Image, limits: ModuleLimits): SlotSpec {
   const { memoryBytes, cpuMillis, pids, scratchBytes, outputBytes, outputFiles } = limits
   const { uid, gid } = jobUser()
   const policy = [memoryBytes, cpuMillis, pids, scratchBytes, outputBytes, outputFiles, uid, gid]
-  return { key: `${image.id}|${policy.join(',')}`, reservedBytes: memoryBytes, image, limits }
+  return { key: `${slotKeyPrefix(image.id)}${policy.join(',')}`, reservedBytes: memoryBytes, image, limits }
 }

@@ -76,7 +76,8 @@ export class SlotOpener {
       try {
         return await this.#launch(spec, copyLauncher(pattern))
       } catch (error) {
-        this.#restCopies(spec, error)
+        // One that was given up meanwhile says nothing about copies.
+        if (!pattern.isBroken) this.#restCopies(spec, error)
       }
     }
     return this.#openByEngine(spec)
@@ -86,18 +87,24 @@ export class SlotOpener {
   async openPattern(spec: SlotSpec): Promise<SlotPattern | undefined> {
     const { docker, engine, discard } = this.#options
     const likely = this.#proven ?? this.#runtimes[0]
-    let slot: Slot | undefined
     try {
       if (likely !== undefined) await findCopyRuntime(engine, likely)
-      slot = await this.#openByEngine(spec)
+    } catch (error) {
+      return this.#giveUpPatterns(spec, error)
+    }
+    const slot = await this.#openByEngine(spec)
+    try {
       return await readPattern(docker, slot, await findCopyRuntime(engine, slot.runtime))
     } catch (error) {
-      // It is about the engine, so no other image would fare better.
-      if (error instanceof CannotCopyError) this.#copyProblem = error
-      this.#restCopies(spec, error)
-      if (slot !== undefined) discard(slot)
-      return undefined
+      discard(slot)
+      return this.#giveUpPatterns(spec, error)
     }
+  }
+
+  #giveUpPatterns(spec: SlotSpec, error: unknown): undefined {
+    // It is about the engine, so no other image would fare better.
+    if (error instanceof CannotCopyError) this.#copyProblem = error
+    this.#restCopies(spec, error)
   }
 
   async #openByEngine(spec: SlotSpec): Promise<Slot> {
@@ -127,7 +134,8 @@ export class SlotOpener {
 
   #restCopies({ key }: SlotSpec, error: unknown): void {
     this.#copiesRestUntil.set(key, performance.now() + restMilliseconds)
-    const reason = error instanceof CannotCopyError ? error.message : 'a copied slot did not come up'
+    const { message } = error instanceof Error ? error : new TypeError('the reason is unknown')
+    const reason = error instanceof CannotCopyError ? message : `a copied slot did not come up: ${message}`
     if (this.#told.has(reason)) return
     this.#told.add(reason)
     this.#options.onUncopied(reason)
