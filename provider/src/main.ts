@@ -42,6 +42,8 @@ async function main(): Promise<void> {
       dockerSocket,
       servers,
       egress,
+      onUncopied: (reason) =>
+        log.info({ event: 'slots.uncopied', reason }, 'container slots are opened by the engine, one by one'),
     }),
     log,
     reach: killAt(fault),

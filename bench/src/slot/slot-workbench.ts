@@ -15,6 +15,7 @@ type Timing = { readonly firstByte: number; readonly settled: number }
 /** The same tiny job through an executor and through the engine's own command. */
 export type SlotWorkbench = {
   readonly nodeId: string
+  readonly stateDirectory: string
   /** Waits until slots wait for the job. */
   warm(): Promise<void>
   /** @throws TypeError when the job did not start as it should or gave another result */
@@ -35,11 +36,13 @@ export async function onSlotWorkbench<T>(
     const { digest, reference } = image
     const runtime: ModuleRuntime = { kind: 'container', image: { digest, reference }, args: [], stdin: 'none', env: {} }
     const nodeId = `bench-${process.pid}`
-    const executor = new DockerExecutor({ stateDirectory: join(folder, 'state'), nodeId, ...options })
+    const stateDirectory = join(folder, 'state')
+    const executor = new DockerExecutor({ stateDirectory, nodeId, ...options })
     let jobs = 0
     try {
       return await work({
         nodeId,
+        stateDirectory,
         warm: () => executor.prepare(runtime, undefined, { limits: tinyLimits }),
         async runJob(start) {
           const outputDirectory = join(folder, `job-${++jobs}`)

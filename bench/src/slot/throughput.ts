@@ -44,8 +44,8 @@ export const slotThroughput = defineBench({
         referenceName: `${dockerRunName}; ${dockerRuns} one after another`,
         runs,
         notes: [
-          `${atOnce} jobs at once, ${atOnce} slots wait when the first is taken; opening all others is in the time`,
-          await describeIdleMemory(bench.nodeId),
+          `${atOnce} jobs at once, ${atOnce} slots wait when the first is taken; opening all others and removing the used ones is in the time`,
+          await describeIdleMemory({ ...bench, waitingSlots: atOnce }),
           describeSpread(rounds),
         ],
       }

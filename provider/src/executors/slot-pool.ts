@@ -15,7 +15,7 @@ export type PooledSpec = {
 
 /** Where slots are copies: what those of one key are made from. It serves no job and is kept as long as the key has slots. */
 export type PatternOptions<Spec extends PooledSpec, Pattern extends PooledSlot> = {
-  /** Undefined when there can be none; slots are then opened without. */
+  /** Undefined when there can be none; slots are then opened without. Rejects when no slot can be opened either. */
   readonly open: (spec: Spec) => Promise<Pattern | undefined>
   readonly discard: (pattern: Pattern) => void
   /** Whether it is worth while to open one now. */
@@ -142,9 +142,10 @@ export class SlotPool<Spec extends PooledSpec, Slot extends PooledSlot, Pattern 
       if (isHere) delete shelf.pattern
       return isHere
     }
-    const opening = open(shelf.spec).catch(() => undefined)
+    const opening = open(shelf.spec)
     shelf.pattern = opening
-    void opening.then(async (pattern) => {
+    const found = opening.catch(() => undefined)
+    void found.then(async (pattern) => {
       await pattern?.closed
       if (!leave() || pattern === undefined) return
       // Nobody asked for its end, so what was copied from it is not to be trusted with a job either.
@@ -247,7 +248,7 @@ export class SlotPool<Spec extends PooledSpec, Slot extends PooledSlot, Pattern 
   async #discardPattern(shelf: Shelf<Spec, Slot, Pattern>): Promise<void> {
     const opening = shelf.pattern
     delete shelf.pattern
-    const pattern = await opening
+    const pattern = await opening?.catch(() => undefined)
     if (pattern !== undefined) this.#options.patterns?.discard(pattern)
   }
 }

@@ -26,6 +26,8 @@ export function createExecutors(
     readonly servers?: ServerSettings
     /** What container jobs may talk to. @default nothing */
     readonly egress?: EgressSettings
+    /** Hears why slots of container jobs are opened by the engine where they were to be copied. */
+    readonly onUncopied?: (reason: string) => void
   },
 ): readonly Executor[] {
   const stateDirectory = join(options.stateDir, 'provider', 'executors')
@@ -45,6 +47,7 @@ export function createExecutors(
           nodeId,
           ...engine,
           ...(options.egress === undefined ? {} : { egress: options.egress }),
+          ...(options.onUncopied === undefined ? {} : { onUncopied: options.onUncopied }),
         })
       case 'server':
         return new ServerExecutor({

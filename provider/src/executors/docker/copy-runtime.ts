@@ -20,7 +20,7 @@ const securityProblems: Readonly<Record<string, string>> = {
  * Finds the program that a runtime of the engine is.
  * @throws CannotCopyError when containers that it started cannot be copied
  */
-export async function findCopyRuntime(engine: Engine, name: string): Promise<CopyRuntime> {
+export async function findCopyRuntime(engine: Pick<Engine, 'host'>, name: string): Promise<CopyRuntime> {
   if (!canMount()) throw new CannotCopyError('only root can start containers without the engine')
   const { runtimes, securityOptions, cgroupDriver } = engine.host
   for (const option of securityOptions) {
