@@ -369,7 +369,13 @@ export class DockerExecutor implements Executor {
     for (const name of await readdir(this.#jobsFolder).catch(() => [])) {
       if (await isOwned(name)) continue
       const folder = join(this.#jobsFolder, name)
-      await sweepCopiedContainer(folder, name)
+      await sweepCopiedContainer(folder, name).catch((error: unknown) => {
+        throw new ExecutorUnavailableError(
+          this.name,
+          'a container that an earlier run started cannot be removed',
+          error,
+        )
+      })
       await releaseMounts(folder)
       await removeTree(folder)
     }
