@@ -72,6 +72,8 @@ type Current = { container?: Pick<SlotContainer, 'kill'> }
 const nodeLabel = 'lilypad.node'
 const jobLabel = 'lilypad.job'
 const refillMilliseconds = 250
+/** A result that nobody stands behind in line is delivered and verified before its slot is removed and the next one opened. */
+const deliveryMilliseconds = 50
 /** Removals that may run behind. Beyond them a new job waits, so that a busy node does not pile up dead containers. */
 const maxRemovals = 8
 const removalAttempts = 3
@@ -185,7 +187,7 @@ export class DockerExecutor implements Executor {
       clearTimeout(refill)
       control.release()
       this.#running.delete(running)
-      pool?.refill(key)
+      void this.#untilDelivered(this.#running.size).then(() => pool?.refill(key))
     }
   }
 
@@ -269,8 +271,18 @@ export class DockerExecutor implements Executor {
       delete current.container
       clearInterval(watch)
       await egress?.close()
-      this.#remove(() => slot.destroy())
+      const delivered = this.#untilDelivered(this.#running.size - 1)
+      this.#remove(async () => {
+        await delivered
+        await slot.destroy()
+      })
     }
+  }
+
+  /** Leaves the machine to what comes after the end of a run, unless there are other runs, which may need it. */
+  async #untilDelivered(otherRuns: number): Promise<void> {
+    if (otherRuns > 0 || this.#isClosed) return
+    await new Promise((resolve) => setTimeout(resolve, deliveryMilliseconds))
   }
 
   async #openEgress({ network }: ExecutorTask, place: JobPlace): Promise<Egress | undefined> {
