@@ -9,7 +9,7 @@ import { listPrices } from './ask/pricing.ts'
 import { type ConfigFile, readConfigFile } from './config-file.ts'
 import { egressPolicies, type EgressSettings } from './egress/egress-policy.ts'
 import { defaultEngineSocket } from './executors/docker/connect-engine.ts'
-import { claimFaultPoints, type FaultPoint, faultPoints } from './fault/fault-point.ts'
+import { claimFaultPoints, type FaultPoint, faultPoints, stepFaultPoints } from './fault/fault-point.ts'
 import type { ServerSettings } from './run/create-executors.ts'
 import type { ProviderOptions } from './start-provider.ts'
 
@@ -70,6 +70,9 @@ const Settings = z.object({
   LILYPAD_MAX_PER_PAYER: amount.optional(),
   LILYPAD_MAX_PER_SOLVER: amount.optional(),
   LILYPAD_MAX_UNPAID_SECONDS: integer(1, 31_536_000).default(3600),
+  LILYPAD_STEP_PRICE: amount.optional(),
+  LILYPAD_STEPS_AHEAD: integer(1, 1000).default(2),
+  LILYPAD_STEP_TIMEOUT_SECONDS: z.coerce.number().min(1).max(3600).default(30),
   LILYPAD_CLAIMS: z.enum(['true', 'false']).default('true'),
   LILYPAD_CLAIM_AFTER_SECONDS: z.coerce.number().min(0).max(604_800).default(3600),
   LILYPAD_CLAIM_MARGIN_SECONDS: integer(60, 86_400).default(1800),
@@ -84,7 +87,7 @@ const Settings = z.object({
   LILYPAD_STATUS_HOST: z.string().min(1).default('127.0.0.1'),
   LILYPAD_REFRESH_SECONDS: z.coerce.number().min(0.1).max(3600).default(5),
   LILYPAD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
-  LILYPAD_FAULT: z.enum([...faultPoints, ...claimFaultPoints]).optional(),
+  LILYPAD_FAULT: z.enum([...faultPoints, ...claimFaultPoints, ...stepFaultPoints]).optional(),
   NODE_ENV: z.string().optional(),
 })
 
@@ -96,6 +99,7 @@ export type ProviderConfig = Pick<
   | 'modules'
   | 'pricing'
   | 'exposure'
+  | 'steps'
   | 'settlement'
   | 'claims'
   | 'refreshSeconds'
@@ -236,6 +240,11 @@ export function readConfig(options: {
       ...(settings.LILYPAD_MAX_PER_PAYER === undefined ? {} : { maxPerPayer: settings.LILYPAD_MAX_PER_PAYER }),
       ...(settings.LILYPAD_MAX_PER_SOLVER === undefined ? {} : { maxPerSolver: settings.LILYPAD_MAX_PER_SOLVER }),
       maxUnpaidSeconds: settings.LILYPAD_MAX_UNPAID_SECONDS,
+    },
+    steps: {
+      ...(settings.LILYPAD_STEP_PRICE === undefined ? {} : { stepPrice: settings.LILYPAD_STEP_PRICE }),
+      maxAhead: settings.LILYPAD_STEPS_AHEAD,
+      timeoutSeconds: settings.LILYPAD_STEP_TIMEOUT_SECONDS,
     },
     configFile: file?.path,
     status:

@@ -43,6 +43,9 @@ import { JobRunner } from './run/job-runner.ts'
 import { ExecutorRoster } from './run/executor-roster.ts'
 import { readMachineFacts } from './run/machine-facts.ts'
 import { RunSlots } from './run/run-slots.ts'
+import { collectStep, collectSteps } from './step/collect-steps.ts'
+import { StepDesk } from './step/step-desk.ts'
+import type { StepPolicy } from './step/step-policy.ts'
 import { StreamDesk } from './stream/stream-desk.ts'
 import { SettlementDaemon, type SettlementOptions } from './settlement/settlement-daemon.ts'
 import { findWarnings } from './status/find-warnings.ts'
@@ -60,6 +63,8 @@ export type ProviderOptions = {
   /** @default the modules' list prices */
   readonly pricing?: Pricing
   readonly exposure?: ExposureCaps
+  /** How far a requester that acknowledges streamed replies in steps may fall behind. */
+  readonly steps?: StepPolicy
   /** Jobs that run at the same time. @default half the CPUs, at least 1 */
   readonly slots?: number
   /** GPUs that jobs may be given. @default those that the tools of the vendors' drivers find */
@@ -131,6 +136,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     modules = 'all',
     pricing = listPrices,
     exposure = {},
+    steps: stepPolicy = {},
     maxQueued = 256,
     refreshSeconds = 5,
     keepSeconds = 604_800,
@@ -213,6 +219,26 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     journal,
     chain,
     onWithdrawn: (orderHash, acknowledgement) => acknowledgements.receive(orderHash, acknowledgement),
+    collectStep: (orderHash) => {
+      const isCollected = collectStep({ domain, journal, log }, orderHash)
+      if (isCollected) settlement.notify()
+      return isCollected
+    },
+    reach,
+    log,
+  })
+  /** What was acknowledged of jobs that ended without a receipt to be paid. */
+  const collectOver = () => {
+    if (collectSteps({ domain, journal, log }) > 0) settlement.notify()
+  }
+  const steps = new StepDesk({
+    domain,
+    signer,
+    journal,
+    policy: stepPolicy,
+    send,
+    onSilence: (orderHash) => runner.endUnacknowledged(orderHash),
+    onLate: collectOver,
     reach,
     log,
   })
@@ -231,6 +257,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     attestation: () => attestations.summary?.digest,
     jobsFolder,
     streams,
+    steps,
     send,
     sendIfFree: (frame) => connection.sendIfFree(frame),
     onFinished: (orderHash) => deliverer.deliver(orderHash),
@@ -275,6 +302,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
         return
       case 'stored':
         deliverer.confirm(frame.orderHash, frame.missing)
+        collectOver()
         return
       case 'acknowledgement':
         acknowledgements.receive(frame.orderHash, frame.acknowledgement)
@@ -286,7 +314,14 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
         journal.expireJob(frame.orderHash)
         runner.stop(frame.orderHash)
         streams.close(frame.orderHash)
+        collectOver()
         log.info({ event: 'job.expired', orderHash: frame.orderHash }, 'the solver has given the job up')
+        return
+      case 'steps':
+        steps.ask(frame.orderHash)
+        return
+      case 'step-acknowledgement':
+        steps.receive(frame.orderHash, frame.acknowledged)
         return
       case 'cancel':
         runner.cancel(frame.orderHash)
@@ -339,6 +374,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
         }
         deliverer.tellStarted()
         streams.resume()
+        steps.resume()
         deliverer.resume()
       }
       journal
@@ -434,6 +470,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     }
   }
 
+  collectOver()
   connection.start()
   settlement.start()
   claims.start()

@@ -58,6 +58,10 @@ export { appendRecord, recordHash, type JobRecord } from './voucher/job-record.t
 export { Acknowledgement, acknowledgementType } from './acknowledgement/acknowledgement.ts'
 export { SettlementApproval, settlementApprovalType } from './settlement/settlement-approval.ts'
 export { laneId, Voucher, voucherType, type Lane } from './voucher/voucher.ts'
+export { firstStepLane, isStepLane, SignedStep, Step, stepRecord, stepType } from './step/step.ts'
+export { isStreamedReply, stepTerms, type StepTerms } from './step/step-terms.ts'
+export { ReplyMeter } from './step/reply-meter.ts'
+export { findStepFault, type SeenReply } from './step/find-step-fault.ts'
 export {
   packSettlementLanes,
   parseSettlementLanes,
@@ -156,4 +160,5 @@ export {
   SignedGrant,
   SignedReservation,
   SignedVoucher,
+  StepAcknowledgement,
 } from './http/solver-api.ts'

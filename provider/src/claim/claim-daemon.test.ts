@@ -19,6 +19,7 @@ import { MemoryChain } from '../chain/memory-chain.ts'
 import { claimFaultPoints, type FaultPoint } from '../fault/fault-point.ts'
 import { Journal } from '../journal/journal.ts'
 import { SettlementDaemon } from '../settlement/settlement-daemon.ts'
+import { collectStep } from '../step/collect-steps.ts'
 import { ClaimDaemon, type ClaimOptions } from './claim-daemon.ts'
 
 const domain = { chainId: 1, vault: `0x${'aa'.repeat(20)}` } as const
@@ -87,6 +88,7 @@ function open(options: ClaimOptions = {}) {
     journal,
     chain,
     onWithdrawn: (orderHash, acknowledgement) => desk.receive(orderHash, acknowledgement),
+    collectStep: (orderHash) => collectStep({ domain, journal, log }, orderHash),
     reach,
     log,
     ...options,

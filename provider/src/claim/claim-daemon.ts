@@ -35,6 +35,8 @@ export type ClaimDaemonOptions = ClaimOptions & {
   readonly chain: Chain
   /** The claim of an acknowledged job is withdrawn: the voucher can be taken now. */
   readonly onWithdrawn: (orderHash: Bytes32, acknowledgement: SignedVoucher) => void
+  /** Takes the last acknowledged step of a job as its payment. Returns whether there was one. */
+  readonly collectStep: (orderHash: Bytes32) => boolean
   readonly reach: ReachPoint
   readonly log: Logger
   /** @default 15000 */
@@ -126,13 +128,19 @@ export class ClaimDaemon {
   }
 
   async #advance(): Promise<void> {
-    const { journal, chain, isEnabled = true } = this.#options
+    const { journal, chain, isEnabled = true, afterSeconds = 3600 } = this.#options
     const open = journal.claims.listOpen()
     if (open.length === 0 && journal.claims.listUnpaid().length === 0) return
     const now = await this.#readTime()
     await this.#advanceOpen(open, now)
-    const unpaid = isEnabled ? journal.claims.listUnpaid() : []
-    if (unpaid.length > 0) await this.#claimDue(unpaid, now, await chain.claims.getTerms())
+    const unpaid = journal.claims.listUnpaid()
+    if (unpaid.length === 0) return
+    if (isEnabled) await this.#claimDue(unpaid, now, await chain.claims.getTerms())
+    else this.#collectSteps(unpaid.filter(({ finishedAt }) => finishedAt + afterSeconds <= now))
+  }
+
+  #collectSteps(jobs: readonly UnpaidJob[]): void {
+    for (const { orderHash, stepPrice } of jobs) if (stepPrice > 0n) this.#options.collectStep(orderHash)
   }
 
   /** A quiet chain's newest block may be old, and one that was moved on by hand may be ahead. */
@@ -246,8 +254,10 @@ export class ClaimDaemon {
   async #claimDue(jobs: readonly UnpaidJob[], now: number, terms: ClaimTerms): Promise<void> {
     const { journal, log, afterSeconds = 3600, marginSeconds = 1800, maxBatch = 20 } = this.#options
     const policy = { afterSeconds, marginSeconds, maxBatch, notWorthPrice: await this.#readNotWorthPrice() }
-    const { due, missed } = planClaims({ jobs, now, claimGraceSeconds: terms.claimGraceSeconds, policy })
-    for (const { orderHash, price } of missed) {
+    const { due, missed, stepped } = planClaims({ jobs, now, claimGraceSeconds: terms.claimGraceSeconds, policy })
+    this.#collectSteps([...stepped, ...missed])
+    for (const { orderHash, price, stepPrice } of missed) {
+      if (stepPrice > 0n && journal.isAcknowledged(orderHash)) continue
       const reason =
         this.#refused.get(orderHash)?.reason ?? (price > policy.notWorthPrice ? 'not in time' : 'not worth its gas')
       this.#refused.delete(orderHash)

@@ -7,7 +7,7 @@ export type ClaimPolicy = {
   readonly marginSeconds: number
   /** Claims earlier when so many jobs can be claimed. */
   readonly maxBatch: number
-  /** A job of this price or less is not worth the gas of its claim, in base units. */
+  /** A job that brings this much or less beyond its last step is not worth the gas of its claim, in base units. */
   readonly notWorthPrice: bigint
 }
 
@@ -16,6 +16,8 @@ export type ClaimPlan = {
   readonly due: readonly UnpaidJob[]
   /** Jobs whose time to be claimed is over. */
   readonly missed: readonly UnpaidJob[]
+  /** Jobs of which the last step is as good as a claim. */
+  readonly stepped: readonly UnpaidJob[]
 }
 
 /** Last moment, in Unix seconds, at which a job is to be claimed. */
@@ -42,11 +44,16 @@ export function planClaims(options: {
   const { afterSeconds, marginSeconds, maxBatch, notWorthPrice } = policy
   const isMissed = (job: UnpaidJob) => now > job.deliverBy + claimGraceSeconds
   const isUrgent = (job: UnpaidJob) => now >= claimBy(job, { claimGraceSeconds, marginSeconds })
-  const ripe = jobs
-    .filter((job) => !isMissed(job) && job.price > notWorthPrice)
-    .filter((job) => isUrgent(job) || now >= job.finishedAt + afterSeconds)
+  const silent = jobs.filter((job) => !isMissed(job) && (isUrgent(job) || now >= job.finishedAt + afterSeconds))
+  const isWorth = (job: UnpaidJob) => job.price - job.stepPrice > notWorthPrice
+  const ripe = silent
+    .filter(isWorth)
     .toSorted((one, other) =>
       one.price === other.price ? one.deliverBy - other.deliverBy : one.price < other.price ? 1 : -1,
     )
-  return { due: ripe.length >= maxBatch || ripe.some(isUrgent) ? ripe : [], missed: jobs.filter(isMissed) }
+  return {
+    due: ripe.length >= maxBatch || ripe.some(isUrgent) ? ripe : [],
+    missed: jobs.filter(isMissed),
+    stepped: silent.filter((job) => job.stepPrice > 0n && !isWorth(job)),
+  }
 }

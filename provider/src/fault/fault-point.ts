@@ -21,7 +21,13 @@ export const claimFaultPoints = [
   'claim-acknowledged',
   'claim-withdrawn',
 ] as const
-export type FaultPoint = (typeof faultPoints)[number] | (typeof claimFaultPoints)[number]
+
+/** Those that only a job passes which is paid in steps. */
+export const stepFaultPoints = ['step-acknowledged'] as const
+export type FaultPoint =
+  | (typeof faultPoints)[number]
+  | (typeof claimFaultPoints)[number]
+  | (typeof stepFaultPoints)[number]
 
 /** Called at each fault point; does nothing outside of crash tests. */
 export type ReachPoint = (point: FaultPoint) => void

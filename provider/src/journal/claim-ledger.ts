@@ -33,6 +33,8 @@ export type UnpaidJob = {
   readonly price: bigint
   readonly deliverBy: number
   readonly finishedAt: number
+  /** What can be had without a claim: the last step that was acknowledged. */
+  readonly stepPrice: bigint
 }
 
 export type ClaimTotals = { readonly jobs: number; readonly amount: bigint }
@@ -52,15 +54,17 @@ export class ClaimLedger {
 
   /** Delivered jobs with a price and neither voucher nor claim, the earliest deadline first. */
   listUnpaid(): readonly UnpaidJob[] {
-    if (!this.#hasTables()) return []
+    if (!this.#hasTables('claims', 'steps')) return []
     return this.#all(
-      `SELECT order_hash, price, deliver_by, json_extract(delivery, '$.receipt.finishedAt') AS finished_at FROM jobs
-       WHERE phase = 'delivered' AND price <> '0' AND order_hash NOT IN (SELECT order_hash FROM claims) ORDER BY deliver_by`,
+      `SELECT order_hash, jobs.price, deliver_by, steps.price AS step_price, json_extract(delivery, '$.receipt.finishedAt') AS finished_at
+       FROM jobs LEFT JOIN steps USING (order_hash)
+       WHERE phase = 'delivered' AND jobs.price <> '0' AND order_hash NOT IN (SELECT order_hash FROM claims) ORDER BY deliver_by`,
     ).map((row) => ({
       orderHash: row.order_hash as Bytes32,
       price: BigInt(String(row.price)),
       deliverBy: Number(row.deliver_by),
       finishedAt: Number(row.finished_at ?? 0),
+      stepPrice: BigInt(String(row.step_price ?? 0)),
     }))
   }
 
@@ -150,7 +154,7 @@ export class ClaimLedger {
 
   /** Jobs and prices of all claims, by state. */
   sum(): { readonly [state in ClaimState]?: ClaimTotals } {
-    if (!this.#hasTables()) return {}
+    if (!this.#hasTables('claims')) return {}
     const totals: { [state in ClaimState]?: ClaimTotals } = {}
     for (const row of this.#all(selectClaims)) {
       const { state, price } = toClaim(row)
@@ -175,8 +179,8 @@ export class ClaimLedger {
   }
 
   /** A journal that an older version wrote may be looked into before this one has opened it. */
-  #hasTables(): boolean {
-    return this.#all("SELECT 1 FROM sqlite_master WHERE name = 'claims'").length > 0
+  #hasTables(...names: readonly string[]): boolean {
+    return names.every((name) => this.#all('SELECT 1 FROM sqlite_master WHERE name = ?', name).length > 0)
   }
 
   #all(sql: string, ...values: SQLInputValue[]): readonly Row[] {

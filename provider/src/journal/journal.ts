@@ -17,11 +17,13 @@ import {
   SignedGrant,
   type SignedReservation,
   type SignedVoucher,
+  type StepAcknowledgement,
   zeroBytes32,
 } from '@lilypad-agents/protocol'
 import { z } from 'zod'
 import { ClaimLedger } from './claim-ledger.ts'
 import { schemaSql } from './schema.ts'
+import { StepLedger } from './step-ledger.ts'
 
 /**
  * Where a job stands at this provider.
@@ -124,11 +126,14 @@ export class Journal {
 
   /** Jobs that nobody acknowledged. */
   readonly claims: ClaimLedger
+  /** Jobs that are paid in steps. */
+  readonly steps: StepLedger
 
   private constructor(database: DatabaseSync, lock?: DatabaseSync, logPath?: string) {
     this.#database = database
     this.#logPath = logPath
     this.claims = new ClaimLedger(database)
+    this.steps = new StepLedger(database)
     this.#lock = lock
   }
 
@@ -474,6 +479,7 @@ export class Journal {
     this.#transaction(() => {
       for (const { order_hash } of [...paid, ...unpayable])
         this.#run('DELETE FROM job_reservations WHERE order_hash = ?', order_hash ?? null)
+      for (const { order_hash } of unpayable) this.#run('DELETE FROM steps WHERE order_hash = ?', order_hash ?? null)
       for (const { order_hash } of paid)
         this.#run('UPDATE jobs SET request = NULL, delivery = NULL WHERE order_hash = ?', order_hash ?? null)
       for (const { order_hash } of unpayable) this.#run('DELETE FROM jobs WHERE order_hash = ?', order_hash ?? null)
@@ -613,13 +619,22 @@ export class Journal {
     return this.#get('SELECT 1 FROM acknowledgements WHERE order_hash = ?', orderHash) !== undefined
   }
 
-  /** Keeps the next voucher of a lane. The caller has verified it against {@link findLane}, and flushes before it confirms. */
+  /** Keeps the newest voucher that ends in a step. To be flushed before it counts. */
+  saveStep(acknowledged: StepAcknowledgement): void {
+    this.#step(() => this.steps.save(acknowledged))
+  }
+
+  /**
+   * Keeps the next voucher of a lane, whose last record is a receipt or, with `isStep`, a step. The caller has verified it against
+   * {@link findLane}, and flushes before it confirms.
+   */
   acknowledge(entry: {
     readonly acknowledgement: SignedVoucher
     readonly record: JobRecord
     readonly now: number
+    readonly isStep?: boolean
   }): void {
-    const { acknowledgement, record, now } = entry
+    const { acknowledgement, record, now, isStep = false } = entry
     const { voucher, signature } = acknowledgement
     const id = laneId(voucher)
     this.#step(() =>
@@ -659,6 +674,8 @@ export class Journal {
         )
         if (changes !== 1) throw new RangeError(`voucher ${voucher.jobs} is not the next of lane ${id}`)
         this.#run("UPDATE jobs SET phase = 'acknowledged' WHERE order_hash = ?", record.orderHash)
+        if (isStep) this.steps.markTaken(record.orderHash)
+        else this.steps.forget(record.orderHash)
       }),
     )
   }

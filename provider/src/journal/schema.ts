@@ -57,6 +57,15 @@ CREATE TABLE IF NOT EXISTS claims (
   updated_at INTEGER NOT NULL
 ) STRICT;
 
+-- Of each job that is paid in steps the newest that was acknowledged. Where it is taken, it is what is paid of the job.
+CREATE TABLE IF NOT EXISTS steps (
+  order_hash TEXT PRIMARY KEY REFERENCES jobs (order_hash),
+  price TEXT NOT NULL,
+  acknowledged TEXT NOT NULL,
+  is_taken INTEGER NOT NULL DEFAULT 0,
+  is_void INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS grants (
   payer TEXT NOT NULL,
   key TEXT NOT NULL,

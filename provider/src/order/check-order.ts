@@ -71,7 +71,7 @@ export type OrderFacts = {
   readonly now: number
   /** Whether the lane's nonce belongs to another order, here or on chain. */
   readonly isNonceTaken: boolean
-  /** Jobs that the chain has settled of this lane beyond those in the journal, and those whose claim was paid instead of their voucher. */
+  /** Jobs that the chain has settled of this lane beyond those in the journal, and those whose claim or step was paid instead of their voucher. */
   readonly unknownLaneJobs: number
   /** Hash of a reservation seen before with this payer, token and sequence, and of the one before it. */
   readonly knownReservation: Bytes32 | undefined

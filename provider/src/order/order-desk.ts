@@ -165,7 +165,7 @@ export class OrderDesk {
       isNonceTaken: journal.isNonceTaken(lane, order.nonce, orderHash) || order.nonce < payer.chainLane.nextNonce,
       unknownLaneJobs:
         Math.max(0, payer.chainLane.settledJobs - (journal.findLane(lane)?.jobs ?? 0)) +
-        Number(journal.claims.isLaneBroken(lane)),
+        Number(journal.claims.isLaneBroken(lane) || journal.steps.isLaneTaken(lane)),
       knownReservation: journal.findReservationHash({ ...known, sequence: reservation.reservation.sequence }),
       knownPrevious: journal.findReservationHash({ ...known, sequence: reservation.reservation.sequence - 1 }),
       account: payer.account,

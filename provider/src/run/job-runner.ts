@@ -35,6 +35,7 @@ import { type EndedRun, sealForRequester } from '../outputs/seal-for-requester.t
 import { createDelivery, type JobResult } from '../receipt/create-delivery.ts'
 import { affordableUse } from './affordable-use.ts'
 import { createTask } from './create-task.ts'
+import type { StepDesk } from '../step/step-desk.ts'
 import type { RunStream, StreamDesk } from '../stream/stream-desk.ts'
 import type { MachineFacts } from './machine-facts.ts'
 import { progressGate } from './progress-gate.ts'
@@ -57,6 +58,7 @@ export type JobRunnerOptions = {
   readonly jobsFolder: string
   readonly send: (frame: ProviderFrame) => boolean
   readonly streams: StreamDesk
+  readonly steps: StepDesk
   readonly sendIfFree: (frame: ProviderFrame) => boolean
   /** The job has its receipt. */
   readonly onFinished: (orderHash: Bytes32) => void
@@ -109,7 +111,8 @@ export class JobRunner {
       hasStarted: boolean
       /** The requester reads a reply that it pays for. */
       isSold: boolean
-      isCancelled: boolean
+      /** Why it is ended before its program has. */
+      endReason: string | undefined
     }
   >()
   #isClosed = false
@@ -134,8 +137,11 @@ export class JobRunner {
           'the job could not be brought to an end',
         ),
       )
-      .finally(() => this.#running.delete(orderHash))
-    this.#running.set(orderHash, { stop, done, hasStarted: false, isSold: false, isCancelled: false })
+      .finally(() => {
+        this.#running.delete(orderHash)
+        this.#options.steps.forget(orderHash)
+      })
+    this.#running.set(orderHash, { stop, done, hasStarted: false, isSold: false, endReason: undefined })
   }
 
   /** Whether a run of the job has begun in this process. */
@@ -159,7 +165,15 @@ export class JobRunner {
       this.#options.log.info({ event: 'cancel.late', orderHash }, 'a reply that has begun is not cancelled')
       return
     }
-    running.isCancelled = true
+    running.endReason = 'the requester cancelled the job'
+    running.stop.abort()
+  }
+
+  /** Ends a job whose requester has stopped to acknowledge its reply: signed, without a charge beyond what was acknowledged. */
+  endUnacknowledged(orderHash: Bytes32): void {
+    const running = this.#running.get(orderHash)
+    if (!running || running.stop.signal.aborted) return
+    running.endReason = 'the requester acknowledged no more of the reply'
     running.stop.abort()
   }
 
@@ -171,9 +185,10 @@ export class JobRunner {
   }
 
   #endIfCancelled(orderHash: Bytes32): void {
-    if (!this.#running.get(orderHash)?.isCancelled) return
+    const reason = this.#running.get(orderHash)?.endReason
+    if (reason === undefined) return
     const job = this.#options.journal.getAcceptedJob(orderHash)
-    if (job.phase === 'accepted') this.#cancel(job, 'the requester cancelled the job')
+    if (job.phase === 'accepted') this.#cancel(job, reason)
   }
 
   async #run(orderHash: Bytes32, signal: AbortSignal): Promise<void> {
@@ -375,9 +390,12 @@ export class JobRunner {
         void sendIfFree({ type: 'progress', orderHash, fraction, text: isSealed ? '' : text.slice(0, 200) }),
     )
     const running = this.#running.get(orderHash)
+    const steps = this.#options.steps.open(job, module, paidSeconds)
     const onResponse: NonNullable<RunOptions['onResponse']> = (bytes) => {
       if (running) running.isSold = request.order.maxPrice > 0n
-      return live.stream.write('response', bytes)
+      const written = live.stream.write('response', bytes)
+      const acknowledged = steps?.take(bytes, live.stream.position)
+      return written && acknowledged ? Promise.all([written, acknowledged]).then(() => {}) : (written ?? acknowledged)
     }
     const heard: RunOptions = {
       onLog: (channel, bytes) => live.stream.write(channel, bytes),
@@ -389,6 +407,7 @@ export class JobRunner {
       return await executor.run(task, { signal, onProgress: gate.report, ...(isSealed ? {} : heard) })
     } finally {
       gate.flush()
+      this.#options.steps.close(orderHash)
     }
   }
 

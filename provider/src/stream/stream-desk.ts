@@ -17,6 +17,8 @@ import { StreamSender } from './stream-sender.ts'
 export type RunStream = {
   /** The relay has been told of the run: what it says is sent from here on. */
   begin(): void
+  /** Where it stands: what is merged still is not in it. */
+  readonly position: Omit<StreamSummary, 'truncated'>
   /** Takes what the run says. Returns what the executor waits for before it reads on. */
   write(channel: 'stdout' | 'stderr' | 'response', bytes: Uint8Array): Promise<void> | undefined
   /** Announces a file that is at the relay. */
@@ -65,6 +67,9 @@ export class StreamDesk {
     )
     sender = opened
     return {
+      get position() {
+        return recorder.position
+      },
       begin() {
         hasBegun = true
         opened.resume()

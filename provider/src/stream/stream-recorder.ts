@@ -49,6 +49,11 @@ export class StreamRecorder {
     this.#chain = StreamChain.start(options.orderHash, options.attempt)
   }
 
+  /** Where the stream stands. */
+  get position(): Omit<StreamSummary, 'truncated'> {
+    return this.#chain.position
+  }
+
   /** Takes bytes of a log or of a reply. They are copied. */
   write(channel: 'stdout' | 'stderr' | 'response', bytes: Uint8Array): void {
     const room = this.#options.limits.bytes - this.#takenBytes

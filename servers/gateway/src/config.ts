@@ -251,6 +251,7 @@ function toConfig(given: z.output<typeof Settings>, state: StateConfig): Gateway
       perJob: least(given['max-per-job'], grant?.grant.perJob),
       perDay: least(given['max-per-day'], grant?.grant.perDay),
       total: least(given['max-total'], grant?.grant.total),
+      acknowledgeSteps: true,
     },
     usdPerLilyWad: given['usd-per-lily'],
     host: given.host,

@@ -8,6 +8,7 @@ import type { JobMemory } from './job/job-memory.ts'
 import type { JobSignals } from './job/job-signals.ts'
 import type { ModuleCatalog } from './module/module-catalog.ts'
 import type { ProviderConnections } from './relay/provider-connections.ts'
+import type { StepRelay } from './step/step-relay.ts'
 import type { StreamStore } from './stream/stream-store.ts'
 
 /** The contracts this solver serves. */
@@ -28,6 +29,8 @@ export type SolverContext = {
   readonly jobBlobs: ContentStore
   /** What running jobs say; removed after a while. */
   readonly streams: StreamStore
+  /** Steps in which replies are paid while they stream. */
+  readonly steps: StepRelay
   readonly signals: JobSignals
   readonly providers: ProviderConnections
   readonly clock: () => Date

@@ -26,6 +26,7 @@ import { createProviderConnections } from './relay/provider-connections.ts'
 import { startRelay } from './relay/start-relay.ts'
 import { observeSettlements } from './settlement/observe-settlements.ts'
 import { failureFacts } from './log/failure-facts.ts'
+import { createStepRelay } from './step/step-relay.ts'
 import { openStreamStore } from './stream/stream-store.ts'
 
 /** A running solver. */
@@ -99,6 +100,11 @@ async function createContext(
   const { contracts } = network
   const blobs = { quotaBytes: config.blobQuotaBytes, idleMilliseconds: config.uploadIdleSeconds * 1000 }
   const directory = join(config.stateDir, 'solver')
+  const streams = await openStreamStore({
+    quotaBytes: config.blobQuotaBytes,
+    directory: join(directory, 'streams'),
+  })
+  const providers = createProviderConnections()
   return {
     domain: { chainId: network.chainId, vault: contracts.jobVault },
     contracts,
@@ -117,12 +123,10 @@ async function createContext(
     catalog: await openModuleCatalog(database),
     artifacts: await ContentStore.open(join(directory, 'artifacts'), blobs),
     jobBlobs: await ContentStore.open(join(directory, 'blobs'), blobs),
-    streams: await openStreamStore({
-      quotaBytes: config.blobQuotaBytes,
-      directory: join(directory, 'streams'),
-    }),
+    streams,
+    steps: createStepRelay({ send: providers.send, signals: streams.signals }),
     signals: createJobSignals(),
-    providers: createProviderConnections(),
+    providers,
     clock: dependencies.clock ?? (() => new Date()),
     log:
       dependencies.log ??

@@ -3,8 +3,16 @@ import { GpuOffers } from '../ask/gpu-offer.ts'
 import { SignedAttestation } from '../attestation/node-attestation.ts'
 import { Bytes32, Address, Signature } from '../primitives/hex.ts'
 import { Counter } from '../primitives/integer.ts'
+import { SignedStep } from '../step/step.ts'
 import { StreamChunk } from '../stream/stream-chunk.ts'
-import { Delivery, OrderRequest, SignedAsk, SignedReservation, SignedVoucher } from './solver-api.ts'
+import {
+  Delivery,
+  OrderRequest,
+  SignedAsk,
+  SignedReservation,
+  SignedVoucher,
+  StepAcknowledgement,
+} from './solver-api.ts'
 
 /**
  * Frames that a solver sends over the connection a provider opened. Each is one JSON text message. A frame that
@@ -31,6 +39,10 @@ export const SolverFrame = z.discriminatedUnion('type', [
     stored: Counter,
     refused: z.string().max(64).optional(),
   }),
+  /** The requester reads the job's stream and acknowledges its steps: from here on they may be sent. */
+  z.object({ type: z.literal('steps'), orderHash: Bytes32 }),
+  /** The requester has acknowledged a step. */
+  z.object({ type: z.literal('step-acknowledgement'), orderHash: Bytes32, acknowledged: StepAcknowledgement }),
   z.object({ type: z.literal('expired'), orderHash: Bytes32 }),
   /** The requester wants the job no more: the run is stopped, and a receipt without a price says so. A reply that was begun to be streamed goes on. */
   z.object({ type: z.literal('cancel'), orderHash: Bytes32 }),
@@ -70,6 +82,8 @@ export const ProviderFrame = z.discriminatedUnion('type', [
    * The next piece of the job's stream, answered by `chunks`. At most `streamWindowBytes` of them are on their way unanswered.
    */
   z.strictObject({ type: z.literal('chunk'), orderHash: Bytes32, chunk: StreamChunk }),
+  /** What the stream has come to, after the chunks it is about; only for jobs that `steps` has named. Sent again after a reconnection. */
+  z.strictObject({ type: z.literal('step'), orderHash: Bytes32, step: SignedStep }),
   z.strictObject({
     type: z.literal('delivered'),
     orderHash: Bytes32,

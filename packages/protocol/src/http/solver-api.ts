@@ -11,6 +11,7 @@ import { Address, Bytes32, PayerSignature, Signature } from '../primitives/hex.t
 import { Counter, UnixSeconds } from '../primitives/integer.ts'
 import { Receipt } from '../receipt/receipt.ts'
 import { Reservation } from '../reservation/reservation.ts'
+import { SignedStep } from '../step/step.ts'
 import { StreamChunk } from '../stream/stream-chunk.ts'
 import { Voucher } from '../voucher/voucher.ts'
 
@@ -160,12 +161,18 @@ export const JobEvent = z.discriminatedUnion('type', [
   }),
   /** A piece of the job's stream, for readers that ask for it. It has its own place in `chunk` and no sequence. */
   z.object({ type: z.literal('chunk'), chunk: StreamChunk }),
+  /** The newest step of the job, for readers that ask for them with `steps=1`. It has no sequence: each takes the place of the one before. */
+  z.object({ type: z.literal('step'), step: SignedStep }),
 ])
 export type JobEvent = z.output<typeof JobEvent>
 
 /** `POST /jobs/{orderHash}/acknowledgement`. Acknowledgements of a lane arrive in order: `jobs` rises by one. */
 export const AcknowledgementRequest = z.strictObject({ voucher: Voucher, signature: Signature })
 export type AcknowledgementRequest = z.output<typeof AcknowledgementRequest>
+
+/** `POST /jobs/{orderHash}/step`: the newest step of a job that streams, and the voucher of its lane that ends with it. */
+export const StepAcknowledgement = z.strictObject({ step: SignedStep, acknowledgement: SignedVoucher })
+export type StepAcknowledgement = z.output<typeof StepAcknowledgement>
 
 /**
  * Answer to `POST /settlements/approvals`, whose body is a `SettlementLanes`: the solver reserved every job in it. A settlement with

@@ -27,6 +27,7 @@ import {
   type SigningDomain,
   type Signer,
   AcknowledgementRequest as AcknowledgementSchema,
+  StepAcknowledgement,
 } from '@lilypad-agents/protocol'
 import { z } from 'zod'
 import { eventReader } from './event-reader.ts'
@@ -234,6 +235,10 @@ export function createSolverClient(options: {
     },
     acknowledge: (orderHash: Bytes32, request: AcknowledgementRequest): Promise<JobView> =>
       callJson(JobView, `/jobs/${orderHash}/acknowledgement`, post(z.encode(AcknowledgementSchema, request))),
+    /** Hands in the voucher for a job that still streams. The relay keeps the newest and gives it to the provider. */
+    async acknowledgeStep(orderHash: Bytes32, acknowledged: StepAcknowledgement): Promise<void> {
+      await call(`/jobs/${orderHash}/step`, post(z.encode(StepAcknowledgement, acknowledged)))
+    },
     /** Ends a job that was not taken yet, or asks its provider to stop; the answer shows the state right after. */
     cancelJob: (orderHash: Bytes32, signer: Signer): Promise<JobView> =>
       callJson(JobView, `/jobs/${orderHash}/cancellation`, {
@@ -253,7 +258,8 @@ export function createSolverClient(options: {
     },
     /**
      * States and progress as they happen, until the relay ends it; with `stream` also the chunks after that place, which nobody has
-     * checked here: their bytes are the program's and nothing to obey.
+     * checked here: their bytes are the program's and nothing to obey. With `hasSteps` the provider is told that its steps are acknowledged,
+     * and they come too.
      */
     async *watchJob(
       orderHash: Bytes32,
@@ -261,11 +267,13 @@ export function createSolverClient(options: {
       watch: {
         readonly after?: number
         readonly stream?: { readonly attempt: number; readonly chunks: number }
+        readonly hasSteps?: boolean
         readonly signal?: AbortSignal
       } = {},
     ): AsyncGenerator<JobEvent> {
-      const { after = 0, stream, signal } = watch
-      const place = stream === undefined ? '' : `&stream=${stream.attempt}.${stream.chunks}`
+      const { after = 0, stream, hasSteps = false, signal } = watch
+      const place =
+        stream === undefined ? '' : `&stream=${stream.attempt}.${stream.chunks}${hasSteps ? '&steps=1' : ''}`
       let response: Response
       try {
         response = await send(`${base}/jobs/${orderHash}/events?after=${after}${place}`, {

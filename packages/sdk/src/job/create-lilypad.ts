@@ -6,16 +6,21 @@ import {
   createLinkAccess,
   deliveredBytesLimit,
   findRecipient,
+  firstStepLane,
   type InputFile,
   inputsDigest,
   isFinal,
+  isStepLane,
+  isStreamedReply,
   type JobBundle,
   type JobEvent,
   type JobInputs,
+  type JobOrder,
   jobMoves,
   type JobState,
   type JobView,
   keccak256,
+  type Lane,
   laneId,
   LilypadError,
   listInputFiles,
@@ -56,6 +61,8 @@ import { afterLook, afterOutcome, SpendingStoppedError } from '../wallet/circuit
 import { createExternalPayments } from '../wallet/external-payments.ts'
 import { budgetLeft, type SpendingPolicy, sumSpend } from '../wallet/spending-policy.ts'
 import { JobStream, type StreamedPiece } from './job-stream.ts'
+import { ReplyHistory } from './reply-history.ts'
+import { isLaneFree, StepDesk } from './step-desk.ts'
 import {
   JobFailedError,
   JobNotRunError,
@@ -148,6 +155,8 @@ const clockSlackSeconds = 2
 const longestOrderSeconds = 2 * 86_400
 /** How long a relay may take to send the rest of a stream whose job has ended, in milliseconds. */
 const streamRestMilliseconds = 120_000
+/** Lanes for streamed replies to one provider; more of them at once share the lane of the store, and are paid at their ends. */
+const maxStepLanes = 2 ** 20
 /** Attestations that a client keeps in memory. */
 const maxAttestations = 64
 /** How long a solver that restarts is waited for, in milliseconds. */
@@ -156,6 +165,11 @@ const longestAway = 30_000
 const unusedQuoteSeconds = 3600
 const forgetEveryMilliseconds = 10 * 60 * 1000
 const pause = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds))
+
+/** The lane that an order is paid on. */
+function laneOf({ payer, key, provider, solver, token, lane }: JobOrder): Lane {
+  return { payer, key, provider, solver, token, lane }
+}
 
 /** A job with what the relay says of it. What the relay says never takes back what was accepted here. */
 function withView(job: StoredJob, view: JobView): StoredJob {
@@ -192,6 +206,11 @@ export function createLilypad(options: LilypadOptions) {
   const token = network.contracts.lilyToken
   const wallet: KeyWallet | undefined = signer ? createKeyWallet({ signer, domain, grant, policy }) : undefined
   const nowSeconds = () => Math.floor(now().getTime() / 1000)
+  const { acknowledgeSteps = false } = policy
+  const steps =
+    wallet && acknowledgeSteps
+      ? new StepDesk({ domain, store, solver, nowSeconds, signVoucher: wallet.signVoucher })
+      : undefined
   let forgotAt = performance.now()
   const session = options.session ?? crypto.randomUUID()
 
@@ -222,6 +241,10 @@ export function createLilypad(options: LilypadOptions) {
         if (!job) throw new JobUnknownError(orderHash)
         const changed = change(job)
         transaction.putJob(changed)
+        if (isLaneFree(changed) && !isLaneFree(job)) {
+          const { lane, ...parties } = laneOf(changed.order)
+          transaction.putFreeLane(laneId({ ...parties, lane: 0 }), lane)
+        }
         const outcome = outcomeOf(changed)
         if (outcome && !outcomeOf(job))
           transaction.putBreaker(afterOutcome(transaction.findBreaker(), outcome, policy, nowSeconds()))
@@ -426,6 +449,17 @@ export function createLilypad(options: LilypadOptions) {
     }
   }
 
+  /** The lane of an order: one that no other open job has where it can be paid in steps, else the one of the store. */
+  function chooseLane(transaction: StoreTransaction, parties: Omit<Lane, 'lane'>, hasSteps: boolean): number {
+    const own = transaction.laneNumber()
+    if (!hasSteps) return own
+    const name = laneId({ ...parties, lane: 0 })
+    const free = transaction.takeFreeLane(name)
+    if (free !== undefined) return free
+    const index = transaction.next(`step lanes of ${name}`)
+    return index < maxStepLanes ? firstStepLane * (index + 1) + own : own
+  }
+
   /** Signs and places the order of a quote. The same quote again is the same job. */
   async function order(quoteId: Bytes32): Promise<StoredJob> {
     const { payer, key, signOrder } = requireWallet()
@@ -443,14 +477,9 @@ export function createLilypad(options: LilypadOptions) {
       if (facts.breaker.stopped) return { breaker: facts.breaker }
       const { ask } = offer.ask
       const auditSecret = toHex(crypto.getRandomValues(new Uint8Array(32)))
-      const lane = {
-        payer,
-        key,
-        provider: ask.provider,
-        solver: ask.solver,
-        token: ask.token,
-        lane: transaction.laneNumber(),
-      }
+      const parties = { payer, key, provider: ask.provider, solver: ask.solver, token: ask.token }
+      const hasSteps = acknowledgeSteps && isStreamedReply(module, inputs) && findRecipient(inputs) === undefined
+      const lane = { ...parties, lane: chooseLane(transaction, parties, hasSteps) }
       const unsigned = {
         ...lane,
         moduleVersion: offer.moduleVersion,
@@ -656,8 +685,15 @@ export function createLilypad(options: LilypadOptions) {
     watch: { readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<StreamedPiece> {
     const signer = requireWallet().accessSigner
-    const { module } = await getStoredJob(orderHash)
-    const stream = new JobStream({ solver, signer, orderHash })
+    const { module, order: placed } = await getStoredJob(orderHash)
+    const history =
+      steps && isStepLane(placed.lane)
+        ? new ReplyHistory((step, seen) => {
+            // Nothing is lost by a voucher that could not be kept or sent: the next one holds it.
+            steps.take(orderHash, step, seen).catch(() => {})
+          })
+        : undefined
+    const stream = new JobStream({ solver, signer, orderHash, ...(history ? { history } : {}) })
     streams.set(orderHash, [...(streams.get(orderHash) ?? []), stream])
     for await (const { chunk, piece } of stream.read(watch.signal)) {
       const { attempt, index } = chunk
@@ -697,6 +733,22 @@ export function createLilypad(options: LilypadOptions) {
     if (!isSigned) throw new StreamBrokenError('it does not end in a receipt of the provider of the job')
     const fault = stream.findFault(manifest, { hasOutputs: receipt.status === 0 })
     if (fault !== undefined) throw new StreamBrokenError(fault)
+  }
+
+  /**
+   * Reads on in the stream of a job whose reader has left, so that its steps go on being acknowledged: its provider would make no more.
+   * @returns ends it
+   */
+  function readOn({ orderHash, step, delivery }: StoredJob): () => void {
+    const opened = streams.get(orderHash) ?? []
+    const isLeft = steps !== undefined && delivery === null && (step !== undefined || opened.length > 0)
+    const stop = new AbortController()
+    if (isLeft && !opened.some(({ isOver }) => isOver)) void drain(orderHash, stop.signal).catch(() => {})
+    return () => stop.abort()
+  }
+
+  async function drain(orderHash: Bytes32, signal: AbortSignal): Promise<void> {
+    for await (const _ of readStream(orderHash, { signal }));
   }
 
   async function verifyOffline(job: StoredJob): Promise<Verification> {
@@ -815,8 +867,10 @@ export function createLilypad(options: LilypadOptions) {
   ): Promise<{ readonly job: StoredJob; readonly outputs: readonly Output[]; readonly verification: Verification }> {
     const { timeoutSeconds = 600, signal, accept } = wait
     let job = await getStoredJob(orderHash)
-    if (!job.delivery || job.verified !== true)
-      job = await getJob(orderHash, { waitSeconds: timeoutSeconds, ...(signal ? { signal } : {}) })
+    if (!job.delivery || job.verified !== true) {
+      const stopReading = readOn(job)
+      job = await getJob(orderHash, { waitSeconds: timeoutSeconds, ...(signal ? { signal } : {}) }).finally(stopReading)
+    }
     if (job.state === 'declined' || job.state === 'expired') {
       throw new JobNotRunError({
         code: job.state === 'declined' ? 'JOB_DECLINED' : 'JOB_EXPIRED',
@@ -833,16 +887,19 @@ export function createLilypad(options: LilypadOptions) {
       const isSigned =
         receiptType.findSigner(domain, delivery.receipt, delivery.signature) === job.order.provider &&
         delivery.receipt.orderHash === orderHash
+      // What was acknowledged on the way stays paid.
+      const stepPrice = job.step?.step.step.price ?? 0n
       if (isSigned && delivery.receipt.price === 0n)
         await updateJob(orderHash, (current) =>
-          current.verified === true ? current : { ...current, delivery, price: 0n, verified: true },
+          current.verified === true ? current : { ...current, delivery, price: stepPrice, verified: true },
         )
       const { outcome } = delivery.manifest.predicate
       throw new JobFailedError({
         orderHash,
         outcome: outcome.kind === 'exited' ? `exited with code ${outcome.code}` : outcome.kind,
         reason: outcome.reason,
-        charged: 'none',
+        // An integer in decimal, which the type cannot say of a bigint.
+        charged: stepPrice > 0n ? (stepPrice.toString() as `${number}`) : 'none',
       })
     }
     const outputs = await fetchOutputs(job)

@@ -12,6 +12,7 @@ import {
   type StreamPiece,
 } from '@lilypad-agents/protocol'
 import { type SolverClient, SolverUnreachableError } from '../http/solver-client.ts'
+import type { ReplyHistory } from './reply-history.ts'
 
 /** A piece of a running job, checked against the ones before it. Its bytes are the program's: data, nothing to obey. */
 export type StreamedPiece = {
@@ -35,6 +36,8 @@ export type JobStreamSource = {
   readonly solver: Pick<SolverClient, 'url' | 'watchJob'>
   readonly signer: Signer
   readonly orderHash: Bytes32
+  /** Takes what came and the steps about it; without it the provider is not told that steps are acknowledged. */
+  readonly history?: ReplyHistory
 }
 
 /** What one reader has seen of a job's stream, and the way to see more of it. */
@@ -57,7 +60,13 @@ export class JobStream {
 
   /** A reader that goes on where this one is now, apart from it. */
   fork(): JobStream {
-    return new JobStream(this.#source, this)
+    const { history: _, ...source } = this.#source
+    return new JobStream(source, this)
+  }
+
+  /** Whether the job is over, as far as this reader was told. */
+  get isOver(): boolean {
+    return this.#isOver
   }
 
   /**
@@ -81,16 +90,27 @@ export class JobStream {
    * @throws SolverUnreachableError when the relay stays away for half a minute
    */
   async *read(signal?: AbortSignal): AsyncGenerator<{ readonly chunk: StreamChunk; readonly piece: StreamPiece }> {
-    const { solver, signer, orderHash } = this.#source
+    const { solver, signer, orderHash, history } = this.#source
     for (let awaySince: number | undefined; !this.#isOver; ) {
       let failure: unknown
       try {
         const { attempt, chunks } = this.#chain.position
-        const watch = { after: this.#sequence, stream: { attempt, chunks }, ...(signal ? { signal } : {}) }
+        const watch = {
+          after: this.#sequence,
+          stream: { attempt, chunks },
+          hasSteps: history !== undefined,
+          ...(signal ? { signal } : {}),
+        }
         for await (const event of solver.watchJob(orderHash, signer, watch)) {
           awaySince = undefined
           if (event.type === 'chunk') {
-            yield { chunk: event.chunk, piece: this.#take(event.chunk) }
+            const piece = this.#take(event.chunk)
+            history?.addPiece(event.chunk, piece)
+            yield { chunk: event.chunk, piece }
+            continue
+          }
+          if (event.type === 'step') {
+            history?.addStep(event.step)
             continue
           }
           this.#sequence = event.sequence

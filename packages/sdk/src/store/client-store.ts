@@ -13,6 +13,7 @@ import {
   SignedGrant,
   SignedReservation,
   SignedVoucher,
+  StepAcknowledgement,
   TokenAmount,
   UnixSeconds,
 } from '@lilypad-agents/protocol'
@@ -59,12 +60,15 @@ export const StoredJob = z.strictObject({
   orderedAt: UnixSeconds,
   /** The client that signed it, from its start to its end. */
   session: z.string().optional(),
+  /** The newest step that was acknowledged while the job streamed. It can be settled in the place of the receipt. */
+  step: StepAcknowledgement.optional(),
 })
 export type StoredJob = z.output<typeof StoredJob>
 
 /** The job as the spending policy counts it. */
-export function toLedgerEntry({ order, price, state, orderedAt, session }: StoredJob): LedgerEntry {
-  return { kind: 'job', maxPrice: order.maxPrice, price, state, session, orderedAt, deliverBy: order.deliverBy }
+export function toLedgerEntry({ order, price, state, orderedAt, session, step }: StoredJob): LedgerEntry {
+  const { maxPrice, deliverBy } = order
+  return { kind: 'job', maxPrice, price, state, session, orderedAt, deliverBy, stepPrice: step?.step.step.price }
 }
 
 /** How far a lane has been acknowledged. */
@@ -103,9 +107,13 @@ export type StoreTransaction = {
   next(counter: string): number
   /** The lane number of this store, drawn once. */
   laneNumber(): number
+  /** A lane of these parties that no open job has, which is taken from then on; undefined when there is none. */
+  takeFreeLane(parties: string): number | undefined
+  /** The last job of this lane is over, and the next one can have it. */
+  putFreeLane(parties: string, lane: number): void
 }
 
-/** What a client must not forget. One store is one lane: several processes may share a store that serialises its transactions. */
+/** What a client must not forget. One store is one lane, and one more for each streaming job that is open: several processes may share a store that serialises its transactions. */
 export type ClientStore = {
   /**
    * Runs the work alone and makes it durable before it resolves; a throw undoes it. What is `repeatable` can be had again

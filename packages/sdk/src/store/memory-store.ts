@@ -22,6 +22,7 @@ type State = {
   readonly payments: Map<Bytes32, StoredPayment>
   readonly approvals: Map<Bytes32, StoredApproval>
   readonly usedOnce: Map<string, number>
+  readonly freeLanes: Map<string, readonly number[]>
   breaker: StoredBreaker
 }
 
@@ -33,6 +34,7 @@ const emptyState = (): State => ({
   payments: new Map(),
   approvals: new Map(),
   usedOnce: new Map(),
+  freeLanes: new Map(),
   breaker: closedBreaker,
 })
 
@@ -44,6 +46,7 @@ const copy = (state: State): State => ({
   payments: new Map(state.payments),
   approvals: new Map(state.approvals),
   usedOnce: new Map(state.usedOnce),
+  freeLanes: new Map(state.freeLanes),
   breaker: state.breaker,
 })
 
@@ -102,6 +105,18 @@ export function memoryStore(): ClientStore {
       return value
     },
     laneNumber: () => lane,
+    takeFreeLane(parties) {
+      const [first, ...others] = draft.freeLanes.get(parties) ?? []
+      draft.freeLanes.set(parties, others)
+      return first
+    },
+    putFreeLane(parties, free) {
+      const others = (draft.freeLanes.get(parties) ?? []).filter((other) => other !== free)
+      draft.freeLanes.set(
+        parties,
+        [...others, free].sort((a, b) => a - b),
+      )
+    },
   })
 
   return {

@@ -30,14 +30,16 @@ create index if not exists unsent on jobs (lane_id, acknowledged_jobs) where ack
 create table if not exists lanes (id text primary key, jobs integer not null, cumulative_amount text not null, records_hash text not null) strict;
 create table if not exists counters (name text primary key, value integer not null) strict;
 create table if not exists sessions (job_id text primary key, session text not null) strict;
+create table if not exists steps (job_id text primary key, price text not null) strict;
+create table if not exists free_lanes (parties text not null, lane integer not null, primary key (parties, lane)) strict, without rowid;
 create table if not exists payments (id text primary key, reserved_at integer not null, value text not null) strict;
 create table if not exists approvals (id text primary key, wanted_at integer not null, value text not null) strict;
 create table if not exists used_once (name text primary key, valid_until integer not null) strict;
 create table if not exists breaker (id integer primary key check (id = 1), value text not null) strict;
 `
 
-const newLedgerRows = `select jobs.rowid, max_price, price, state, ordered_at, deliver_by, session from jobs
-  left join sessions on sessions.job_id = jobs.id where jobs.rowid > ? or jobs.rowid in (select value from json_each(?))`
+const newLedgerRows = `select jobs.rowid, max_price, jobs.price, state, ordered_at, deliver_by, session, steps.price as step_price from jobs
+  left join sessions on sessions.job_id = jobs.id left join steps on steps.job_id = jobs.id where jobs.rowid > ? or jobs.rowid in (select value from json_each(?))`
 const unusedQuotes = `select id, value ->> 'inputs' as inputs from quotes
   where not exists (select 1 from jobs where quote_id = quotes.id) and value ->> '$.quote.expiresAt' < ? limit 5000`
 const namedFiles = `select value ->> 'inputs' as named from quotes
@@ -134,6 +136,7 @@ export function sqliteStore(directory: string): ClientStore {
           orderedAt: Number(row.ordered_at),
           deliverBy: Number(row.deliver_by),
           session: row.session === null ? undefined : String(row.session),
+          stepPrice: row.step_price === null ? undefined : BigInt(String(row.step_price)),
         }
         if (entry.price === null) {
           unpriced.add(rowid)
@@ -198,6 +201,12 @@ export function sqliteStore(directory: string): ClientStore {
           orderHash,
           job.session,
         )
+      if (job.step !== undefined)
+        write(
+          'insert into steps (job_id, price) values (?, ?) on conflict (job_id) do update set price = excluded.price',
+          orderHash,
+          job.step.step.step.price.toString(),
+        )
     },
     findLane(id) {
       const row = prepare('select * from lanes where id = ?').get(id)
@@ -217,6 +226,18 @@ export function sqliteStore(directory: string): ClientStore {
         lane.recordsHash,
       ),
     next: (name) => counter(name, 0, 1),
+    takeFreeLane(parties) {
+      const row = prepare('select lane from free_lanes where parties = ? order by lane limit 1').get(parties)
+      if (!row) return undefined
+      write('delete from free_lanes where parties = ? and lane = ?', parties, Number(row.lane))
+      return Number(row.lane)
+    },
+    putFreeLane: (parties, lane) =>
+      write(
+        'insert into free_lanes (parties, lane) values (?, ?) on conflict (parties, lane) do nothing',
+        parties,
+        lane,
+      ),
     laneNumber: () => counter('lane number', crypto.getRandomValues(new Uint32Array(1))[0] ?? 0, 0),
   }
 

@@ -28,6 +28,11 @@ export type SpendingPolicy = {
   readonly stopAfter?: { readonly failures: number; readonly unknown: number }
   /** How a person's word may have come; none: nothing is approved. @default any way */
   readonly ways?: readonly ApprovalWay[]
+  /**
+   * Whether what came of a streamed reply is acknowledged while the rest is made, for providers that ask for it. Of a job that then
+   * breaks off, what was acknowledged is paid; its provider makes no more than a little ahead of it. @default false
+   */
+  readonly acknowledgeSteps?: boolean
 }
 
 /** How a person is asked: by the client's form, on a page, or in a terminal. */
@@ -45,6 +50,8 @@ export type LedgerEntry = {
   /** Unix seconds. */
   readonly orderedAt: number
   readonly deliverBy: number
+  /** What was acknowledged of a reply before its end; it stays owed when the job ends without a price. */
+  readonly stepPrice?: bigint | undefined
 }
 
 /** What is to be signed, as the policy sees it. */
@@ -110,7 +117,7 @@ const endedStates: ReadonlySet<JobState> = new Set(['declined', 'expired', 'fail
  */
 export function countedSpend(entry: LedgerEntry, nowSeconds: number): bigint {
   if (entry.price !== null) return entry.price
-  return endedStates.has(entry.state) && nowSeconds > entry.deliverBy ? 0n : entry.maxPrice
+  return endedStates.has(entry.state) && nowSeconds > entry.deliverBy ? (entry.stepPrice ?? 0n) : entry.maxPrice
 }
 
 /** Whether it was signed and nobody can say any more what became of it. */

@@ -42,7 +42,7 @@ export async function followJob(
   async function followStates(): Promise<void> {
     for (;;) {
       for await (const event of client.watchJob(orderHash, { after: place.sequence, signal })) {
-        if (event.type === 'chunk') continue
+        if (event.type === 'chunk' || event.type === 'step') continue
         place = { ...place, sequence: event.sequence }
         if (event.type === 'progress') {
           await send({ type: 'progress', fraction: event.fraction, text: event.text }, place)

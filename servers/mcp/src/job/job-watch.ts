@@ -72,6 +72,7 @@ export function createJobWatch(options: { readonly lilypad: Lilypad; readonly lo
             if (tail.take(event.chunk)) keep(orderHash, { log: tail.text })
             continue
           }
+          if (event.type === 'step') continue
           after = Math.max(after, event.sequence)
           const { moves } = sights.get(orderHash) ?? nothing
           if (event.type === 'progress') keep(orderHash, { progress: { fraction: event.fraction, text: event.text } })

@@ -18,7 +18,7 @@ import type { Transaction } from '../db/open-database.ts'
 import { jobs, ledgers, reservations } from '../db/schema.ts'
 import { type Funds, readFunds } from '../guardian/read-funds.ts'
 import { type JobRow, selectJobs } from '../job/job-row.ts'
-import { findRefusal } from './find-refusal.ts'
+import { findRefusal, isStepOf } from './find-refusal.ts'
 
 /** How long an approval is good for; the vault looks at the time of the block. */
 export const approvalSeconds = 600
@@ -35,8 +35,9 @@ export async function approveSettlement(
   settlement: SettlementLanes,
 ): Promise<SettlementApprovalAnswer> {
   const lanes = parseSettlement(context, settlement)
+  const records = new Map(lanes.flatMap((lane) => lane.records.map((record) => [record.orderHash, record] as const)))
   const orderHashes = [...new Set(lanes.flatMap(({ records }) => records.map(({ orderHash }) => orderHash)))]
-  const before = await selectReserved(context.database, orderHashes)
+  const before = await selectReserved(context.database, records)
   const seen = new Set(before.map(({ orderHash }) => orderHash))
   // Only lanes of jobs that are ours are worth asking the chain about.
   const known = lanes.filter(({ records }) => records.every(({ orderHash }) => seen.has(orderHash)))
@@ -63,8 +64,15 @@ export async function approveSettlement(
       return reason === undefined ? [] : [{ laneId: id, reason }]
     })
     if (refused.length > 0) throw new SettlementRefusedError(refused)
-    await reserveAgain(transaction, { orderHashes, token: settlement.token, funds })
+    await reserveAgain(transaction, { records, token: settlement.token, funds })
     await transaction.update(jobs).set({ approvedUntil }).where(inArray(jobs.orderHash, orderHashes))
+    // What is settled is known again by the hash in its record.
+    for (const job of locked) {
+      const record = records.get(job.orderHash)
+      if (!record || !isStepOf(job, record)) continue
+      const { orderHash, receiptHash: stepHash } = record
+      await transaction.update(jobs).set({ stepHash }).where(eq(jobs.orderHash, orderHash))
+    }
   })
   await approved.finally(() => {
     for (const end of approving) end()
@@ -98,38 +106,44 @@ function parseSettlement(context: SolverContext, settlement: SettlementLanes): r
   return lanes
 }
 
-type Reserved = Pick<JobRow, 'orderHash' | 'laneId' | 'payer' | 'price'> & { readonly held: bigint }
+/** Records of a settlement by their orders. */
+type Records = ReadonlyMap<Bytes32, PackedLane['records'][number]>
+type Reserved = Pick<JobRow, 'orderHash' | 'laneId' | 'payer'> & { readonly held: bigint; readonly owed: bigint }
 
-function selectReserved(
+async function selectReserved(
   database: SolverContext['database'] | Transaction,
-  orderHashes: readonly Bytes32[],
-): Promise<Reserved[]> {
-  const { orderHash, payer, price } = jobs
-  return database
-    .select({ orderHash, laneId: jobs.laneId, payer, price, held: reservations.held })
+  records: Records,
+): Promise<readonly Reserved[]> {
+  const { orderHash, payer, price, receiptHash, stepPrice } = jobs
+  const rows = await database
+    .select({ orderHash, laneId: jobs.laneId, payer, price, receiptHash, stepPrice, held: reservations.held })
     .from(jobs)
     .innerJoin(reservations, eq(reservations.orderHash, jobs.orderHash))
-    .where(inArray(jobs.orderHash, [...orderHashes]))
+    .where(inArray(jobs.orderHash, [...records.keys()]))
+  return rows.map((job) => {
+    const record = records.get(job.orderHash)
+    return { ...job, owed: record && isStepOf(job, record) ? record.price : (job.price ?? 0n) }
+  })
 }
 
-const isShort = ({ held, price }: Reserved) => price !== null && held < price
+const isShort = ({ held, owed }: Reserved) => held < owed
 
 /** Reserves the price of jobs whose money was freed. Ledgers are locked in one order, so that two approvals never wait for each other. */
 async function reserveAgain(
   transaction: Transaction,
   options: {
-    readonly orderHashes: readonly Bytes32[]
+    readonly records: Records
     readonly token: Address
     readonly funds: ReadonlyMap<Address, Funds>
   },
 ): Promise<void> {
   const { token, funds } = options
-  const short = (await selectReserved(transaction, options.orderHashes)).filter(isShort)
+  const short = (await selectReserved(transaction, options.records)).filter(isShort)
   const refused: RefusedLane[] = []
   for (const payer of [...new Set(short.map((job) => job.payer))].sort()) {
     const own = short.filter((job) => job.payer === payer)
     const refuse = (reason: string) => refused.push(...own.map((job) => ({ laneId: job.laneId, reason })))
-    const missing = own.reduce((sum, { price, held }) => sum + (price ?? 0n) - held, 0n)
+    const missing = own.reduce((sum, { owed, held }) => sum + owed - held, 0n)
     const where = and(eq(ledgers.payer, payer), eq(ledgers.token, token))
     const [ledger] = await transaction.select().from(ledgers).where(where).for('update')
     const known = funds.get(payer)
@@ -142,10 +156,10 @@ async function reserveAgain(
       refuse(`the money of a job was freed, and the payer has ${free > 0n ? free : 0n} left for ${missing}`)
       continue
     }
-    for (const { orderHash, price } of own) {
+    for (const { orderHash, owed } of own) {
       await transaction
         .update(reservations)
-        .set({ held: price ?? 0n, releasedAt: null })
+        .set({ held: owed, releasedAt: null })
         .where(eq(reservations.orderHash, orderHash))
     }
     await transaction

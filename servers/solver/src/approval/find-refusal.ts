@@ -14,11 +14,21 @@ import type { JobRow } from '../job/job-row.ts'
 /** What decides whether this solver answers for the payment of a job. */
 export type ReservedJob = Pick<
   JobRow,
-  'state' | 'laneId' | 'nonce' | 'moduleVersion' | 'receiptHash' | 'price' | 'settlementTransaction'
+  'state' | 'laneId' | 'nonce' | 'moduleVersion' | 'receiptHash' | 'price' | 'stepPrice' | 'settlementTransaction'
 >
 
 /** States in which a delivery is still to be paid; an expired one only if the payer's money suffices. */
 const payableStates: readonly JobState[] = ['delivered', 'acknowledged', 'expired']
+/** States in which a step is to be paid: with it the provider gives up the receipt, so any in which there may be none. */
+const steppedStates: readonly JobState[] = ['running', 'failed', ...payableStates]
+
+/** Whether a record pays a step of the job that its requester acknowledged here, and not its receipt. */
+export function isStepOf(
+  { receiptHash, stepPrice }: Pick<ReservedJob, 'receiptHash' | 'stepPrice'>,
+  record: Pick<PackedLane['records'][number], 'receiptHash' | 'price'>,
+): boolean {
+  return stepPrice !== null && record.receiptHash !== receiptHash && record.price <= stepPrice
+}
 
 /**
  * Why this solver does not answer for a packed lane; undefined when it does. The signature is checked against how far the chain is:
@@ -57,8 +67,11 @@ function findJobProblem(
 ): string | undefined {
   if (job.laneId !== id) return 'belongs to another lane'
   if (job.settlementTransaction !== null) return 'is settled already'
-  if (!payableStates.includes(job.state) || job.receiptHash === null || job.price === null) return `is ${job.state}`
   if (job.nonce !== record.nonce) return `has the nonce ${job.nonce}, not ${record.nonce}`
+  // The key has signed for it, as for all records of the lane.
+  if (isStepOf(job, record) && job.moduleVersion === record.moduleVersion)
+    return steppedStates.includes(job.state) ? undefined : `is ${job.state}`
+  if (!payableStates.includes(job.state) || job.receiptHash === null || job.price === null) return `is ${job.state}`
   if (job.receiptHash !== record.receiptHash) return 'was delivered with another receipt'
   if (job.moduleVersion !== record.moduleVersion) return 'runs another module version'
   if (record.price > job.price) return `costs ${job.price}, not ${record.price}`

@@ -76,6 +76,10 @@ export const jobs = pgTable(
     acknowledgementIndex: bigint('acknowledgement_index', { mode: 'number' }),
     /** The provider has the voucher on its disk. */
     acknowledgementReceived: boolean('acknowledgement_received').notNull().default(false),
+    /** StepAcknowledgement: the newest step that was acknowledged while the job streamed. */
+    step: text('step'),
+    stepHash: hex('step_hash'),
+    stepPrice: amount('step_price'),
     /** Last second of the newest approval of a settlement with this job in it. Until then its money may leave. */
     approvedUntil: seconds('approved_until'),
     settlementTransaction: hex('settlement_transaction'),
@@ -95,7 +99,7 @@ export const jobs = pgTable(
     index('jobs_module').on(table.moduleVersion, table.updatedAt),
     index('jobs_approved_late')
       .on(table.approvedUntil)
-      .where(sql`state = 'expired' and settlement_transaction is null`),
+      .where(sql`state in ('expired', 'failed') and settlement_transaction is null`),
   ],
 )
 

@@ -74,10 +74,14 @@ export async function expireJobs(context: SolverContext): Promise<readonly Bytes
   return expired
 }
 
-/** Frees the money of expired jobs that was reserved again for an approval which nobody used. */
+/** Frees the money of ended jobs that was reserved for an approval which nobody used, or for a step that nobody settled. */
 export async function releaseApprovals(context: SolverContext): Promise<void> {
   const before = nowSeconds(context) - lateApprovalSeconds
-  const isOver = and(eq(jobs.state, 'expired'), isNull(jobs.settlementTransaction), lt(jobs.approvedUntil, before))
+  const isOver = and(
+    inArray(jobs.state, ['expired', 'failed']),
+    isNull(jobs.settlementTransaction),
+    lt(jobs.approvedUntil, before),
+  )
   const over = await context.database.select({ orderHash: jobs.orderHash }).from(jobs).where(isOver).limit(500)
   for (const { orderHash } of over) {
     await changeJob(context, orderHash, async (transaction, job) => {

@@ -127,13 +127,24 @@ export async function moveJob(
   const eventSequence = job.eventSequence + 1
   withEvents.add(transaction)
   await transaction.insert(jobEvents).values(toEventRow(job.orderHash, eventSequence, { type: 'state', state: to, at }))
-  const moved = await patchJob(transaction, job, { ...patch, state: to, eventSequence, updatedAt: at })
+  // What was acknowledged of a job before it ended is still to be paid; it is free again when its provider does not come for it.
+  const stepPrice = (to === 'expired' || to === 'failed') && job.settlementTransaction === null ? job.stepPrice : null
+  const approvedUntil = stepPrice === null ? {} : { approvedUntil: at + stepSeconds }
+  const moved = await patchJob(transaction, job, {
+    ...patch,
+    ...approvedUntil,
+    state: to,
+    eventSequence,
+    updatedAt: at,
+  })
   if (to === 'settled' || to === 'declined' || to === 'expired' || to === 'failed' || to === 'refunded') {
-    await holdAmount(transaction, moved, 0n, at)
+    await holdAmount(transaction, moved, stepPrice ?? 0n, at)
   }
   return moved
 }
 
+/** How long the price of a step stays reserved after its job has ended without a receipt to be paid. */
+const stepSeconds = 86_400
 /** Transactions that have written events, so that only those wake the ones who wait. */
 const withEvents = new WeakSet<Transaction>()
 

@@ -144,7 +144,8 @@ export async function deliverJob(
     if (status === 'succeeded') {
       const delivered = await moveJob(transaction, context, running, 'delivered', patch)
       // The receipt fixes the price, so the rest of the maximum is free for other orders.
-      await holdAmount(transaction, delivered, receipt.price, nowSeconds(context))
+      const owed = job.settlementTransaction === null ? receipt.price : 0n
+      await holdAmount(transaction, delivered, owed, nowSeconds(context))
     } else {
       await moveJob(transaction, context, running, 'failed', {
         ...patch,

@@ -57,11 +57,16 @@ export async function handleFrame(
       await declineJob(context, provider, frame.orderHash, { code: frame.code, text: frame.reason })
       return
     case 'started':
-      return tellIfExpired(connection, await startJob(context, provider, frame.orderHash))
+      tellIfExpired(connection, await startJob(context, provider, frame.orderHash))
+      context.steps.remind(provider, frame.orderHash)
+      return
     case 'progress':
       return progressJob(context, provider, frame.orderHash, { fraction: frame.fraction, text: frame.text })
     case 'chunk':
       connection.send(await streams.take(provider, frame.orderHash, frame.chunk))
+      return
+    case 'step':
+      context.steps.take(provider, frame.orderHash, frame.step)
       return
     case 'delivered': {
       const { orderHash } = frame

@@ -20,6 +20,7 @@ import { z } from 'zod'
 import { nowSeconds, type SolverContext } from '../context.ts'
 import { jobs } from '../db/schema.ts'
 import { getRequest, type JobRow, selectJobs } from '../job/job-row.ts'
+import { stepFrame } from '../job/acknowledge-step.ts'
 import { createStreamDesk } from '../job/stream-moves.ts'
 import type { OutputDesk } from '../files/output-desk.ts'
 import { handleFrame } from './handle-frame.ts'
@@ -95,6 +96,18 @@ export function startRelay(context: SolverContext, outputs: OutputDesk): Relay {
     }
   }
 
+  /** Tells again what may have been lost with the line before: whose steps are followed, and which were acknowledged. */
+  async function sendSteps(connection: ProviderConnection): Promise<void> {
+    context.steps.remind(connection.provider)
+    const stepped = await selectJobs(context.database)
+      .where(and(eq(jobs.provider, connection.provider), eq(jobs.state, 'running'), isNotNull(jobs.step)))
+      .limit(1000)
+    for (const job of stepped) {
+      const frame = stepFrame(job)
+      if (frame && !connection.isCongested) connection.send(frame)
+    }
+  }
+
   const heartbeat = setInterval(() => {
     for (const socket of server.clients) {
       if (!alive.has(socket)) {
@@ -158,6 +171,7 @@ export function startRelay(context: SolverContext, outputs: OutputDesk): Relay {
       context.log.info({ provider }, 'provider.connected')
       send({ type: 'welcome' })
       await sendPending(connection, nowSeconds(context) + 1)
+      await sendSteps(connection)
     }
 
     async function take(data: RawData, isBinary: boolean): Promise<void> {

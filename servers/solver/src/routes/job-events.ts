@@ -1,6 +1,6 @@
 import { and, asc, eq, gt } from 'drizzle-orm'
 import { Router } from 'express'
-import { type Address, type Bytes32, isFinal, LilypadError, parseWire } from '@lilypad-agents/protocol'
+import { type Address, type Bytes32, isFinal, LilypadError, parseWire, SignedStep } from '@lilypad-agents/protocol'
 import { z } from 'zod'
 import type { SolverContext } from '../context.ts'
 import { jobEvents } from '../db/schema.ts'
@@ -15,6 +15,8 @@ const EventsQuery = z.object({
     .string()
     .regex(/^\d{1,7}\.\d{1,9}$/)
     .optional(),
+  /** With it and `stream` the newest step is sent each time there is one, and the provider is told that steps are acknowledged. */
+  steps: z.literal('1').optional(),
 })
 const keepAliveMilliseconds = 15_000
 const pageSize = 200
@@ -22,22 +24,23 @@ const maxStreams = 2000
 /** Of one key, so that no requester takes the places of all. */
 const maxStreamsOfKey = 200
 
-/** `GET /jobs/{orderHash}/events?after=&stream=`: server-sent events, from the first one not seen to the job's end. */
+/** `GET /jobs/{orderHash}/events?after=&stream=&steps=`: server-sent events, from the first one not seen to the job's end. */
 export function jobEventRoutes(context: SolverContext, closing: AbortSignal): Router {
   const router = Router()
   let streams = 0
   const ofKeys = new Map<Address, number>()
 
   router.get('/jobs/:orderHash/events', async (request, response) => {
-    const { after, stream } = parseWire(EventsQuery, request.query, 'query')
+    const { after, stream, steps } = parseWire(EventsQuery, request.query, 'query')
     const lastSeen = Number(request.headers['last-event-id'])
-    const { orderHash, key } = await authorizeRequester(context, request)
+    const { orderHash, key, provider } = await authorizeRequester(context, request)
     const own = ofKeys.get(key) ?? 0
     if (streams >= maxStreams || own >= maxStreamsOfKey)
       throw new LilypadError('RATE_LIMITED', 'Too many event streams are open now.')
     streams++
     ofKeys.set(key, own + 1)
     const chunks = stream === undefined ? undefined : context.streams.openReader(orderHash, parsePlace(stream))
+    const follower = steps && chunks && context.steps.follow({ orderHash, provider })
     const waiter = createWaiter(context, orderHash, response, chunks && context.streams.signals)
     const stop = () => response.destroy()
     closing.addEventListener('abort', stop, { once: true })
@@ -59,9 +62,17 @@ export function jobEventRoutes(context: SolverContext, closing: AbortSignal): Ro
         for (const line of lines) await write(`data: {"type":"chunk","chunk":${line}}`)
         return lines.length > 0
       }
+      let stepSent: SignedStep | undefined
+      const writeStep = async () => {
+        const step = follower?.newest
+        if (step === undefined || step === stepSent) return
+        stepSent = step
+        await write(`data: ${JSON.stringify({ type: 'step', step: z.encode(SignedStep, step) })}`)
+      }
       // Chunks come often and need no look at the job.
       for (let isJobDue = true; !waiter.isGone; ) {
         const hasChunks = await writeChunks()
+        await writeStep()
         if (isJobDue) {
           const job = await findJob(context, orderHash)
           const events = await listEvents(context, orderHash, sequence)
@@ -90,6 +101,7 @@ export function jobEventRoutes(context: SolverContext, closing: AbortSignal): Ro
       const left = (ofKeys.get(key) ?? 1) - 1
       if (left > 0) ofKeys.set(key, left)
       else ofKeys.delete(key)
+      follower?.leave()
       waiter.close()
       closing.removeEventListener('abort', stop)
     }

@@ -1,15 +1,16 @@
 import { json, Router } from 'express'
-import { AcknowledgementRequest, OrderRequest, parseWire } from '@lilypad-agents/protocol'
+import { AcknowledgementRequest, OrderRequest, parseWire, StepAcknowledgement } from '@lilypad-agents/protocol'
 import { z } from 'zod'
 import type { SolverContext } from '../context.ts'
 import { authorizeRequester, digestParameter } from '../http/authorize.ts'
+import { acknowledgeStep } from '../job/acknowledge-step.ts'
 import type { JobRow } from '../job/job-row.ts'
 import { isWorthReturning, toJobView } from '../job/job-view.ts'
 import type { createOrderDesk } from '../job/place-order.ts'
 import { acknowledgeJob } from '../job/requester-moves.ts'
 import { waitForJob } from '../job/wait-for-job.ts'
 
-/** `POST /jobs`, `GET /jobs/{orderHash}`, `POST /jobs/{orderHash}/acknowledgement`. */
+/** `POST /jobs`, `GET /jobs/{orderHash}`, `POST /jobs/{orderHash}/acknowledgement`, `POST /jobs/{orderHash}/step`. */
 export function jobRoutes(context: SolverContext, placeOrder: ReturnType<typeof createOrderDesk>): Router {
   const router = Router()
   const WaitQuery = z.object({
@@ -40,6 +41,12 @@ export function jobRoutes(context: SolverContext, placeOrder: ReturnType<typeof 
     const orderHash = digestParameter(request, 'orderHash')
     const job = await acknowledgeJob(context, orderHash, { voucher, signature })
     response.json(await toJobView(context.database, job))
+  })
+
+  router.post('/jobs/:orderHash/step', json({ limit: '16kb' }), async (request, response) => {
+    const acknowledged = parseWire(StepAcknowledgement, request.body, 'step')
+    await acknowledgeStep(context, digestParameter(request, 'orderHash'), acknowledged)
+    response.status(204).end()
   })
   return router
 }

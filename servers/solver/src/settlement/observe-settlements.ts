@@ -56,10 +56,12 @@ async function settleJob(context: SolverContext, settlement: ChainSettlement): P
   context.log.info({ jobId: orderHash, transaction: settlementTransaction }, 'job.settled')
 }
 
-/** Any two parties can settle a record with any order hash in it; only the job's own receipt between its own parties counts. */
-function isSettlementOf(settlement: ChainSettlement, job: JobRow): boolean {
+/** Any two parties can settle a record with any order hash in it; only the job's own receipt or step between its own parties counts. */
+function isSettlementOf({ payer, provider, receiptHash }: ChainSettlement, job: JobRow): boolean {
   return (
-    settlement.payer === job.payer && settlement.provider === job.provider && settlement.receiptHash === job.receiptHash
+    payer === job.payer &&
+    provider === job.provider &&
+    (receiptHash === job.receiptHash || receiptHash === job.stepHash)
   )
 }
 
@@ -75,7 +77,7 @@ async function undoSettlement(context: SolverContext, orderHash: Bytes32): Promi
     if (job.state !== 'settled') {
       const patched = await patchJob(transaction, job, nothing)
       // An expired job was paid by an approval; while that lasts, it can be paid again.
-      if (job.approvedUntil !== null) await holdAmount(transaction, patched, job.price ?? 0n, at)
+      if (job.approvedUntil !== null) await holdAmount(transaction, patched, job.settlementPrice ?? 0n, at)
       return
     }
     const state: JobState = 'acknowledged'
@@ -85,7 +87,7 @@ async function undoSettlement(context: SolverContext, orderHash: Bytes32): Promi
       { type: 'state', state, at },
       { ...nothing, state, updatedAt: at },
     )
-    await holdAmount(transaction, undone, job.price ?? 0n, at)
+    await holdAmount(transaction, undone, job.settlementPrice ?? 0n, at)
   })
   context.log.warn({ jobId: orderHash }, 'settlement.undone')
 }
