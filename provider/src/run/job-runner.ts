@@ -393,9 +393,7 @@ export class JobRunner {
     const steps = this.#options.steps.open(job, module, paidSeconds)
     const onResponse: NonNullable<RunOptions['onResponse']> = (bytes) => {
       if (running) running.isSold = request.order.maxPrice > 0n
-      const written = live.stream.write('response', bytes)
-      const acknowledged = steps?.take(bytes, live.stream.position)
-      return written && acknowledged ? Promise.all([written, acknowledged]).then(() => {}) : (written ?? acknowledged)
+      return steps ? steps.write(bytes, live.stream) : live.stream.write('response', bytes)
     }
     const heard: RunOptions = {
       onLog: (channel, bytes) => live.stream.write(channel, bytes),

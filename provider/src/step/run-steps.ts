@@ -10,7 +10,12 @@ import {
   type StreamSummary,
   stepType,
 } from '@lilypad-agents/protocol'
+import type { RunStream } from '../stream/stream-desk.ts'
 import { type StepPolicy, stepPriceOf } from './step-policy.ts'
+
+/** Bytes of a reply that are put into the stream at once: some tokens, each of which is an event of a few hundred bytes. */
+const maxPieceBytes = 2048
+const newLine = 10
 
 export type RunStepsOptions = {
   readonly domain: SigningDomain
@@ -66,10 +71,25 @@ export class RunSteps {
   }
 
   /**
-   * Counts what has been put into the stream, which stands at `position` now.
+   * Puts what the model server has said into the stream and counts it. More than a little of it at once, as it comes after a pause, goes
+   * piece by piece, so that no more than the exposure leaves.
    * @returns what is waited for before more is made
    */
-  take(bytes: Uint8Array, position: Omit<StreamSummary, 'truncated'>): Promise<void> | undefined {
+  write(bytes: Uint8Array, stream: Pick<RunStream, 'write' | 'position'>): Promise<void> | undefined {
+    if (this.#isAsked && bytes.length > maxPieceBytes) return this.#writePieces(splitLines(bytes), stream)
+    const room = stream.write('response', bytes)
+    const held = this.#take(bytes, stream.position)
+    return room && held ? Promise.all([room, held]).then(() => {}) : (room ?? held)
+  }
+
+  async #writePieces(pieces: readonly Uint8Array[], stream: Pick<RunStream, 'write' | 'position'>): Promise<void> {
+    for (const piece of pieces) {
+      const room = stream.write('response', piece)
+      await Promise.all([room, this.#take(piece, stream.position)])
+    }
+  }
+
+  #take(bytes: Uint8Array, position: Omit<StreamSummary, 'truncated'>): Promise<void> | undefined {
     this.#startedAt ??= performance.now()
     this.#meter.add(bytes)
     if (!this.#isAsked) return undefined
@@ -113,12 +133,33 @@ export class RunSteps {
   #untilAcknowledged(): Promise<void> {
     const { policy, onSilence } = this.#options
     return new Promise((resolve) => {
-      const timer = setTimeout(onSilence, (policy.timeoutSeconds ?? 30) * 1000)
-      this.#wake = () => {
+      const wake = () => {
         clearTimeout(timer)
         this.#wake = undefined
         resolve()
       }
+      const timer = setTimeout(
+        () => {
+          onSilence()
+          // What reads on now finds the job ended.
+          wake()
+        },
+        (policy.timeoutSeconds ?? 30) * 1000,
+      )
+      this.#wake = wake
     })
   }
+}
+
+/** Cuts bytes after the last end of a line within each piece, where there is one. */
+function splitLines(bytes: Uint8Array): readonly Uint8Array[] {
+  const pieces: Uint8Array[] = []
+  for (let start = 0; start < bytes.length; ) {
+    const window = bytes.subarray(start, start + maxPieceBytes)
+    const isLast = start + window.length === bytes.length
+    const piece = isLast ? window : window.subarray(0, window.lastIndexOf(newLine) + 1 || window.length)
+    pieces.push(piece)
+    start += piece.length
+  }
+  return pieces
 }

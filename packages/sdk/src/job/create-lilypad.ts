@@ -241,7 +241,8 @@ export function createLilypad(options: LilypadOptions) {
         if (!job) throw new JobUnknownError(orderHash)
         const changed = change(job)
         transaction.putJob(changed)
-        if (isLaneFree(changed) && !isLaneFree(job)) {
+        const at = nowSeconds()
+        if (isLaneFree(changed, at) && !isLaneFree(job, at)) {
           const { lane, ...parties } = laneOf(changed.order)
           transaction.putFreeLane(laneId({ ...parties, lane: 0 }), lane)
         }
@@ -830,6 +831,7 @@ export function createLilypad(options: LilypadOptions) {
   }
 
   async function sendAcknowledgement(job: StoredJob): Promise<StoredJob> {
+    const { accessSigner } = requireWallet()
     const lane = laneId(job.order)
     const last = job.acknowledgement?.voucher.jobs ?? 0
     const list = (which: { readonly isUnsent: boolean }) =>
@@ -837,7 +839,13 @@ export function createLilypad(options: LilypadOptions) {
     const send = async (jobs: readonly StoredJob[]) => {
       for (const { orderHash, acknowledgement } of jobs) {
         if (!acknowledgement) continue
-        const view = await solver.acknowledge(orderHash, acknowledgement)
+        const view = await solver.acknowledge(orderHash, acknowledgement).catch(async (error: unknown) => {
+          if (!LilypadError.is(error) || error.code !== 'STATE_CONFLICT') throw error
+          const current = await solver.getJob(orderHash, accessSigner)
+          // Its last step or a claim was paid before the voucher came, so nobody waits for it any more.
+          if (current.settlement === null) throw error
+          return current
+        })
         await updateJob(orderHash, (current) => ({ ...withView(current, view), acknowledgementSent: true }))
       }
     }

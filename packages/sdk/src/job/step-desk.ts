@@ -116,10 +116,17 @@ function isOpen({ acknowledgement, verified, state, order }: StoredJob): boolean
   return isStepLane(order.lane) && acknowledgement === null && verified === null && !isFinal(state)
 }
 
-/** Whether the lane of a job can have another: nothing of it is open, and its voucher ends in a receipt. */
-export function isLaneFree({ order, acknowledgementSent, settlement, state, step, reason }: StoredJob): boolean {
+/** A provider may take the last step of a job for its payment when the receipt is not acknowledged for an hour. */
+const promptSeconds = 1800
+
+/** Whether the lane of a job can have another: nothing of it is open, and its voucher ends in a receipt for sure. */
+export function isLaneFree(job: StoredJob, nowSeconds: number): boolean {
+  const { order, acknowledgementSent, delivery, settlement, state, step, reason } = job
   if (!isStepLane(order.lane)) return false
-  if (acknowledgementSent) return settlement === null
+  if (acknowledgementSent) {
+    const isPrompt = nowSeconds <= (delivery?.receipt.finishedAt ?? 0) + promptSeconds
+    return settlement === null && (isPrompt || step === undefined)
+  }
   const isUnpaid = state === 'declined' || state === 'expired' || state === 'failed'
   // A provider that knows the lane better has asked for another one.
   return isUnpaid && step === undefined && reason?.code !== 'STATE_CONFLICT'
