@@ -31,7 +31,8 @@ export function stepTerms(job: {
     }),
     price(units) {
       const price = jobPrice(ask, units) - ask.pricePerJob
-      return price < maxPrice ? price : maxPrice
+      if (price > maxPrice) return maxPrice
+      return price
     },
   }
 }
