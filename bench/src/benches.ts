@@ -6,6 +6,10 @@ import { gasLane1000 } from './gas/lane-1000.ts'
 import { gasLock100 } from './gas/lock-100.ts'
 import { gasLone } from './gas/lone.ts'
 import { gasPayers100 } from './gas/payers-100.ts'
+import { gatewayFirstToken } from './gateway/first-token.ts'
+import { gatewayRequest } from './gateway/request.ts'
+import { gatewayStreams50 } from './gateway/streams-50.ts'
+import { gatewayThroughput } from './gateway/throughput.ts'
 import { jobContainer } from './job/container.ts'
 import { jobThroughput } from './job/throughput.ts'
 import { jobWasm } from './job/wasm.ts'
@@ -46,6 +50,10 @@ export const benches: readonly Bench[] = [
   slotThroughput,
   serverRequest,
   serverFirstToken,
+  gatewayFirstToken,
+  gatewayRequest,
+  gatewayStreams50,
+  gatewayThroughput,
   wasmWarm,
   wasmFresh,
   mcpStart,
