@@ -35,15 +35,26 @@ export function createSigner(privateKey: Hex): Signer {
   }
 }
 
+/** Signers that were found: one ask and one grant come with many orders, and each job is looked at several times. */
+const found = new Map<string, Address>()
+const maxFound = 256
+
 /** Address that signed the digest, or undefined for a signature that is malformed, high-s, or fits no key (EIP-2). */
 export function findSigner(digest: Bytes32, signature: Hex): Address | undefined {
   if (signature.length !== 132) return undefined
+  const name = `${digest}${signature}`
+  const known = found.get(name)
+  if (known) return known
   try {
     const bytes = fromHex(signature)
     const recovery = (bytes[64] ?? 0) - 27
     if (recovery !== 0 && recovery !== 1) return undefined
     if (BigInt(`0x${signature.slice(66, 130)}`) > halfOrder) return undefined
-    return toAddress(cryptoBackend().recover(fromHex(digest), bytes.slice(0, 64), recovery))
+    const signer = toAddress(cryptoBackend().recover(fromHex(digest), bytes.slice(0, 64), recovery))
+    found.set(name, signer)
+    const [oldest] = found.keys()
+    if (found.size > maxFound && oldest !== undefined) found.delete(oldest)
+    return signer
   } catch {
     return undefined
   }
