@@ -3,6 +3,7 @@ import {
   appendRecord,
   askType,
   type Bytes32,
+  concatBytes,
   createLinkAccess,
   deliveredBytesLimit,
   findRecipient,
@@ -17,6 +18,7 @@ import {
   type JobInputs,
   type JobOrder,
   jobMoves,
+  jobPrice,
   type JobState,
   type JobView,
   keccak256,
@@ -40,6 +42,7 @@ import {
   StreamBrokenError,
   type Signer,
   toHex,
+  unitBounds,
   zeroBytes32,
 } from '@lilypad-agents/protocol'
 import { assertChain, assertContracts } from '../chain/assert-chain.ts'
@@ -164,6 +167,13 @@ const longestAway = 30_000
 /** How long a quote that was not ordered is kept after its end, in seconds, and how often that is looked at, in milliseconds. */
 const unusedQuoteSeconds = 3600
 const forgetEveryMilliseconds = 10 * 60 * 1000
+/** Versions of modules that a client remembers, and how long it believes that one is not deprecated, in milliseconds. */
+const maxVersions = 200
+const versionMilliseconds = 30_000
+/** Readers of streams that are remembered until their job is verified. */
+const maxStreams = 1000
+/** Longest reply of a model that is kept as it is streamed; a longer one is fetched when it is whole. */
+const maxReplyBytes = 1024 ** 2
 const pause = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds))
 
 /** The lane that an order is paid on. */
@@ -255,8 +265,15 @@ export function createLilypad(options: LilypadOptions) {
     )
   }
 
-  const applyView = (orderHash: Bytes32, view: JobView): Promise<StoredJob> =>
-    updateJob(orderHash, (job) => withView(job, view))
+  const applyView = (orderHash: Bytes32, view: JobView): Promise<StoredJob> => {
+    if (view.state === 'declined' || view.state === 'expired') forgetQuotesOf(view.order.provider)
+    return updateJob(orderHash, (job) => withView(job, view))
+  }
+
+  /** Whoever asks again is not to be sent to the same provider. */
+  function forgetQuotesOf(provider: Address): void {
+    for (const [key, { quote }] of recentQuotes) if (quote.ask.ask.provider === provider) recentQuotes.delete(key)
+  }
 
   /** Sends the order (again) and the input files the relay lacks. */
   async function sendOrder(job: StoredJob): Promise<StoredJob> {
@@ -266,6 +283,7 @@ export function createLilypad(options: LilypadOptions) {
     try {
       view = await solver.postOrder({ order, signature, grant: orderGrant, ask, inputs })
     } catch (error) {
+      forgetQuotesOf(order.provider)
       // No solver takes it any more, so it will never run: without this it would count against the limits for ever.
       if (LilypadError.is(error) && error.code === 'ORDER_EXPIRED' && order.startBy < nowSeconds())
         await updateJob(orderHash, (current) =>
@@ -308,9 +326,14 @@ export function createLilypad(options: LilypadOptions) {
     readonly provider?: Address
     /** The outputs are sealed to this client's key: relay and strangers see paths and sizes, nothing of the content or of logs. @default false */
     readonly seal?: boolean
+    /**
+     * The provider that the solver chose for this module up to so many seconds ago will do: most prices are then worked out here from its
+     * signed ask, and the solver is asked again beside that. @default 0
+     */
+    readonly maxAgeSeconds?: number
   }): Promise<StoredQuote> {
-    const { maxPrice, provider, files = {}, seal = false } = request
-    const listing = await getModule(request.module)
+    const { maxPrice, provider, files = {}, seal = false, maxAgeSeconds = 0 } = request
+    const listing = await findVersionListing(request.module)
     const given: Record<string, unknown> = { ...request.inputs }
     if (seal) {
       if (!signer) throw new ReadOnlyError()
@@ -324,18 +347,11 @@ export function createLilypad(options: LilypadOptions) {
     await assertNetworkOnce()
     await forgetOldQuotes()
     for (const { bytes } of Object.values(files)) await store.putBlob(sha256(bytes), bytes)
-    const answer = await solver.requestQuote({
-      module: listing.moduleVersion,
-      inputs,
-      payer: wallet?.payer ?? network.contracts.jobVault,
-      verification: 0,
-      ...(maxPrice === undefined ? {} : { maxPrice }),
-      ...(provider === undefined ? {} : { provider }),
-    })
-    assertQuoteFits(answer, listing, inputs, provider)
+    const ask = { listing, inputs, maxPrice, provider }
+    const answer = findRecentQuote(ask, maxAgeSeconds) ?? (await requestQuote(ask))
     if (maxPrice !== undefined && answer.maxPrice > maxPrice)
       throw new PriceOverCapError({ cap: maxPrice, price: answer.maxPrice })
-    const version = await getVersion(client, { moduleVersion: listing.moduleVersion })
+    const version = await readVersion(listing.moduleVersion)
     if (version.manifestDigest !== listing.manifestDigest)
       throw new LilypadError('VERIFICATION_FAILED', 'The registry has another manifest for this module version.')
     if (version.isDeprecated)
@@ -344,13 +360,106 @@ export function createLilypad(options: LilypadOptions) {
       })
     const publisher = version.author.toLowerCase() as Address
     const stored: StoredQuote = { quote: answer, module: listing.manifest, inputs, publisher }
-    await store.transaction((transaction) => {
-      // The first quote of an id is the one that is ordered: what is shown under it must not be another.
-      if (transaction.findQuote(answer.quoteId))
-        throw new LilypadError('VERIFICATION_FAILED', 'The solver gave two quotes the same id.')
-      transaction.putQuote(stored)
-    })
+    await store.transaction(
+      (transaction) => {
+        // The first quote of an id is the one that is ordered: what is shown under it must not be another.
+        if (transaction.findQuote(answer.quoteId))
+          throw new LilypadError('VERIFICATION_FAILED', 'The solver gave two quotes the same id.')
+        transaction.putQuote(stored)
+        // A quote that is lost is asked for again.
+      },
+      { isRepeatable: true },
+    )
     return stored
+  }
+
+  type QuoteAsk = {
+    readonly listing: Pick<ModuleListing, 'name' | 'moduleVersion' | 'manifestDigest' | 'manifest'>
+    readonly inputs: JobInputs
+    readonly maxPrice: bigint | undefined
+    readonly provider: Address | undefined
+  }
+  const quoteKey = ({ listing, provider = '0x' }: QuoteAsk) => `${listing.moduleVersion} ${provider}`
+
+  /** The newest quote of each module, and of each provider that was asked for by name. */
+  const recentQuotes = new Map<string, { readonly at: number; readonly quote: Quote }>()
+  const refreshing = new Set<string>()
+
+  async function requestQuote(ask: QuoteAsk): Promise<Quote> {
+    const { listing, inputs, maxPrice, provider } = ask
+    const quote = await solver.requestQuote({
+      module: listing.moduleVersion,
+      inputs,
+      payer: wallet?.payer ?? network.contracts.jobVault,
+      verification: 0,
+      ...(maxPrice === undefined ? {} : { maxPrice }),
+      ...(provider === undefined ? {} : { provider }),
+    })
+    assertQuoteFits(quote, listing, inputs, provider)
+    keepRecent(recentQuotes, quoteKey(ask), { at: performance.now(), quote }, maxVersions)
+    return quote
+  }
+
+  /** A quote for other inputs under the ask of a recent one, if the price may be paid. */
+  function findRecentQuote(ask: QuoteAsk, maxAgeSeconds: number): Quote | undefined {
+    const key = quoteKey(ask)
+    const recent = recentQuotes.get(key)
+    const age = (performance.now() - (recent?.at ?? Number.NEGATIVE_INFINITY)) / 1000
+    if (!recent || age >= maxAgeSeconds || recent.quote.expiresAt <= nowSeconds() + maxAgeSeconds) return undefined
+    if (age > maxAgeSeconds / 2 && !refreshing.has(key)) {
+      refreshing.add(key)
+      // Without it the next one is asked for when this one is too old.
+      void requestQuote({ ...ask, maxPrice: undefined })
+        .catch(() => recentQuotes.delete(key))
+        .finally(() => refreshing.delete(key))
+    }
+    const { listing, inputs, maxPrice } = ask
+    const { quote } = recent
+    const bounds = unitBounds(listing.manifest, inputs)
+    const priceOf = (meteredSeconds: number) => jobPrice(quote.ask.ask, { meteredSeconds, ...bounds })
+    const most = priceOf(listing.manifest.limits.timeoutSeconds)
+    if (maxPrice !== undefined && maxPrice < most) return undefined
+    const usual = Math.min(Math.ceil(quote.expectedSeconds), listing.manifest.limits.timeoutSeconds)
+    return {
+      ...quote,
+      quoteId: toHex(crypto.getRandomValues(new Uint8Array(32))),
+      inputsDigest: inputsDigest(inputs),
+      maxPrice: most,
+      expectedPrice: priceOf(usual),
+    }
+  }
+
+  /** What was checked of versions: their manifests never change. */
+  const listings = new Map<Bytes32, Pick<ModuleListing, 'name' | 'moduleVersion' | 'manifestDigest' | 'manifest'>>()
+  const versions = new Map<Bytes32, { readonly at: number; readonly version: ReturnType<typeof getVersion> }>()
+
+  function keepRecent<K, V>(map: Map<K, V>, key: K, value: V, most: number): void {
+    map.delete(key)
+    map.set(key, value)
+    const [oldest] = map.keys()
+    if (map.size > most && oldest !== undefined) map.delete(oldest)
+  }
+
+  /** The manifest of a module; of a version whose id is given, as it was checked before. */
+  async function findVersionListing(module: string) {
+    const known = listings.get(module as Bytes32)
+    if (known) return known
+    const { name, moduleVersion, manifestDigest, manifest } = await getModule(module)
+    const listing = { name, moduleVersion, manifestDigest, manifest }
+    keepRecent(listings, moduleVersion, listing, maxVersions)
+    return listing
+  }
+
+  /** What the registry on chain says of a version, at most half a minute old. */
+  function readVersion(moduleVersion: Bytes32): ReturnType<typeof getVersion> {
+    const known = versions.get(moduleVersion)
+    if (known && performance.now() - known.at < versionMilliseconds) return known.version
+    const version = getVersion(client, { moduleVersion })
+    keepRecent(versions, moduleVersion, { at: performance.now(), version }, maxVersions)
+    version.catch(() => {
+      if (versions.get(moduleVersion)?.version === version) versions.delete(moduleVersion)
+    })
+    return version
   }
 
   /** Asking for prices is free, so what was only asked must not fill the disk of a server that lives long. */
@@ -382,7 +491,12 @@ export function createLilypad(options: LilypadOptions) {
       )
   }
 
-  function assertQuoteFits(answer: Quote, listing: ModuleListing, inputs: JobInputs, provider?: Address): void {
+  function assertQuoteFits(
+    answer: Quote,
+    listing: Pick<ModuleListing, 'name' | 'moduleVersion' | 'manifestDigest'>,
+    inputs: JobInputs,
+    provider?: Address,
+  ): void {
     const { ask, signature } = answer.ask
     const fits =
       answer.module === listing.name &&
@@ -468,67 +582,76 @@ export function createLilypad(options: LilypadOptions) {
       const known = await store.transaction((transaction) => transaction.findJobByQuote(quoteId))
       if (!known) await assertNetworkOnce()
     }
-    const placing = await store.transaction((transaction) => {
-      const known = transaction.findJobByQuote(quoteId)
-      if (known) return { job: known }
-      const at = nowSeconds()
-      const { quote: offer, module, inputs, publisher } = getOffer(transaction, quoteId, at)
-      const facts = readFacts(transaction, quoteId, at)
-      // Returned and thrown outside: a throw would undo that the breaker is open.
-      if (facts.breaker.stopped) return { breaker: facts.breaker }
-      const { ask } = offer.ask
-      const auditSecret = toHex(crypto.getRandomValues(new Uint8Array(32)))
-      const parties = { payer, key, provider: ask.provider, solver: ask.solver, token: ask.token }
-      const hasSteps = acknowledgeSteps && isStreamedReply(module, inputs) && findRecipient(inputs) === undefined
-      const lane = { ...parties, lane: chooseLane(transaction, parties, hasSteps) }
-      const unsigned = {
-        ...lane,
-        moduleVersion: offer.moduleVersion,
-        inputsDigest: offer.inputsDigest,
-        askHash: askType.hash(domain, ask),
-        maxPrice: offer.maxPrice,
-        nonce: transaction.next(`nonce of ${laneId(lane)}`),
-        startBy: offer.startBy,
-        deliverBy: offer.deliverBy,
-        verification: 0,
-        auditCommit: keccak256(auditSecret),
-      }
-      const { orderHash, signature } = signOrder({
-        order: unsigned,
-        module: module.name,
-        publisher,
-        session,
-        ...facts,
-      })
-      if (facts.approval?.state === 'approved') transaction.putApproval({ ...facts.approval, state: 'used' })
-      const placed: StoredJob = {
-        orderHash,
-        quoteId,
-        order: unsigned,
-        signature,
-        grant,
-        ask: offer.ask,
-        module,
-        inputs,
-        auditSecret,
-        state: 'ordered',
-        reservation: null,
-        delivery: null,
-        verified: null,
-        price: null,
-        acknowledgement: null,
-        acknowledgementSent: false,
-        settlement: null,
-        reason: null,
-        orderedAt: at,
-        session,
-      }
-      transaction.putJob(placed)
-      return { job: placed }
-    })
-    if ('breaker' in placing) throw new SpendingStoppedError(placing.breaker)
+    const placing = await store.transaction(
+      (transaction) => {
+        const known = transaction.findJobByQuote(quoteId)
+        if (known) return { job: known }
+        const at = nowSeconds()
+        const { quote: offer, module, inputs, publisher } = getOffer(transaction, quoteId, at)
+        const facts = readFacts(transaction, quoteId, at)
+        // Returned and thrown outside: a throw would undo that the breaker is open.
+        if (facts.breaker.stopped) return { breaker: facts.breaker }
+        const { ask } = offer.ask
+        const auditSecret = toHex(crypto.getRandomValues(new Uint8Array(32)))
+        const parties = { payer, key, provider: ask.provider, solver: ask.solver, token: ask.token }
+        const hasSteps = acknowledgeSteps && isStreamedReply(module, inputs) && findRecipient(inputs) === undefined
+        const lane = { ...parties, lane: chooseLane(transaction, parties, hasSteps) }
+        const unsigned = {
+          ...lane,
+          moduleVersion: offer.moduleVersion,
+          inputsDigest: offer.inputsDigest,
+          askHash: askType.hash(domain, ask),
+          maxPrice: offer.maxPrice,
+          nonce: transaction.next(`nonce of ${laneId(lane)}`),
+          startBy: offer.startBy,
+          deliverBy: offer.deliverBy,
+          verification: 0,
+          auditCommit: keccak256(auditSecret),
+        }
+        const { orderHash, signature } = signOrder({
+          order: unsigned,
+          module: module.name,
+          publisher,
+          session,
+          ...facts,
+        })
+        if (facts.approval?.state === 'approved') transaction.putApproval({ ...facts.approval, state: 'used' })
+        const placed: StoredJob = {
+          orderHash,
+          quoteId,
+          order: unsigned,
+          signature,
+          grant,
+          ask: offer.ask,
+          module,
+          inputs,
+          auditSecret,
+          state: 'ordered',
+          reservation: null,
+          delivery: null,
+          verified: null,
+          price: null,
+          acknowledgement: null,
+          acknowledgementSent: false,
+          settlement: null,
+          reason: null,
+          orderedAt: at,
+          session,
+        }
+        transaction.putJob(placed)
+        return { job: placed }
+      },
+      { isRepeatable: true },
+    )
+    // It outlives the process now, and a loss of power before anybody is told of it: the disk and the solver work at the same time.
+    const kept = store.flush()
+    if ('breaker' in placing) {
+      await kept
+      throw new SpendingStoppedError(placing.breaker)
+    }
     const { job } = placing
-    return job.reservation || isFinal(job.state) ? job : sendOrder(job)
+    const [sent] = await Promise.all([job.reservation || isFinal(job.state) ? job : sendOrder(job), kept])
+    return sent
   }
 
   /**
@@ -580,6 +703,21 @@ export function createLilypad(options: LilypadOptions) {
     return applyView(orderHash, await solver.cancelJob(orderHash, accessSigner))
   }
 
+  /** Outputs on their way to the disk. The relay has them, so nobody waits for that. */
+  const arriving = new Map<Bytes32, { readonly bytes: Uint8Array; readonly written: Promise<void> }>()
+
+  function keepOutput(digest: Bytes32, bytes: Uint8Array): void {
+    if (arriving.has(digest)) return
+    const written = store
+      .putBlob(digest, bytes)
+      .catch(() => {})
+      .finally(() => arriving.delete(digest))
+    arriving.set(digest, { bytes, written })
+  }
+
+  const findBlob = async (digest: Bytes32): Promise<Uint8Array | undefined> =>
+    arriving.get(digest)?.bytes ?? store.findBlob(digest)
+
   async function fetchOutputs(job: StoredJob): Promise<readonly Output[]> {
     const { delivery, orderHash, module, inputs } = job
     if (!delivery) return []
@@ -592,14 +730,14 @@ export function createLilypad(options: LilypadOptions) {
       })
     }
     for (const digest of new Set(outputs.map((output) => output.sha256))) {
-      if (await store.findBlob(digest)) continue
+      if (await findBlob(digest)) continue
       const bytes = outputs.find((output) => output.sha256 === digest)?.bytes
-      await store.putBlob(digest, await solver.getOutput(orderHash, digest, requireWallet().accessSigner, bytes))
+      keepOutput(digest, await solver.getOutput(orderHash, digest, requireWallet().accessSigner, bytes))
     }
     const opener = await findOpener(inputs)
     return outputs.map((output) => {
       const readDelivered = async () => {
-        const bytes = await store.findBlob(output.sha256)
+        const bytes = await findBlob(output.sha256)
         if (!bytes) throw new LilypadError('OUTPUT_UNAVAILABLE', 'The output is no longer in the store.')
         return bytes
       }
@@ -695,9 +833,16 @@ export function createLilypad(options: LilypadOptions) {
           })
         : undefined
     const stream = new JobStream({ solver, signer, orderHash, ...(history ? { history } : {}) })
-    streams.set(orderHash, [...(streams.get(orderHash) ?? []), stream])
+    keepRecent(streams, orderHash, [...(streams.get(orderHash) ?? []), stream], maxStreams)
+    const reply = { attempt: 0, bytes: 0, pieces: [] as Uint8Array[] }
     for await (const { chunk, piece } of stream.read(watch.signal)) {
       const { attempt, index } = chunk
+      if (piece.channel === 'response') {
+        if (attempt !== reply.attempt) Object.assign(reply, { attempt, bytes: 0, pieces: [] })
+        reply.bytes += piece.bytes.length
+        if (reply.bytes <= maxReplyBytes) reply.pieces.push(piece.bytes)
+        else reply.pieces.length = 0
+      }
       if (piece.channel !== 'file') {
         yield { attempt, index, ...piece }
         continue
@@ -709,7 +854,7 @@ export function createLilypad(options: LilypadOptions) {
             'PAYLOAD_TOO_LARGE',
             'The provider announced a file that is longer than the module may produce.',
           )
-        const known = await store.findBlob(file.sha256)
+        const known = await findBlob(file.sha256)
         if (known) return known
         const bytes = await solver.getOutput(orderHash, file.sha256, signer, file.bytes)
         await store.putBlob(file.sha256, bytes)
@@ -734,6 +879,11 @@ export function createLilypad(options: LilypadOptions) {
     if (!isSigned) throw new StreamBrokenError('it does not end in a receipt of the provider of the job')
     const fault = stream.findFault(manifest, { hasOutputs: receipt.status === 0 })
     if (fault !== undefined) throw new StreamBrokenError(fault)
+    if (reply.pieces.length === 0) return
+    // The reply of a model is its output, byte by byte: what came is not fetched again.
+    const bytes = concatBytes(...reply.pieces)
+    const digest = sha256(bytes)
+    if (manifest.predicate.outputs.some((output) => output.sha256 === digest)) keepOutput(digest, bytes)
   }
 
   /**
@@ -759,7 +909,7 @@ export function createLilypad(options: LilypadOptions) {
     // Only the requester can tell whether what was sealed to it opens.
     const opened: Check[] = []
     for (const { path, sha256: digest } of job.delivery?.manifest.predicate.outputs ?? []) {
-      const sealed = await store.findBlob(digest)
+      const sealed = await findBlob(digest)
       const ok = sealed !== undefined && (await openSealed(opener.identity, sealed).then(Boolean, () => false))
       const evidence = ok ? `it opens with the key ${opener.recipient}` : 'it does not open with the key of the order'
       opened.push({ name: `output ${path} is sealed`, ok, evidence })
@@ -780,7 +930,7 @@ export function createLilypad(options: LilypadOptions) {
       ...(streams.has(job.orderHash) ? { stream: { fault: await findStreamFault(job) } } : {}),
       findOutput: async (path) => {
         const file = job.delivery?.manifest.predicate.outputs.find((output) => output.path === path)
-        const bytes = file && (await store.findBlob(file.sha256))
+        const bytes = file && (await findBlob(file.sha256))
         return bytes && { bytes: bytes.length, sha256: sha256(bytes), read: () => bytes }
       },
     })
@@ -799,8 +949,13 @@ export function createLilypad(options: LilypadOptions) {
 
   /** Signs the next voucher of the lane for a verified job, once, and keeps it before it leaves. */
   async function acknowledge(orderHash: Bytes32): Promise<StoredJob> {
+    const signed = await signAcknowledgement(orderHash)
+    return signed.acknowledgementSent ? signed : sendAcknowledgement(signed)
+  }
+
+  async function signAcknowledgement(orderHash: Bytes32): Promise<StoredJob> {
     const { signVoucher } = requireWallet()
-    const signed = await store.transaction((transaction) => {
+    return store.transaction((transaction) => {
       const job = transaction.findJob(orderHash)
       if (!job?.delivery || job.verified !== true) throw new JobUnknownError(orderHash)
       if (job.acknowledgement) return job
@@ -827,15 +982,42 @@ export function createLilypad(options: LilypadOptions) {
       transaction.putJob(acknowledged)
       return acknowledged
     })
-    return signed.acknowledgementSent ? signed : sendAcknowledgement(signed)
   }
 
   async function sendAcknowledgement(job: StoredJob): Promise<StoredJob> {
+    await sendLane(laneId(job.order))
+    return getStoredJob(job.orderHash)
+  }
+
+  /** Lanes whose acknowledgements are on their way, with who comes next. */
+  const sending = new Map<Bytes32, { readonly running: Promise<void>; next?: Promise<void> }>()
+
+  /** Sends what the solver lacks of a lane. Whoever asks while that is done is served, with all others, by the next time. */
+  function sendLane(lane: Bytes32): Promise<void> {
+    const turn = sending.get(lane)
+    if (turn) {
+      turn.next ??= turn.running.catch(() => {}).then(() => startSending(lane))
+      return turn.next
+    }
+    return startSending(lane)
+  }
+
+  function startSending(lane: Bytes32): Promise<void> {
+    const running = sendUnsent(lane)
+    const turn = { running }
+    sending.set(lane, turn)
+    void running
+      .catch(() => {})
+      .then(() => {
+        if (sending.get(lane) === turn && !('next' in turn)) sending.delete(lane)
+      })
+    return running
+  }
+
+  async function sendUnsent(lane: Bytes32): Promise<void> {
     const { accessSigner } = requireWallet()
-    const lane = laneId(job.order)
-    const last = job.acknowledgement?.voucher.jobs ?? 0
     const list = (which: { readonly isUnsent: boolean }) =>
-      store.transaction((transaction) => transaction.listAcknowledged(lane, last, which))
+      store.transaction((transaction) => transaction.listAcknowledged(lane, Number.MAX_SAFE_INTEGER, which))
     const send = async (jobs: readonly StoredJob[]) => {
       for (const { orderHash, acknowledgement } of jobs) {
         if (!acknowledgement) continue
@@ -856,7 +1038,12 @@ export function createLilypad(options: LilypadOptions) {
       if (!LilypadError.is(error) || error.code !== 'ACKNOWLEDGEMENT_OUT_OF_ORDER') throw error
       await send(await list({ isUnsent: false }))
     }
-    return getStoredJob(job.orderHash)
+  }
+
+  /** Sends every acknowledgement that was signed and did not arrive. */
+  async function sendAcknowledgements(): Promise<void> {
+    const jobs = await store.transaction((transaction) => transaction.listUnsent())
+    for (const lane of new Set(jobs.map(({ order }) => laneId(order)))) await sendLane(lane)
   }
 
   /**
@@ -871,11 +1058,18 @@ export function createLilypad(options: LilypadOptions) {
       readonly timeoutSeconds?: number
       readonly signal?: AbortSignal
       readonly accept?: (outputs: readonly Output[]) => void | Promise<void>
+      /**
+       * What it waits for: that the solver has the acknowledgement, or that it is signed and kept. Then it is sent in the background, again with
+       * the next of its lane, and by `sendAcknowledgements`. @default 'sent'
+       */
+      readonly acknowledgement?: 'sent' | 'signed'
     } = {},
   ): Promise<{ readonly job: StoredJob; readonly outputs: readonly Output[]; readonly verification: Verification }> {
-    const { timeoutSeconds = 600, signal, accept } = wait
+    const { timeoutSeconds = 600, signal, accept, acknowledgement = 'sent' } = wait
     let job = await getStoredJob(orderHash)
-    if (!job.delivery || job.verified !== true) {
+    // What the relay has shown before is checked all the same; what did not hold may have been replaced since.
+    const isShown = job.delivery !== null && job.state === 'delivered' && job.verified === null
+    if (!isShown && (!job.delivery || job.verified !== true)) {
       const stopReading = readOn(job)
       job = await getJob(orderHash, { waitSeconds: timeoutSeconds, ...(signal ? { signal } : {}) }).finally(stopReading)
     }
@@ -933,7 +1127,12 @@ export function createLilypad(options: LilypadOptions) {
     await updateJob(orderHash, (current) =>
       current.verified === true ? current : { ...current, delivery, reservation: job.reservation, verified: true },
     )
-    return { job: await acknowledge(orderHash), outputs, verification }
+    streams.delete(orderHash)
+    const signed = await signAcknowledgement(orderHash)
+    if (signed.acknowledgementSent) return { job: signed, outputs, verification }
+    if (acknowledgement === 'sent') return { job: await sendAcknowledgement(signed), outputs, verification }
+    void sendLane(laneId(signed.order)).catch(() => {})
+    return { job: signed, outputs, verification }
   }
 
   /** Waits until the record of an acknowledged job is on chain. */
@@ -980,6 +1179,7 @@ export function createLilypad(options: LilypadOptions) {
     },
     verify,
     acknowledge,
+    sendAcknowledgements,
     waitForSettlement,
     async fetchOutputs(orderHash: Bytes32): Promise<readonly Output[]> {
       return fetchOutputs(await getStoredJob(orderHash))
@@ -1063,7 +1263,11 @@ export function createLilypad(options: LilypadOptions) {
       }
       return failures
     },
-    close: () => store.close(),
+    async close() {
+      await Promise.all([...arriving.values()].map(({ written }) => written))
+      await Promise.allSettled([...sending.values()].map(({ running, next }) => next ?? running))
+      await store.close()
+    },
   }
 }
 

@@ -99,6 +99,8 @@ export type StoreTransaction = {
   putBreaker(breaker: StoredBreaker): void
   /** Acknowledged jobs of a lane up to a count, in the order of acknowledgement; with `isUnsent` those the solver has not confirmed. */
   listAcknowledged(laneId: Bytes32, upTo: number, which: { readonly isUnsent: boolean }): readonly StoredJob[]
+  /** Acknowledged jobs that the solver has not confirmed. */
+  listUnsent(): readonly StoredJob[]
   /** @throws {@link QuoteUsedError} when another job has the same quote */
   putJob(job: StoredJob): void
   findLane(laneId: Bytes32): StoredLane | undefined
@@ -120,6 +122,8 @@ export type ClientStore = {
    * from the relay or worked out again: it outlives the end of the process like all else, but perhaps not a loss of power.
    */
   transaction<T>(work: (transaction: StoreTransaction) => T, options?: { readonly isRepeatable?: boolean }): Promise<T>
+  /** Resolves when everything that was written before, repeatable or not, outlives a loss of power. */
+  flush(): Promise<void>
   putBlob(digest: Bytes32, bytes: Uint8Array): Promise<void>
   findBlob(digest: Bytes32): Promise<Uint8Array | undefined>
   /** Forgets quotes that ended before a time, in Unix seconds, and were never ordered, with the input files that nothing else names. */

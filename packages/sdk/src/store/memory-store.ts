@@ -91,6 +91,7 @@ export function memoryStore(): ClientStore {
         .filter((job) => acknowledgedJobs(job) <= upTo && laneId(job.order) === lane)
         .filter((job) => !(isUnsent && job.acknowledgementSent))
         .sort((a, b) => acknowledgedJobs(a) - acknowledgedJobs(b)),
+    listUnsent: () => [...draft.jobs.values()].filter((job) => job.acknowledgement && !job.acknowledgementSent),
     putJob(job) {
       for (const other of draft.jobs.values()) {
         if (other.quoteId === job.quoteId && other.orderHash !== job.orderHash) throw new QuoteUsedError(job.quoteId)
@@ -126,6 +127,7 @@ export function memoryStore(): ClientStore {
       state = draft
       return result
     },
+    async flush() {},
     async putBlob(digest, bytes) {
       assertDigest(digest)
       blobs.set(digest, bytes.slice())

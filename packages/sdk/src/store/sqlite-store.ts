@@ -16,6 +16,8 @@ import {
 import { StoredApproval } from '../wallet/approval.ts'
 import { closedBreaker, StoredBreaker } from '../wallet/circuit-breaker.ts'
 import type { LedgerEntry } from '../wallet/spending-policy.ts'
+import { createLedgerFold } from './ledger-fold.ts'
+import { createLogSync } from './log-sync.ts'
 import { paymentEntry, StoredPayment } from '../wallet/stored-payment.ts'
 
 const schema = `
@@ -45,6 +47,9 @@ const unusedQuotes = `select id, value ->> 'inputs' as inputs from quotes
 const namedFiles = `select value ->> 'inputs' as named from quotes
   union all select (value ->> 'inputs') || coalesce(value ->> '$.delivery.manifest.predicate.outputs', '') from jobs`
 const freshMilliseconds = 10 * 60 * 1000
+/** Jobs and quotes that are kept as they were read, and the longest text of one: most are read again within a second. */
+const maxRead = 200
+const maxReadLength = 64 * 1024
 
 /**
  * A store in a folder: an SQLite database and the blobs beside it. Several processes may share it; each transaction is
@@ -54,7 +59,7 @@ export function sqliteStore(directory: string): ClientStore {
   const blobs = join(directory, 'blobs')
   mkdirSync(blobs, { recursive: true, mode: 0o700 })
   const database = new DatabaseSync(join(directory, 'client.db'))
-  database.exec('pragma busy_timeout = 10000; pragma journal_mode = wal; pragma synchronous = full;')
+  database.exec('pragma busy_timeout = 10000; pragma journal_mode = wal; pragma synchronous = normal;')
   database.exec(schema)
 
   // A statement's memory is SQLite's own: those of each call would be given back long after the heap has grown over them.
@@ -66,12 +71,29 @@ export function sqliteStore(directory: string): ClientStore {
     statements.set(sql, statement)
     return statement
   }
+  /** Values by their text: what is written in a row is what was checked when it was read or written here before. */
+  const known = new Map<string, unknown>()
+  const remember = <T>(text: string, value: T): T => {
+    if (text.length > maxReadLength) return value
+    known.set(text, value)
+    const [oldest] = known.keys()
+    if (known.size > maxRead && oldest !== undefined) known.delete(oldest)
+    return value
+  }
   const read = <S extends z.ZodType>(schema: S, sql: string, ...values: SQLInputValue[]): z.output<S>[] =>
     prepare(sql)
       .all(...values)
-      .map((row) => schema.parse(JSON.parse(String(row.value))))
-  const write = (sql: string, ...values: SQLInputValue[]) => void prepare(sql).run(...values)
+      .map((row) => {
+        const text = String(row.value)
+        return (known.get(text) as z.output<S> | undefined) ?? remember(text, schema.parse(JSON.parse(text)))
+      })
+  let isWritten = false
+  const write = (sql: string, ...values: SQLInputValue[]) => {
+    isWritten = true
+    prepare(sql).run(...values)
+  }
   const encode = <S extends z.ZodType>(schema: S, value: z.output<S>) => JSON.stringify(z.encode(schema, value))
+  const log = createLogSync(join(directory, 'client.db-wal'))
 
   const put = (table: 'payments' | 'approvals', at: string, id: string, seconds: number, value: string) =>
     write(
@@ -93,7 +115,7 @@ export function sqliteStore(directory: string): ClientStore {
   }
 
   // A price never changes once it is known, so a job that has one is read once, however many orders follow.
-  const unreadLedger = () => ({ lastRow: 0, priced: [] as LedgerEntry[], unpriced: new Set<number>() })
+  const unreadLedger = () => ({ lastRow: 0, priced: createLedgerFold(), unpriced: new Set<number>() })
   let ledger = unreadLedger()
 
   /** Does the work alone; a throw undoes it. */
@@ -113,12 +135,11 @@ export function sqliteStore(directory: string): ClientStore {
 
   const transaction: StoreTransaction = {
     findQuote: (quoteId) => read(StoredQuote, 'select value from quotes where id = ?', quoteId)[0],
-    putQuote: (quote) =>
-      write(
-        'insert into quotes (id, value) values (?, ?) on conflict (id) do nothing',
-        quote.quote.quoteId,
-        encode(StoredQuote, quote),
-      ),
+    putQuote(quote) {
+      const text = encode(StoredQuote, quote)
+      remember(text, quote)
+      write('insert into quotes (id, value) values (?, ?) on conflict (id) do nothing', quote.quote.quoteId, text)
+    },
     findJob: (orderHash) => read(StoredJob, 'select value from jobs where id = ?', orderHash)[0],
     findJobByQuote: (quoteId) => read(StoredJob, 'select value from jobs where quote_id = ?', quoteId)[0],
     listJobs: () => read(StoredJob, 'select value from jobs order by ordered_at desc, rowid desc'),
@@ -143,10 +164,10 @@ export function sqliteStore(directory: string): ClientStore {
           open.push(entry)
         } else {
           unpriced.delete(rowid)
-          priced.push(entry)
+          priced.add(entry)
         }
       }
-      return [...priced, ...open, ...read(StoredPayment, 'select value from payments').map(paymentEntry)]
+      return [...priced.list(), ...open, ...read(StoredPayment, 'select value from payments').map(paymentEntry)]
     },
     findPayment: (id) => read(StoredPayment, 'select value from payments where id = ?', id)[0],
     putPayment: (payment) =>
@@ -176,10 +197,17 @@ export function sqliteStore(directory: string): ClientStore {
         lane,
         upTo,
       ),
+    listUnsent: () =>
+      read(
+        StoredJob,
+        "select value from jobs where acknowledged_jobs is not null and value ->> 'acknowledgementSent' = 0 order by lane_id, acknowledged_jobs",
+      ),
     putJob(job) {
       const other = prepare('select id from jobs where quote_id = ?').get(job.quoteId)
       if (other && other.id !== job.orderHash) throw new QuoteUsedError(job.quoteId)
       const { orderHash, quoteId, orderedAt, order, price, state, acknowledgement } = job
+      const text = encode(StoredJob, job)
+      remember(text, job)
       write(
         `insert into jobs (id, quote_id, ordered_at, value, max_price, price, state, deliver_by, lane_id, acknowledged_jobs)
          values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -187,7 +215,7 @@ export function sqliteStore(directory: string): ClientStore {
         orderHash,
         quoteId,
         orderedAt,
-        encode(StoredJob, job),
+        text,
         order.maxPrice.toString(),
         price === null ? null : price.toString(),
         state,
@@ -243,14 +271,12 @@ export function sqliteStore(directory: string): ClientStore {
 
   return {
     async transaction(work, { isRepeatable = false } = {}) {
-      // The next durable commit takes to disk what a repeatable one before it left in the log.
-      if (isRepeatable) database.exec('pragma synchronous = normal')
-      try {
-        return alone(() => work(transaction))
-      } finally {
-        if (isRepeatable) database.exec('pragma synchronous = full')
-      }
+      isWritten = false
+      const result = alone(() => work(transaction))
+      if (isWritten && !isRepeatable) await log.flush()
+      return result
     },
+    flush: () => log.flush(),
     async putBlob(digest, bytes) {
       assertDigest(digest)
       const temporary = join(blobs, `.${digest}.${crypto.randomUUID()}`)
@@ -283,6 +309,7 @@ export function sqliteStore(directory: string): ClientStore {
       }
     },
     async close() {
+      await log.close()
       database.close()
     },
   }

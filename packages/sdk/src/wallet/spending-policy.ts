@@ -42,6 +42,8 @@ export type ApprovalWay = (typeof approvalWays)[number]
 /** A job or another payment as the ledger counts it. */
 export type LedgerEntry = {
   readonly kind: 'job' | 'payment'
+  /** How many of them this is. @default 1 */
+  readonly count?: number
   readonly maxPrice: bigint
   readonly price: bigint | null
   readonly state: JobState
@@ -144,7 +146,7 @@ export function sumSpend(ledger: readonly LedgerEntry[], nowSeconds: number, ses
     sums.total += counted
     if (entry.orderedAt > nowSeconds - day) sums.day += counted
     if (session !== undefined && entry.session === session) sums.session += counted
-    if (entry.orderedAt > nowSeconds - hour) sums.hourJobs += 1
+    if (entry.orderedAt > nowSeconds - hour) sums.hourJobs += entry.count ?? 1
     const canEnd = entry.price === null && !endedStates.has(entry.state) && nowSeconds <= entry.deliverBy
     if (entry.kind === 'job' && canEnd) sums.openJobs += 1
   }

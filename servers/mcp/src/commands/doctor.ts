@@ -162,7 +162,9 @@ async function checkStateFolder(path: string): Promise<readonly [boolean, string
         new SpendingStoppedError(breaker).details.join(' '),
         'look at `lilypad-mcp ledger`, then run `lilypad-mcp resume`',
       )
-    const jobs = await store.transaction((transaction) => transaction.listLedger().length)
+    const jobs = await store.transaction((transaction) =>
+      transaction.listLedger().reduce((sum, { count = 1 }) => sum + count, 0),
+    )
     return [true, isNew ? `${path}, new` : `${path}, ${jobs} in the ledger`]
   } finally {
     await store.close()
