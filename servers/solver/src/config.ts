@@ -60,6 +60,8 @@ export const SolverConfig = z.object({
     .default(7 * 86_400),
   uploadIdleSeconds: z.coerce.number().min(0.05).default(30),
   deliveryGraceSeconds: z.coerce.number().int().min(0).default(30),
+  /** How long what the chain says of a payer is used for more orders, in milliseconds. */
+  fundsAgeMilliseconds: z.coerce.number().int().min(0).max(10_000).default(1000),
   acknowledgeWithinSeconds: z.coerce.number().int().min(1).default(86_400),
   requestsPerSecond: z.coerce.number().min(1).default(1000),
   /** Whether providers that have sent no attestation are given container jobs. One whose attestation does not hold never is. */

@@ -44,6 +44,8 @@ export type SolverContext = {
 export type SolverRules = {
   /** How long after `deliverBy` a delivery is still waited for. */
   readonly deliveryGraceSeconds: number
+  /** How long what the chain says of a payer is used for more orders. */
+  readonly fundsAgeMilliseconds: number
   /** How long a delivered job waits for its acknowledgement before its money is free again. */
   readonly acknowledgeWithinSeconds: number
   readonly maxWaitSeconds: number

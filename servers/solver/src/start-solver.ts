@@ -134,6 +134,7 @@ async function createContext(
     observed: { at: undefined },
     rules: {
       deliveryGraceSeconds: config.deliveryGraceSeconds,
+      fundsAgeMilliseconds: config.fundsAgeMilliseconds,
       acknowledgeWithinSeconds: config.acknowledgeWithinSeconds,
       maxWaitSeconds: 50,
       requestsPerSecond: config.requestsPerSecond,

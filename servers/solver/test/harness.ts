@@ -74,6 +74,8 @@ export function testConfig(stateDir: string, change: Partial<SolverConfig> = {})
     logLevel: 'silent',
     pollMilliseconds: 50,
     requestsPerSecond: 100_000,
+    // Tests change the chain behind the solver's back.
+    fundsAgeMilliseconds: 0,
     ...(databaseUrl === undefined ? {} : { databaseUrl }),
     ...change,
   }

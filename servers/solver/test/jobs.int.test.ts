@@ -280,6 +280,28 @@ describe('an order', () => {
   })
 })
 
+describe('what the chain said a moment ago', () => {
+  test('is used for a burst of orders, and read again before one is refused', async () => {
+    const remembering = await startHarness({ fundsAgeMilliseconds: 10_000 })
+    const near = await connectProvider(remembering.url)
+    const order = (maxPrice = 1100n) =>
+      remembering.client.postOrder(createOrder({ change: { maxPrice, lane: 3 } }).request)
+    try {
+      await until(async () => (await remembering.client.getModule('echo')).offers.length === 1)
+      await order()
+      remembering.chain.setUnreachable(new RpcUnreachableError(undefined))
+      expect((await order()).state).toBe('reserved')
+      remembering.chain.setUnreachable(undefined)
+      expect(await codeOf(order(2_000_000n))).toBe('INSUFFICIENT_BALANCE')
+      remembering.chain.setBalance(requester.address, contracts.lilyToken, { balance: 4_000_000n })
+      expect((await order(2_000_000n)).state).toBe('reserved')
+    } finally {
+      await near.close()
+      await remembering.close()
+    }
+  })
+})
+
 describe('a grant', () => {
   const order = (grant: ReturnType<typeof createGrant>, maxPrice = 1100n) =>
     harness.client.postOrder(createOrder({ signer: actors.sessionKey, grant, change: { maxPrice, lane: 9 } }).request)

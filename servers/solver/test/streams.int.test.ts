@@ -4,7 +4,15 @@ import { type Bytes32, StreamChain, type StreamChunk, type StreamPiece } from '@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openStreamStore } from '../src/stream/stream-store.ts'
 import { actors, contracts, createAsk, createDelivery, createOrder } from './fixtures.ts'
-import { access, connectProvider, createStateDir, type Harness, startHarness, type TestProvider } from './harness.ts'
+import {
+  access,
+  connectProvider,
+  createStateDir,
+  type Harness,
+  startHarness,
+  type TestProvider,
+  until,
+} from './harness.ts'
 
 let harness: Harness
 let provider: TestProvider
@@ -79,7 +87,7 @@ describe('a chunk', () => {
     expect(await send(orderHash, second.append(out('C')))).toEqual({ attempt: 2, stored: 3 })
   })
 
-  test('is refused beyond what the module allows, of a job that does not run, and of the job of another', async () => {
+  test('is refused beyond what the module allows, of a job that was declined, and of the job of another', async () => {
     const parts = await startJob()
     const { orderHash } = parts
     const chain = StreamChain.start(orderHash, 1)
@@ -95,8 +103,10 @@ describe('a chunk', () => {
 
     const waiting = createOrder({ change: { lane: 91 } })
     await harness.client.postOrder(waiting.request)
-    const early = StreamChain.start(waiting.orderHash, 1).append(out('early'))
-    expect(await send(waiting.orderHash, early)).toEqual({ attempt: 1, stored: 0, refused: 'STATE_CONFLICT' })
+    provider.send({ type: 'declined', orderHash: waiting.orderHash, code: 'JOB_DECLINED', reason: 'no' })
+    await until(async () => (await harness.client.getJob(waiting.orderHash, actors.payer)).state === 'declined')
+    const late = StreamChain.start(waiting.orderHash, 1).append(out('late'))
+    expect(await send(waiting.orderHash, late)).toEqual({ attempt: 1, stored: 0, refused: 'STATE_CONFLICT' })
   })
 
   test('comes to its reader before the end of the job does, and survives a restart of the relay', async () => {

@@ -15,6 +15,8 @@ export type JobMemory = {
   read(orderHash: Bytes32, load: () => Promise<JobRow | undefined>): Promise<JobRow | undefined>
   /** Begins a change: what is known of the job counts no more. Call what it gives with the row that was committed, or without one. */
   change(orderHash: Bytes32): (committed?: JobRow) => void
+  /** Keeps the request of a job that was just placed. */
+  rememberRequest(orderHash: Bytes32, request: OrderRequest, length: number): void
   /** The request of a job never changes, so it is parsed once. */
   readRequest(
     orderHash: Bytes32,
@@ -47,6 +49,9 @@ export function createJobMemory(options: { readonly isSoleWriter: boolean }): Jo
       return (committed) => {
         if (rows.get(orderHash) === entry) remember(rows, orderHash, entry, committed)
       }
+    },
+    rememberRequest(orderHash, request, length) {
+      if (length <= maxCharacters) keep(requests, orderHash, request)
     },
     async readRequest(orderHash, load, parse) {
       const known = requests.get(orderHash)

@@ -1,4 +1,4 @@
-import { and, eq, getTableColumns, sql } from 'drizzle-orm'
+import { and, eq, getTableColumns, sql, type WithSubquery } from 'drizzle-orm'
 import {
   type Bytes32,
   canMove,
@@ -104,8 +104,17 @@ export async function changeJob<T>(
 const patched = new WeakMap<Transaction, JobRow>()
 
 /** Changes members of a job that are not its state. */
-export async function patchJob(transaction: Transaction, job: JobRow, patch: Patch): Promise<JobRow> {
-  await transaction.update(jobs).set(patch).where(eq(jobs.orderHash, job.orderHash))
+export async function patchJob(
+  transaction: Transaction,
+  job: JobRow,
+  patch: Patch,
+  /** Written by the same statement. */
+  others: readonly WithSubquery[] = [],
+): Promise<JobRow> {
+  await (others.length > 0 ? transaction.with(...others) : transaction)
+    .update(jobs)
+    .set(patch)
+    .where(eq(jobs.orderHash, job.orderHash))
   const after = { ...job, ...patch } as JobRow
   patched.set(transaction, after)
   return after
@@ -126,17 +135,17 @@ export async function moveJob(
   const at = nowSeconds(context)
   const eventSequence = job.eventSequence + 1
   withEvents.add(transaction)
-  await transaction.insert(jobEvents).values(toEventRow(job.orderHash, eventSequence, { type: 'state', state: to, at }))
+  const told = transaction.$with('told').as(
+    transaction
+      .insert(jobEvents)
+      .values(toEventRow(job.orderHash, eventSequence, { type: 'state', state: to, at }))
+      .returning({ sequence: jobEvents.sequence }),
+  )
   // What was acknowledged of a job before it ended is still to be paid; it is free again when its provider does not come for it.
   const stepPrice = (to === 'expired' || to === 'failed') && job.settlementTransaction === null ? job.stepPrice : null
   const approvedUntil = stepPrice === null ? {} : { approvedUntil: at + stepSeconds }
-  const moved = await patchJob(transaction, job, {
-    ...patch,
-    ...approvedUntil,
-    state: to,
-    eventSequence,
-    updatedAt: at,
-  })
+  const after = { ...patch, ...approvedUntil, state: to, eventSequence, updatedAt: at }
+  const moved = await patchJob(transaction, job, after, [told])
   if (to === 'settled' || to === 'declined' || to === 'expired' || to === 'failed' || to === 'refunded') {
     await holdAmount(transaction, moved, stepPrice ?? 0n, at)
   }

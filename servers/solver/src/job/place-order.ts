@@ -1,4 +1,4 @@
-import { and, eq, gt, sum } from 'drizzle-orm'
+import { and, eq, gt, sum, type WithSubquery } from 'drizzle-orm'
 import {
   type Bytes32,
   jobOrderType,
@@ -19,7 +19,7 @@ import type { Transaction } from '../db/open-database.ts'
 import { jobEvents, jobFiles, jobs, ledgers, reservations } from '../db/schema.ts'
 import { assertInputRoom } from '../files/relay-room.ts'
 import { assertGuardian } from '../guardian/assert-guardian.ts'
-import { readFunds } from '../guardian/read-funds.ts'
+import { FundsMemory } from '../guardian/funds-memory.ts'
 import { assertWithinCaps, grantCaps } from '../grant/assert-within-grant.ts'
 import { assertOrder } from '../order/assert-order.ts'
 import { emptyLedger, nextReservation } from '../reservation/next-reservation.ts'
@@ -36,6 +36,7 @@ const maxUnobservedSeconds = 3600
 /** Takes orders. The same order, however often and however many at once, is one job with one reservation. */
 export function createOrderDesk(context: SolverContext) {
   const inFlight = new Map<Bytes32, Promise<PlacedOrder>>()
+  const memory = new FundsMemory(context)
 
   async function placeNew(request: OrderRequest, orderHash: Bytes32): Promise<PlacedOrder> {
     const { order, grant } = request
@@ -71,36 +72,35 @@ export function createOrderDesk(context: SolverContext) {
     }
     for (let attempt = 1; ; attempt++) {
       try {
-        return await reserve(request, orderHash)
+        return await reserve(request, orderHash, { isFresh: attempt > 1 })
       } catch (error) {
-        if (!(error instanceof BalanceOutdated) || attempt === maxAttempts) throw error
+        // What was remembered may be older than a deposit, a grant or a settlement.
+        const isOld = error instanceof BalanceOutdated || (attempt === 1 && LilypadError.is(error))
+        if (!isOld || attempt === maxAttempts) throw error
       }
     }
   }
 
-  async function reserve(request: OrderRequest, orderHash: Bytes32): Promise<PlacedOrder> {
+  async function reserve(
+    request: OrderRequest,
+    orderHash: Bytes32,
+    how: { readonly isFresh: boolean },
+  ): Promise<PlacedOrder> {
     const { order, grant } = request
     const { payer, key, token } = order
     const lane = laneId(order)
-    const [{ account, spendable, settlements }, chainGrant, isNonceUsed] = await Promise.all([
-      readFunds(context, { payer, token }),
-      grant ? context.chain.getGrant({ payer, key, token }) : undefined,
-      context.chain.isNonceUsed({ laneId: lane, nonce: order.nonce }),
+    const [{ funds, grant: chainGrant }, isNonceUsed] = await Promise.all([
+      memory.read(order, how),
+      memory.isNonceUsed(order),
     ])
+    const { account, spendable, settlements } = funds
     if (isNonceUsed) throw nonceUsed(order.nonce)
     assertGuardian(order, { account, solver: context.signer.address })
     if (account.guardian !== zeroAddress) assertObserved()
     const end = context.memory.change(orderHash)
     const placing = context.database.transaction(async (transaction) => {
       const ledger = await lockLedger(transaction, request)
-      const known = await selectJob(transaction, orderHash)
-      if (known) return { job: known, view: await toJobView(transaction, known), isNew: false }
       if (ledger.settlements !== settlements) throw new BalanceOutdated()
-      const [sameNonce] = await transaction
-        .select({ orderHash: jobs.orderHash })
-        .from(jobs)
-        .where(and(eq(jobs.laneId, lane), eq(jobs.nonce, order.nonce)))
-      if (sameNonce) throw nonceUsed(order.nonce)
       if (grant && chainGrant) await assertCaps(transaction, request, chainGrant)
       await assertInputRoom(transaction, context.rules.quotas, request)
       const now = nowSeconds(context)
@@ -108,29 +108,40 @@ export function createOrderDesk(context: SolverContext) {
       const reservation = nextReservation(ledger, { order, orderHash, solver, spendable, now })
       const hash = reservationType.hash(context.domain, reservation)
       const signature = context.signer.sign(hash)
-      await transaction
-        .insert(reservations)
-        .values({ ...reservation, key, hash, held: reservation.amount, releasedAt: null })
-      await transaction
-        .update(ledgers)
-        .set({ sequence: reservation.sequence, head: hash, outstanding: reservation.outstanding })
-        .where(and(eq(ledgers.payer, payer), eq(ledgers.token, token)))
-      const job = await insertJob(transaction, request, {
+      const reserved = transaction.$with('reserved').as(
+        transaction
+          .insert(reservations)
+          .values({ ...reservation, key, hash, held: reservation.amount, releasedAt: null })
+          .returning({ hash: reservations.hash }),
+      )
+      const counted = transaction.$with('counted').as(
+        transaction
+          .update(ledgers)
+          .set({ sequence: reservation.sequence, head: hash, outstanding: reservation.outstanding })
+          .where(and(eq(ledgers.payer, payer), eq(ledgers.token, token)))
+          .returning({ sequence: ledgers.sequence }),
+      )
+      const { job, length } = await insertJob(transaction, request, {
         orderHash,
         laneId: lane,
         reservation: JSON.stringify(z.encode(SignedReservation, { reservation, signature })),
         now,
+        with: [reserved, counted],
       })
-      return { job, view: await toJobView(transaction, job), isNew: true }
+      return { job, view: await toJobView(transaction, job), isNew: true, length }
     })
     return placing.then(
-      (placed) => {
+      ({ length, ...placed }) => {
         end(placed.job)
+        if (length !== undefined) context.memory.rememberRequest(orderHash, request, length)
         return placed
       },
-      (error: unknown) => {
+      async (error: unknown) => {
         end()
-        throw error
+        // The same order came by another way meanwhile.
+        const known = await selectJob(context.database, orderHash)
+        if (known) return { job: known, view: await toJobView(context.database, known), isNew: false }
+        throw isTaken(error) ? nonceUsed(order.nonce) : error
       },
     )
   }
@@ -214,13 +225,25 @@ async function lockLedger(transaction: Transaction, { order }: OrderRequest) {
 async function insertJob(
   transaction: Transaction,
   request: OrderRequest,
-  facts: { orderHash: Bytes32; laneId: Bytes32; reservation: string; now: number },
-): Promise<JobRow> {
+  facts: { orderHash: Bytes32; laneId: Bytes32; reservation: string; now: number; with: readonly WithSubquery[] },
+): Promise<{ readonly job: JobRow /** Characters of the request. */; readonly length: number }> {
   const { order } = request
   const { orderHash, now } = facts
   const json = z.encode(OrderRequest, request)
+  const text = JSON.stringify(json)
   const files = [...new Map(listInputFiles(request.inputs).map(({ file }) => [file.sha256, file])).values()]
+  // Ordered and reserved are one step here: an order that gets no reservation leaves nothing behind.
+  const told = transaction.$with('told').as(
+    transaction
+      .insert(jobEvents)
+      .values([
+        toEventRow(orderHash, 1, { type: 'state', state: 'ordered', at: now }),
+        toEventRow(orderHash, 2, { type: 'state', state: 'reserved', at: now }),
+      ])
+      .returning({ sequence: jobEvents.sequence }),
+  )
   const [job] = await transaction
+    .with(...facts.with, told)
     .insert(jobs)
     .values({
       orderHash,
@@ -234,7 +257,7 @@ async function insertJob(
       nonce: order.nonce,
       startBy: order.startBy,
       deliverBy: order.deliverBy,
-      request: JSON.stringify(json),
+      request: text,
       order: JSON.stringify(json.order),
       reservation: facts.reservation,
       missingInputs: files.length,
@@ -254,14 +277,13 @@ async function insertJob(
     }))
     await transaction.insert(jobFiles).values(rows)
   }
-  // Ordered and reserved are one step here: an order that gets no reservation leaves nothing behind.
-  await transaction
-    .insert(jobEvents)
-    .values([
-      toEventRow(orderHash, 1, { type: 'state', state: 'ordered', at: now }),
-      toEventRow(orderHash, 2, { type: 'state', state: 'reserved', at: now }),
-    ])
-  return job
+  return { job, length: text.length }
+}
+
+/** Whether the database refuses a row because another has what only one may have. */
+function isTaken(error: unknown): boolean {
+  const { code, cause } = error as { readonly code?: unknown; readonly cause?: unknown }
+  return code === '23505' || (cause instanceof Error && isTaken(cause))
 }
 
 function nonceUsed(nonce: number) {

@@ -17,7 +17,7 @@ export async function waitForJob(
   },
 ): Promise<JobRow> {
   const end = Date.now() + options.milliseconds
-  const waiter = createWaiter(context, job.orderHash, options.gone)
+  const waiter = createWaiter(context.signals, job.orderHash, options.gone)
   try {
     let current = job
     // Listening comes before looking, so that no change falls between the two.
@@ -31,28 +31,13 @@ export async function waitForJob(
   }
 }
 
-/**
- * Wakes on each change of a job, at the latest after a time. A change between two waits is not lost.
- * @param stream wakes too, when more of the job's stream is there
- */
-export function createWaiter(
-  context: Pick<SolverContext, 'signals'>,
-  orderHash: JobRow['orderHash'],
-  gone: EventEmitter,
-  stream?: JobSignals,
-) {
-  const state = { changed: false, isGone: false, isJobChanged: false, wake: undefined as (() => void) | undefined }
-  const wake = () => {
+/** Wakes on each signal about a job, at the latest after a time. A signal between two waits is not lost. */
+export function createWaiter(signals: JobSignals, orderHash: JobRow['orderHash'], gone: EventEmitter) {
+  const state = { changed: false, isGone: false, wake: undefined as (() => void) | undefined }
+  const ignore = signals.listen(orderHash, () => {
     state.changed = true
     state.wake?.()
-  }
-  const stops = [
-    context.signals.listen(orderHash, () => {
-      state.isJobChanged = true
-      wake()
-    }),
-    stream?.listen(orderHash, wake),
-  ]
+  })
   const leave = () => {
     state.isGone = true
     state.wake?.()
@@ -61,12 +46,6 @@ export function createWaiter(
   return {
     get isGone() {
       return state.isGone
-    },
-    /** Whether the job itself has changed since this was last asked. */
-    takeJobChange(): boolean {
-      const { isJobChanged } = state
-      state.isJobChanged = false
-      return isJobChanged
     },
     /** Waits. False when the time was over and nothing had changed. */
     async next(milliseconds: number): Promise<boolean> {
@@ -84,9 +63,11 @@ export function createWaiter(
       state.changed = false
       return changed
     },
+    /** Nobody waits any more. */
     close(): void {
-      for (const stop of stops) stop?.()
+      ignore()
       gone.off('close', leave)
+      leave()
     },
   }
 }

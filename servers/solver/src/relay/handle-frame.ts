@@ -55,6 +55,7 @@ export async function handleFrame(
       return tellIfExpired(connection, await acceptJob(context, provider, frame.orderHash))
     case 'declined':
       await declineJob(context, provider, frame.orderHash, { code: frame.code, text: frame.reason })
+      streams.end(frame.orderHash)
       return
     case 'started':
       tellIfExpired(connection, await startJob(context, provider, frame.orderHash))

@@ -67,7 +67,9 @@ export function startRelay(context: SolverContext, outputs: OutputDesk): Relay {
       job,
       kind === 'order' ? await getRequest(context, context.database, job.orderHash) : undefined,
     )
-    if (frame) connection.send(frame)
+    if (!frame) return
+    if (kind === 'order') streams.permit(job)
+    connection.send(frame)
   }
 
   /** Sends everything the provider has not answered, oldest first, acknowledgements in the order of their lane. */
@@ -174,9 +176,9 @@ export function startRelay(context: SolverContext, outputs: OutputDesk): Relay {
       await sendSteps(connection)
     }
 
-    async function take(data: RawData, isBinary: boolean): Promise<void> {
+    async function take(parse: () => ProviderFrame): Promise<void> {
       try {
-        const frame = parseWire(ProviderFrame, isBinary ? undefined : parseJson(data), 'frame')
+        const frame = parse()
         if (frame.type === 'hello') return await welcome(frame)
         if (!session.connection) {
           close(4003, 'say hello first')
@@ -197,13 +199,16 @@ export function startRelay(context: SolverContext, outputs: OutputDesk): Relay {
       alive.add(socket)
       session.queued++
       if (session.queued >= maxQueuedFrames) socket.pause()
+      const done = () => {
+        session.queued--
+        if (session.queued < maxQueuedFrames && socket.isPaused) socket.resume()
+      }
+      const parse = () => parseWire(ProviderFrame, isBinary ? undefined : parseJson(data), 'frame')
+      const frame = readSoon(parse)
+      // What a job says waits for no database. A provider says that it is delivered when the last chunk of it was answered.
+      if (frame?.type === 'chunk' && session.connection) void take(() => frame).finally(done)
       // One frame after the other, so that `accepted`, `started` and `delivered` act in the order they were sent.
-      work = work
-        .then(() => take(data, isBinary))
-        .finally(() => {
-          session.queued--
-          if (session.queued < maxQueuedFrames && socket.isPaused) socket.resume()
-        })
+      else work = work.then(() => take(frame ? () => frame : parse)).finally(done)
     })
     socket.on('error', (error: Error) =>
       context.log.info({ reason: error.message.slice(0, 200) }, 'provider.socket-error'),
@@ -254,6 +259,15 @@ function findHelloSigner(
     hello.signature,
   )
   return signer === hello.provider ? signer : undefined
+}
+
+/** What can be read; what cannot is read again where its error is told. */
+function readSoon<T>(parse: () => T): T | undefined {
+  try {
+    return parse()
+  } catch {
+    return undefined
+  }
 }
 
 function parseJson(data: RawData): unknown {

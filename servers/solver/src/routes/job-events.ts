@@ -7,6 +7,7 @@ import { jobEvents } from '../db/schema.ts'
 import { authorizeRequester } from '../http/authorize.ts'
 import { findJob } from '../job/job-row.ts'
 import { createWaiter } from '../job/wait-for-job.ts'
+import { failureFacts } from '../log/failure-facts.ts'
 
 const EventsQuery = z.object({
   after: z.coerce.number().int().min(0).default(0),
@@ -41,7 +42,8 @@ export function jobEventRoutes(context: SolverContext, closing: AbortSignal): Ro
     ofKeys.set(key, own + 1)
     const chunks = stream === undefined ? undefined : context.streams.openReader(orderHash, parsePlace(stream))
     const follower = steps && chunks && context.steps.follow({ orderHash, provider })
-    const waiter = createWaiter(context, orderHash, response, chunks && context.streams.signals)
+    const waiter = createWaiter(context.signals, orderHash, response)
+    const chunkWaiter = createWaiter(context.streams.signals, orderHash, response)
     const stop = () => response.destroy()
     closing.addEventListener('abort', stop, { once: true })
     try {
@@ -56,45 +58,47 @@ export function jobEventRoutes(context: SolverContext, closing: AbortSignal): Ro
       const write = async (message: string) => {
         if (!waiter.isGone && !response.write(`${message}\n\n`)) await drained(response)
       }
-      /** Sends what is stored of the stream, one page of it. False when there was nothing. */
-      const writeChunks = async (): Promise<boolean> => {
-        const lines = (await chunks?.next()) ?? []
-        for (const line of lines) await write(`data: {"type":"chunk","chunk":${line}}`)
-        return lines.length > 0
-      }
+      let pumping: Promise<unknown> = Promise.resolve()
       let stepSent: SignedStep | undefined
-      const writeStep = async () => {
-        const step = follower?.newest
-        if (step === undefined || step === stepSent) return
-        stepSent = step
-        await write(`data: ${JSON.stringify({ type: 'step', step: z.encode(SignedStep, step) })}`)
+      /** Sends what is stored of the stream, to its end as it is now, and the newest step behind what it is of. */
+      const writeChunks = (): Promise<void> => {
+        const pumped = pumping.then(async () => {
+          for (let lines = await chunks?.next(); lines?.length && !waiter.isGone; lines = await chunks?.next())
+            for (const line of lines) await write(`data: {"type":"chunk","chunk":${line}}`)
+          const step = follower?.newest
+          if (step === undefined || step === stepSent) return
+          stepSent = step
+          await write(`data: ${JSON.stringify({ type: 'step', step: z.encode(SignedStep, step) })}`)
+        })
+        pumping = pumped.catch(() => {})
+        return pumped
       }
-      // Chunks come often and need no look at the job.
-      for (let isJobDue = true; !waiter.isGone; ) {
-        const hasChunks = await writeChunks()
-        await writeStep()
-        if (isJobDue) {
-          const job = await findJob(context, orderHash)
-          const events = await listEvents(context, orderHash, sequence)
-          // A job is delivered after its last chunk, and is shown so to its reader.
-          if (events.some(({ event }) => event.includes('"type":"state"')))
-            while (!waiter.isGone && (await writeChunks()));
-          for (const event of events) {
-            sequence = event.sequence
-            await write(
-              `id: ${sequence}\ndata: ${JSON.stringify({ ...(JSON.parse(event.event) as object), sequence })}`,
-            )
-          }
-          if (events.length === pageSize) continue
-          if (!job || isFinal(job.state)) break
+      // Chunks come often, and the first of them is waited for: they look at no database.
+      const streaming = (async () => {
+        while (chunks && !chunkWaiter.isGone) {
+          await writeChunks()
+          await chunkWaiter.next(keepAliveMilliseconds)
         }
-        isJobDue = waiter.takeJobChange()
-        if (isJobDue || hasChunks) continue
-        if (!(await waiter.next(keepAliveMilliseconds))) {
-          await write(': still here')
-          isJobDue = true
-        } else isJobDue = waiter.takeJobChange()
+      })().catch((error: unknown) => {
+        context.log.error({ failure: failureFacts(error), orderHash }, 'stream.not-read')
+        stop()
+      })
+      for (let isWaiting = false; !waiter.isGone; ) {
+        const job = await findJob(context, orderHash)
+        const events = await listEvents(context, orderHash, sequence)
+        // A job is delivered after its last chunk, and is shown so to its reader.
+        if (events.some(({ event }) => event.includes('"type":"state"'))) await writeChunks()
+        for (const event of events) {
+          sequence = event.sequence
+          await write(`id: ${sequence}\ndata: ${JSON.stringify({ ...(JSON.parse(event.event) as object), sequence })}`)
+        }
+        if (events.length === pageSize) continue
+        if (!job || isFinal(job.state)) break
+        if (isWaiting) await write(': still here')
+        isWaiting = !(await waiter.next(keepAliveMilliseconds))
       }
+      chunkWaiter.close()
+      await streaming
       response.end()
     } finally {
       streams--
@@ -103,6 +107,7 @@ export function jobEventRoutes(context: SolverContext, closing: AbortSignal): Ro
       else ofKeys.delete(key)
       follower?.leave()
       waiter.close()
+      chunkWaiter.close()
       closing.removeEventListener('abort', stop)
     }
   })

@@ -124,11 +124,18 @@ export async function openStreamStore(options: {
     const before = streams.get(orderHash)
     streams.delete(orderHash)
     await before?.handle.close()
-    usedBytes -= await sizeOf(folder)
-    await mkdir(folder, { recursive: true })
+    const isFirst = await mkdir(folder).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EEXIST') throw error
+        return false
+      },
+    )
+    if (!isFirst) usedBytes -= await sizeOf(folder)
     const handle = await open(join(folder, String(attempt)), 'w+', 0o600)
-    for (const name of await readdir(folder))
-      if (name !== String(attempt)) await rm(join(folder, name), { force: true })
+    if (!isFirst)
+      for (const name of await readdir(folder))
+        if (name !== String(attempt)) await rm(join(folder, name), { force: true })
     const chain = StreamChain.start(orderHash, attempt)
     const stream: OpenStream = { handle, chain, size: 0, last: undefined, usedAt: Date.now() }
     streams.set(orderHash, stream)
