@@ -302,12 +302,16 @@ export class JobRunner {
     const early: EarlyUploads = { uploads: new Set(), slots: new RunSlots(earlyUploads), announced: new Map() }
     const takeFile = (file: OutputFile & { readonly source: string }) =>
       this.#takeFile(orderHash, module.manifest, file, stream, early, signal)
-    // The program starts while the disk still writes that it may; nobody hears of the run before.
-    const told = journal.flush().then(() => {
+    const tell = () => {
       if (running) running.hasStarted = true
       send({ type: 'started', orderHash })
       stream.begin()
-    })
+    }
+    // The program starts while the disk still writes that it may. What a model server says is heard at once: were the power lost now, the
+    // job would end without a receipt and cost nobody anything. Of other runs nobody hears before.
+    const isServed = module.executor.name === 'server'
+    if (isServed) tell()
+    const told = journal.flush().then(() => (isServed ? undefined : tell()))
     told.catch(() => {})
     let execution: Execution
     let summary: StreamSummary
