@@ -17,6 +17,7 @@ export type GatewayClient = Pick<
   | 'getStoredJob'
   | 'cancel'
   | 'complete'
+  | 'sendAcknowledgements'
   | 'stream'
   | 'watchJob'
   | 'fetchOutputs'

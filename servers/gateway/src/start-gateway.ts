@@ -157,6 +157,8 @@ async function sweep(context: GatewayContext, signal: AbortSignal): Promise<void
     try {
       await settleUnsettled(context)
       await forgetAnswers(context.database, { before: nowSeconds(context) - context.rules.answerSeconds })
+      // What could not be sent when it was signed.
+      await context.client.sendAcknowledgements()
     } catch (error) {
       context.log.error(failureFacts(error), 'sweep.failed')
     }

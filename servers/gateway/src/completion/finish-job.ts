@@ -49,7 +49,13 @@ export async function finishJob<Answer = undefined>(
   const accept = async (files: readonly Output[]) => {
     if (read) accepted = { answer: await read(files) }
   }
-  const completing = client.complete(orderHash, { timeoutSeconds, accept, ...(signal ? { signal } : {}) })
+  const completing = client.complete(orderHash, {
+    timeoutSeconds,
+    accept,
+    // Signed and kept is paid: nobody waits until the solver has it too.
+    acknowledgement: 'signed',
+    ...(signal ? { signal } : {}),
+  })
   const { job, outputs } = await (signal ? orAborted(completing, signal) : completing)
   // One that was acknowledged before is not looked at again on the way.
   if (!accepted) await accept(outputs)

@@ -1,4 +1,4 @@
-import type { Address, Bytes32 } from '@lilypad-agents/protocol'
+import { type Address, type Bytes32, LilypadError } from '@lilypad-agents/protocol'
 import type { GivenFile, StoredJob } from '@lilypad-agents/sdk'
 import { notePlaced, reserveFor } from '../account/paid-request.ts'
 import type { GatewayContext } from '../context.ts'
@@ -19,7 +19,16 @@ export type JobRequest = {
 }
 
 /** An order that was placed, and what is held for it. */
-export type PlacedJob = { readonly orderHash: Bytes32; readonly held: bigint; readonly deliverBy: number }
+export type PlacedJob = {
+  readonly orderHash: Bytes32
+  readonly held: bigint
+  readonly deliverBy: number
+  /** The request says which order it became. Until then it is found by its quote. */
+  readonly noted: Promise<void>
+}
+
+/** How old the solver's choice of a provider may be. One that declines is not chosen again for the same request. */
+const maxQuoteSeconds = 1
 
 /**
  * Gets a price, sets it aside in the account, and orders. `held` is what an earlier try of the request has set aside: the
@@ -39,18 +48,29 @@ export async function placeJob(
   const { client, database } = context
   const { module, inputs, files } = request
   const { provider } = policy
-  const maxPrice = held ?? policy.maxPrice
-  const { quote } = await client.quote({
-    module,
-    inputs,
-    ...(files ? { files } : {}),
-    ...(maxPrice === undefined ? {} : { maxPrice }),
-    ...(provider === undefined ? {} : { provider }),
-  })
-  const { quoteId } = quote
-  if (held === undefined) return placeQuote(context, { requestId, quoteId, maxPrice: quote.maxPrice })
-  await notePlaced(database, { id: requestId, quoteId, orderHash: null })
-  return { ...(await order(context, requestId, quoteId)), held }
+  const ask = (maxPrice: bigint | undefined, maxAgeSeconds: number) =>
+    client.quote({
+      module,
+      inputs,
+      maxAgeSeconds,
+      ...(files ? { files } : {}),
+      ...(maxPrice === undefined ? {} : { maxPrice }),
+      ...(provider === undefined ? {} : { provider }),
+    })
+  const placeAgain = async (amount: bigint): Promise<PlacedJob> => {
+    const { quoteId } = (await ask(amount, 0)).quote
+    await notePlaced(database, { id: requestId, quoteId, orderHash: null })
+    return { ...(await order(context, requestId, quoteId)), held: amount }
+  }
+  if (held !== undefined) return placeAgain(held)
+  const { quoteId, maxPrice } = (await ask(policy.maxPrice, maxQuoteSeconds)).quote
+  try {
+    return await placeQuote(context, { requestId, quoteId, maxPrice })
+  } catch (error) {
+    // It went away after it was chosen: the solver chooses another.
+    if (!LilypadError.is(error) || error.code !== 'PROVIDER_GONE') throw error
+    return placeAgain(maxPrice)
+  }
 }
 
 /** Sets the price of a quote aside in the account, and orders it. */
@@ -76,6 +96,8 @@ export async function order(
     throw toOrderError(error)
   }
   const { orderHash } = job
-  await notePlaced(database, { id: requestId, orderHash })
-  return { orderHash, deliverBy: job.order.deliverBy }
+  const noted = notePlaced(database, { id: requestId, orderHash })
+  // Whoever waits for it is told; nobody else is to be harmed.
+  noted.catch(() => {})
+  return { orderHash, deliverBy: job.order.deliverBy, noted }
 }

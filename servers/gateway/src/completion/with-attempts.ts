@@ -42,9 +42,12 @@ export async function withAttempts<T>(
         const result = await work(placed, () => {
           isSent = true
         })
+        await placed.noted
         context.active.delete(requestId)
         return result
       } catch (error) {
+        // What is noted of a later try must come later.
+        await placed?.noted.catch(() => undefined)
         if (isSent || !isNotRun(error) || attempt >= context.rules.attempts) throw error
       }
     }

@@ -8,6 +8,7 @@ import { migrate as migratePglite } from 'drizzle-orm/pglite/migrator'
 import { drizzle as drizzlePostgres } from 'drizzle-orm/postgres-js'
 import { migrate as migratePostgres } from 'drizzle-orm/postgres-js/migrator'
 import postgres from 'postgres'
+import { preparePglite } from './prepared-pglite.ts'
 
 /** Embedded or served Postgres: the same SQL runs on both. */
 export type Database = PgDatabase<PgQueryResultHKT>
@@ -33,7 +34,10 @@ export async function openDatabase(options: {
   }
   if (options.directory !== undefined) mkdirSync(dirname(options.directory), { recursive: true, mode: 0o700 })
   const client = await PGlite.create(options.directory)
-  const database = drizzlePglite({ client })
-  await migratePglite(database, migrations)
-  return { database, close: () => client.close() }
+  await migratePglite(drizzlePglite({ client }), migrations)
+  // Statements are prepared while tables are small, and nothing here renews a plan when they have grown.
+  await client.exec('set plan_cache_mode = force_custom_plan')
+  const prepared = preparePglite(client)
+  // drizzle calls nothing but `query` and `transaction`.
+  return { database: drizzlePglite({ client: prepared as unknown as PGlite }), close: prepared.close }
 }

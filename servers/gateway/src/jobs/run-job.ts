@@ -15,6 +15,7 @@ export async function beginJob(
   let placed: PlacedJob
   try {
     placed = await place()
+    await placed.noted
   } catch (error) {
     await abandonRequest(context, requestId, { placed: undefined, error })
     throw error
