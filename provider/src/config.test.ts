@@ -154,7 +154,7 @@ test('the example is valid as it is, and says the defaults', () => {
   expect(read()).toEqual({ ...bare, configFile: join(folder, 'provider.toml') })
   // With every line in force that is not only a sample.
   const samples =
-    /^# (?=(rpc_url|container_runtime|solver|solver_url|slots|per_|factor|max_per|lily_per|restake|port|memory_bytes|trust_modules|\[prices|state_dir|network|key_file|hosts))/
+    /^# (?=(rpc_url|container_runtime|solver|solver_url|slots|per_|factor|max_per|step_price|lily_per|restake|port|memory_bytes|trust_modules|\[prices|state_dir|network|key_file|hosts))/
   const lines = example.split('\n').map((line) => (samples.test(line) ? line : line.replace(/^# (?=[a-z_]+ = )/, '')))
   writeFileSync(join(folder, 'provider.toml'), lines.join('\n'))
   expect(read()).toEqual({ ...bare, configFile: join(folder, 'provider.toml') })

@@ -146,6 +146,45 @@ export function describeClientStore(name: string, open: () => ClientStore): void
       expect(first).toBeLessThan(2 ** 32)
     })
 
+    test('gives a free lane to one job at a time, the lowest first', async () => {
+      await store.transaction(({ putFreeLane }) => {
+        for (const lane of [9, 7, 7, 8]) putFreeLane('ours', lane)
+      })
+      const take = (parties: string) => store.transaction(({ takeFreeLane }) => takeFreeLane(parties) ?? 'none')
+      expect(await take('others')).toBe('none')
+      expect([await take('ours'), await take('ours'), await take('ours'), await take('ours')]).toEqual([
+        7,
+        8,
+        9,
+        'none',
+      ])
+    })
+
+    test('counts what was acknowledged of a job before its end', async () => {
+      const zero = `0x${'0'.repeat(64)}` as const
+      const step = {
+        orderHash: zero,
+        attempt: 1,
+        chunks: 1,
+        head: zero,
+        inputUnits: 0,
+        outputUnits: 1,
+        meteredSeconds: 0,
+        price: 5n,
+      }
+      const signature = `0x${'1'.repeat(130)}` as const
+      const { payer, key, provider, solver, token, lane } = createStoredJob(1).order
+      const voucher = { payer, key, provider, solver, token, lane, cumulativeAmount: 5n, jobs: 1, recordsHash: zero }
+      const stepped = { step: { step, signature }, acknowledgement: { voucher, signature } }
+      await store.transaction(({ putJob }) => {
+        putJob(createStoredJob(1))
+        putJob(createStoredJob(2, { step: stepped }))
+      })
+      expect(await store.transaction(({ findJob }) => findJob(createStoredJob(2).orderHash)?.step)).toEqual(stepped)
+      const ledger = await store.transaction((transaction) => transaction.listLedger())
+      expect(ledger.map(({ stepPrice }) => stepPrice)).toEqual([undefined, 5n])
+    })
+
     test('lists jobs newest first; of one second, the one put last first', async () => {
       await store.transaction((transaction) => {
         transaction.putJob(createStoredJob(1, { orderedAt: 20 }))
