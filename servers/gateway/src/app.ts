@@ -13,6 +13,7 @@ import { moduleRoutes } from './routes/modules.ts'
 import { openApiRoutes } from './routes/open-api.ts'
 import { operationRoutes } from './routes/operations.ts'
 import { replyRoutes } from './routes/replies.ts'
+import { topUpRoutes } from './routes/top-ups.ts'
 import { usageRoutes } from './routes/usage.ts'
 
 /** Puts the routes together; it does not listen. After `closing` nothing new is begun. */
@@ -41,6 +42,7 @@ export function createApp(
   app.use(jobRoutes(context, authentication))
   app.use(openApiRoutes())
   app.use(usageRoutes(context, authentication))
+  app.use(topUpRoutes(context, authentication))
   app.use((_request, _response, next) => next(new LilypadError('NOT_FOUND', 'There is nothing at this address.')))
   app.use(sendErrors(context.log, openAiErrorBody))
   return app

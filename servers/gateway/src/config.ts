@@ -5,6 +5,7 @@ import { type Network, parseTokenAmount, type SpendingPolicy } from '@lilypad-ag
 import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
+import type { StripeSettings } from './billing/card-processor.ts'
 
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
@@ -44,6 +45,18 @@ const settings = {
     help: 'where there is no account yet, makes one called "first" and writes a key for it here',
   },
   'first-credit': { env: 'LILYPAD_FIRST_CREDIT', value: 'LILY', help: 'what that account gets  [10]' },
+  'public-url': { env: 'LILYPAD_PUBLIC_URL', value: 'url', help: 'where customers reach it  [http://<host>:<port>/]' },
+  'stripe-secret-key': {
+    env: 'STRIPE_SECRET_KEY',
+    value: 'key',
+    help: 'takes cards through Stripe; better given as the variable  [no cards]',
+  },
+  'stripe-webhook-secret': {
+    env: 'STRIPE_WEBHOOK_SECRET',
+    value: 'secret',
+    help: 'signs the events that Stripe sends to /stripe/webhook',
+  },
+  'stripe-url': { env: 'STRIPE_API_URL', value: 'url', help: 'where Stripe answers  [https://api.stripe.com]' },
   'log-level': { env: 'LILYPAD_LOG_LEVEL', value: 'level', help: `${logLevels.join(', ')}  [info]` },
 } as const
 type SettingName = keyof typeof settings
@@ -83,6 +96,13 @@ const Settings = z.strictObject({
   'requests-per-minute': Whole(1, 1_000_000).prefault('600'),
   'first-key-file': File.optional(),
   'first-credit': Amount.prefault('10'),
+  'public-url': z.url({ protocol: /^https?$/ }).optional(),
+  'stripe-secret-key': z
+    .string()
+    .regex(/^[a-z]+_(test|live)_\w+$/, 'expected a key such as sk_test_…')
+    .optional(),
+  'stripe-webhook-secret': z.string().startsWith('whsec_', 'expected whsec_…').optional(),
+  'stripe-url': z.url({ protocol: /^https?$/ }).optional(),
   'log-level': z.enum(logLevels).default('info'),
 } satisfies { readonly [name in SettingName]: z.ZodType })
 
@@ -106,6 +126,8 @@ export type GatewayConfig = StateConfig & {
   readonly maxBodyBytes: number
   readonly requestsPerMinute: number
   readonly firstKey?: { readonly file: string; readonly credit: bigint } | undefined
+  /** Cards are taken where this is set. */
+  readonly stripe?: StripeSettings | undefined
   readonly logLevel: (typeof logLevels)[number]
 }
 
@@ -262,8 +284,19 @@ function toConfig(given: z.output<typeof Settings>, state: StateConfig): Gateway
     maxBodyBytes: given['max-body-bytes'],
     requestsPerMinute: given['requests-per-minute'],
     firstKey: firstKeyFile === undefined ? undefined : { file: firstKeyFile, credit: given['first-credit'] },
+    stripe: readStripe(given),
     logLevel: given['log-level'],
   }
+}
+
+function readStripe(given: z.output<typeof Settings>): StripeSettings | undefined {
+  const secretKey = given['stripe-secret-key']
+  const webhookSecret = given['stripe-webhook-secret']
+  if (secretKey === undefined && webhookSecret === undefined) return undefined
+  if (secretKey === undefined || webhookSecret === undefined)
+    throw invalid(['--stripe-secret-key and --stripe-webhook-secret: cards need both'])
+  const returnUrl = given['public-url'] ?? `http://${given.host}:${given.port}/`
+  return { secretKey, webhookSecret, returnUrl, apiUrl: given['stripe-url'] }
 }
 
 function readGrant(path: string): SignedGrant {

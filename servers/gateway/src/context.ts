@@ -1,4 +1,5 @@
 import type { Lilypad } from '@lilypad-agents/sdk'
+import type { CardProcessor } from './billing/card-processor.ts'
 import type { Database } from './db/open-database.ts'
 import { failureFacts, type Logger } from './log/logger.ts'
 import type { Metrics } from './metrics/metrics.ts'
@@ -30,6 +31,8 @@ export type GatewayContext = {
   readonly database: Database
   readonly models: ModelCatalog
   readonly metrics: Metrics
+  /** Who takes card payments, where that is set up. */
+  readonly cards?: CardProcessor | undefined
   readonly log: Logger
   readonly clock: () => Date
   readonly rules: GatewayRules

@@ -12,6 +12,7 @@ import { createAccount, creditAccount } from './account/account.ts'
 import { createApiKey } from './account/api-key.ts'
 import { forgetAnswers } from './account/paid-request.ts'
 import { createApp } from './app.ts'
+import { createStripeCards } from './billing/card-processor.ts'
 import { settleUnsettled } from './completion/settle-unsettled.ts'
 import type { GatewayConfig, StateConfig } from './config.ts'
 import { type GatewayContext, nowSeconds } from './context.ts'
@@ -65,6 +66,7 @@ export async function startGateway(
       database,
       models: createModelCatalog(client),
       metrics: createMetrics(),
+      cards: config.stripe && createStripeCards(config.stripe),
       log,
       clock: () => new Date(),
       replica: readReplica(config.stateDirectory),

@@ -9,15 +9,13 @@ import type { ApiKey } from './api-key.ts'
 
 export type PaidRequest = typeof requests.$inferSelect
 
-const maxIdempotencyKey = 255
-
 /** Adds to a column in the database, so that two writers never lose each other's change. */
 const plus = (column: AnyPgColumn, amount: bigint) => sql`${column} + ${amount.toString()}::numeric`
 
 /**
  * Notes a request before anything is done for it. With an idempotency key that came before, the earlier request is given
  * back instead; one that was released cost nothing and may be tried again.
- * @throws LilypadError INVALID_REQUEST for a key that is too long, STATE_CONFLICT when it came with another request
+ * @throws LilypadError STATE_CONFLICT when the idempotency key came with another request
  */
 export async function openRequest(
   database: Database,
@@ -33,8 +31,6 @@ export async function openRequest(
   },
 ): Promise<{ readonly isNew: true } | { readonly isNew: false; readonly earlier: PaidRequest }> {
   const { id, key, replica, kind, model, digest, idempotencyKey, now } = request
-  if (idempotencyKey !== undefined && (idempotencyKey === '' || idempotencyKey.length > maxIdempotencyKey))
-    throw new LilypadError('INVALID_REQUEST', `An idempotency key has 1 to ${maxIdempotencyKey} characters.`)
   return database.transaction(async (transaction) => {
     if (idempotencyKey !== undefined)
       await transaction
@@ -204,7 +200,7 @@ export async function chargeRequest(
     if (closed && price > 0n)
       await transaction
         .insert(ledgerEntries)
-        .values({ accountId: closed.accountId, amount: -price, requestId: id, createdAt: now })
+        .values({ accountId: closed.accountId, source: 'job', amount: -price, requestId: id, createdAt: now })
     return closed !== undefined
   })
 }

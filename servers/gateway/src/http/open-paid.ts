@@ -5,7 +5,7 @@ import { openRequest, type PaidRequest } from '../account/paid-request.ts'
 import { type GatewayContext, nowSeconds } from '../context.ts'
 import type { Settlement } from '../dialects/dialect.ts'
 import { callerOf } from './authenticate.ts'
-import { digestOf } from './read-body.ts'
+import { assertIdempotencyKey, digestOf } from './read-body.ts'
 
 /** A request that is now noted, or the answer to the one that it repeats. */
 export type OpenedPaid =
@@ -32,7 +32,7 @@ export async function openPaid(
     key: callerOf(response),
     replica: context.replica,
     digest: digestOf(response),
-    idempotencyKey: request.get('idempotency-key'),
+    idempotencyKey: assertIdempotencyKey(request.get('idempotency-key')),
     now: createdAt,
   })
   if (opened.isNew) {

@@ -5,6 +5,7 @@ import { MessageRequest } from '../dialects/messages/parse-message-request.ts'
 import { ResponseRequest } from '../dialects/responses/parse-response-request.ts'
 import { maxPriceHeader, providerHeader } from '../http/policy.ts'
 import { JobBody, JobView, ListQuery, ModuleView, QuoteBody, QuoteView } from '../jobs/job-schema.ts'
+import { TopUpBody, TopUpView } from '../routes/top-ups.ts'
 import { UsageQuery } from '../routes/usage.ts'
 
 type Json = { readonly [name: string]: unknown }
@@ -16,6 +17,7 @@ type Operation = {
   readonly summary: string
   readonly isOpen?: boolean
   readonly isPaid?: boolean
+  readonly takesIdempotencyKey?: boolean
   readonly body?: z.ZodType
   readonly query?: z.ZodObject
   readonly status?: 200 | 201
@@ -110,6 +112,23 @@ export const operations: readonly Operation[] = [
   },
   { method: 'get', path: '/v1/jobs/{id}/receipt', summary: 'Everything that proves a job, to be checked anywhere' },
   { method: 'get', path: '/v1/account', summary: 'What the account has' },
+  {
+    method: 'post',
+    path: '/v1/account/top-ups',
+    summary: 'Buys credit by card; the reply says where to pay',
+    takesIdempotencyKey: true,
+    body: TopUpBody,
+    status: 201,
+    answer: TopUpView,
+  },
+  {
+    method: 'get',
+    path: '/v1/account/top-ups',
+    summary: 'Top-ups by card, newest first',
+    query: ListQuery,
+    answer: list(TopUpView),
+  },
+  { method: 'get', path: '/v1/account/top-ups/{id}', summary: 'One top-up by card', answer: TopUpView },
   { method: 'get', path: '/v1/usage', summary: 'What its requests have cost, as JSON or CSV', query: UsageQuery },
 ]
 
@@ -144,7 +163,19 @@ export function openApiDocument(): Json {
 }
 
 function describe(operation: Operation): Json {
-  const { path, summary, isOpen, isPaid, body, query, status = 200, answer, answerType, streams } = operation
+  const {
+    path,
+    summary,
+    isOpen,
+    isPaid,
+    takesIdempotencyKey,
+    body,
+    query,
+    status = 200,
+    answer,
+    answerType,
+    streams,
+  } = operation
   const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name)
   const header = (name: string, description: string) => ({
     name,
@@ -159,8 +190,10 @@ function describe(operation: Operation): Json {
       ? [
           header(maxPriceHeader, 'Most the request may cost, in LILY'),
           header(providerHeader, 'Address of the one provider it is for'),
-          header('idempotency-key', 'The same key with the same request is paid once'),
         ]
+      : []),
+    ...(isPaid || takesIdempotencyKey
+      ? [header('idempotency-key', 'The same key with the same request is paid once')]
       : []),
   ]
   const json = { 'application/json': { schema: answer ? toSchema(answer, 'output') : { type: 'object' } } }
