@@ -6,6 +6,7 @@ import { authenticate, limitAddress } from './http/authenticate.ts'
 import { type DoorRules, guardDoor } from './http/guard.ts'
 import { measure } from './http/measure.ts'
 import { sendErrors } from './http/send-error.ts'
+import { depositRoutes } from './routes/deposits.ts'
 import { embeddingsRoutes } from './routes/embeddings.ts'
 import { jobRoutes } from './routes/jobs.ts'
 import { modelRoutes } from './routes/models.ts'
@@ -43,6 +44,7 @@ export function createApp(
   app.use(openApiRoutes())
   app.use(usageRoutes(context, authentication))
   app.use(topUpRoutes(context, authentication))
+  app.use(depositRoutes(context, authentication))
   app.use((_request, _response, next) => next(new LilypadError('NOT_FOUND', 'There is nothing at this address.')))
   app.use(sendErrors(context.log, openAiErrorBody))
   return app

@@ -6,6 +6,7 @@ import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import type { StripeSettings } from './billing/card-processor.ts'
+import type { DepositRules } from './deposits/watch-deposits.ts'
 
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
@@ -45,6 +46,16 @@ const settings = {
     help: 'where there is no account yet, makes one called "first" and writes a key for it here',
   },
   'first-credit': { env: 'LILYPAD_FIRST_CREDIT', value: 'LILY', help: 'what that account gets  [10]' },
+  'deposit-confirmations': {
+    env: 'LILYPAD_DEPOSIT_CONFIRMATIONS',
+    value: 'n',
+    help: 'blocks after which a deposit on chain counts  [12]',
+  },
+  'deposit-least': {
+    env: 'LILYPAD_DEPOSIT_LEAST',
+    value: 'LILY',
+    help: 'less is left at its address until more comes  [1]',
+  },
   'public-url': { env: 'LILYPAD_PUBLIC_URL', value: 'url', help: 'where customers reach it  [http://<host>:<port>/]' },
   'stripe-secret-key': {
     env: 'STRIPE_SECRET_KEY',
@@ -96,6 +107,8 @@ const Settings = z.strictObject({
   'requests-per-minute': Whole(1, 1_000_000).prefault('600'),
   'first-key-file': File.optional(),
   'first-credit': Amount.prefault('10'),
+  'deposit-confirmations': Whole(1, 10_000).prefault('12'),
+  'deposit-least': Amount.prefault('1'),
   'public-url': z.url({ protocol: /^https?$/ }).optional(),
   'stripe-secret-key': z
     .string()
@@ -126,6 +139,7 @@ export type GatewayConfig = StateConfig & {
   readonly maxBodyBytes: number
   readonly requestsPerMinute: number
   readonly firstKey?: { readonly file: string; readonly credit: bigint } | undefined
+  readonly deposits: DepositRules
   /** Cards are taken where this is set. */
   readonly stripe?: StripeSettings | undefined
   readonly logLevel: (typeof logLevels)[number]
@@ -284,6 +298,7 @@ function toConfig(given: z.output<typeof Settings>, state: StateConfig): Gateway
     maxBodyBytes: given['max-body-bytes'],
     requestsPerMinute: given['requests-per-minute'],
     firstKey: firstKeyFile === undefined ? undefined : { file: firstKeyFile, credit: given['first-credit'] },
+    deposits: { confirmations: given['deposit-confirmations'], least: given['deposit-least'] },
     stripe: readStripe(given),
     logLevel: given['log-level'],
   }

@@ -16,7 +16,10 @@ import { createStripeCards } from './billing/card-processor.ts'
 import { settleUnsettled } from './completion/settle-unsettled.ts'
 import type { GatewayConfig, StateConfig } from './config.ts'
 import { type GatewayContext, nowSeconds } from './context.ts'
+import { takeLease } from './db/lease.ts'
 import { openDatabase, type Database } from './db/open-database.ts'
+import { createDepositChain } from './deposits/deposit-chain.ts'
+import { watchDeposits } from './deposits/watch-deposits.ts'
 import { accounts } from './db/schema.ts'
 import { createLogger, failureFacts, type Logger } from './log/logger.ts'
 import { createMetrics } from './metrics/metrics.ts'
@@ -31,7 +34,7 @@ export type RunningGateway = {
   close(): Promise<void>
 }
 
-const sweepMilliseconds = 5000
+const leaseSeconds = 60
 const drainMilliseconds = 20_000
 const settleMilliseconds = 10_000
 
@@ -66,6 +69,10 @@ export async function startGateway(
       database,
       models: createModelCatalog(client),
       metrics: createMetrics(),
+      deposits: signer && {
+        chain: createDepositChain({ network, signer, payer: grant?.grant.payer ?? signer.address }),
+        rules: config.deposits,
+      },
       cards: config.stripe && createStripeCards(config.stripe),
       log,
       clock: () => new Date(),
@@ -80,6 +87,7 @@ export async function startGateway(
         slowReaderSeconds: 60,
         answerSeconds: 86_400,
         attempts: 3,
+        sweepSeconds: 5,
         ...dependencies.rules,
       },
     }
@@ -91,7 +99,10 @@ export async function startGateway(
       createApp(context, { closing: closing.signal, door }),
     )
     server.maxConnections = 10_000
-    const sweeping = sweep(context, closing.signal)
+    const sweeping = Promise.all([
+      repeat(context, closing.signal, 'sweep.failed', () => settle(context)),
+      repeat(context, closing.signal, 'deposits.failed', () => takeDeposits(context)),
+    ])
     undo.push(async () => {
       closing.abort()
       await closeServer(server)
@@ -154,22 +165,39 @@ async function makeFirstKey(
   writeFileSync(file, `${key}\n`, { mode: 0o600 })
 }
 
-async function sweep(context: GatewayContext, signal: AbortSignal): Promise<void> {
+async function settle(context: GatewayContext): Promise<void> {
+  await settleUnsettled(context)
+  await forgetAnswers(context.database, { before: nowSeconds(context) - context.rules.answerSeconds })
+  // What could not be sent when it was signed.
+  await context.client.sendAcknowledgements()
+}
+
+/** One replica at a time, so that two do not pay for the same sweep. */
+async function takeDeposits(context: GatewayContext): Promise<void> {
+  const { database, deposits, log, replica } = context
+  if (!deposits || !(await takeLease(database, { name: 'deposits', holder: replica, seconds: leaseSeconds }))) return
+  await watchDeposits({ database, log, ...deposits })
+}
+
+/** Does work every few seconds until the signal; what it throws is logged. */
+async function repeat(
+  context: GatewayContext,
+  signal: AbortSignal,
+  failed: string,
+  work: () => Promise<void>,
+): Promise<void> {
   while (!signal.aborted) {
-    try {
-      await settleUnsettled(context)
-      await forgetAnswers(context.database, { before: nowSeconds(context) - context.rules.answerSeconds })
-      // What could not be sent when it was signed.
-      await context.client.sendAcknowledgements()
-    } catch (error) {
-      context.log.error(failureFacts(error), 'sweep.failed')
-    }
+    await work().catch((error: unknown) => context.log.error(failureFacts(error), failed))
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, sweepMilliseconds)
-      signal.addEventListener('abort', () => {
-        clearTimeout(timer)
-        resolve()
-      })
+      const timer = setTimeout(resolve, context.rules.sweepSeconds * 1000)
+      signal.addEventListener(
+        'abort',
+        () => {
+          clearTimeout(timer)
+          resolve()
+        },
+        { once: true },
+      )
     })
   }
 }

@@ -11,7 +11,9 @@ import { createMetrics } from '../src/metrics/metrics.ts'
 
 /** The routes of a gateway over a database, without a network behind them: for what orders nothing. */
 export async function openApp(change: Partial<GatewayContext> = {}) {
-  const { database, close } = await openDatabase({ databaseUrl: process.env.DATABASE_URL })
+  const opened = change.database ? undefined : await openDatabase({ databaseUrl: process.env.DATABASE_URL })
+  const database = change.database ?? opened?.database
+  if (!database) throw new TypeError('there is no database')
   const logged: string[] = []
   const unused = (name: string) =>
     new Proxy({}, { get: (_, member) => Promise.reject(new Error(`${name}.${String(member)} is not here`)) })
@@ -34,6 +36,7 @@ export async function openApp(change: Partial<GatewayContext> = {}) {
       slowReaderSeconds: 60,
       answerSeconds: 86_400,
       attempts: 3,
+      sweepSeconds: 5,
     },
     ...change,
   }
@@ -60,7 +63,7 @@ export async function openApp(change: Partial<GatewayContext> = {}) {
         server.close(() => resolve())
         server.closeAllConnections()
       })
-      await close()
+      await opened?.close()
     },
   }
 }

@@ -95,7 +95,7 @@ describe('an event counts only', () => {
     const event = stripe.event('checkout.session.completed', stripe.paidSession(topUp, account.accountId), signing())
     const told = await send(name === 'without a signature' ? { body: event.body } : event)
     expect(told.status).toBe(400)
-    expect((await told.json()).error.message).toMatch(/not an event of the card processor/)
+    expect((await jsonOf(told)).error.message).toMatch(/not an event of the card processor/)
     expect(await balance()).toBe(before)
   })
 
@@ -164,7 +164,7 @@ test('a gateway without cards says so, and how to pay', async () => {
     for (const path of ['/v1/account/top-ups', '/stripe/webhook']) {
       const answer = await post(plain.url, path, key, { amount_usd: '5' })
       expect(answer.status).toBe(404)
-      expect((await answer.json()).error.message).toMatch(/takes no cards/)
+      expect((await jsonOf(answer)).error.message).toMatch(/takes no cards/)
     }
   } finally {
     await plain.close()

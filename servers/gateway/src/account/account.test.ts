@@ -24,7 +24,7 @@ let key: ApiKey
 let secret: string
 const withKey = async (budget?: bigint) => {
   const made = await createApiKey(database, { account, name: 'k', budget, now })
-  const found = await findApiKey(database, made.key)
+  const found = await findApiKey(database, made.key, now)
   if (!found) return expect.unreachable()
   return { ...made, found }
 }
@@ -58,8 +58,8 @@ const release = (id: string) => releaseRequest(database, { id, errorCode: 'TIMED
 describe('keys', () => {
   test('a key is found by itself alone, and is nowhere in the database', async () => {
     expect(secret).toMatch(/^lp-[A-Za-z0-9_-]{43}$/)
-    expect(await findApiKey(database, `${secret}x`)).toBeUndefined()
-    expect(await findApiKey(database, '')).toBeUndefined()
+    expect(await findApiKey(database, `${secret}x`, now)).toBeUndefined()
+    expect(await findApiKey(database, '', now)).toBeUndefined()
     const rows = [...(await database.select().from(apiKeys)), ...(await database.select().from(auditLog))]
     expect(rows.flatMap((row) => Object.values(row).map(String)).join(' ')).not.toContain(secret.slice(3, -4))
   })
@@ -68,8 +68,8 @@ describe('keys', () => {
     const { id } = await open()
     expect(await revokeApiKey(database, { id: key.id, now })).toBe(true)
     expect(await revokeApiKey(database, { id: key.id, now })).toBe(false)
-    expect(await findApiKey(database, secret)).toBeUndefined()
-    await expect(reserveFor(database, { id, amount: 1n })).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
+    expect(await findApiKey(database, secret, now)).toBeUndefined()
+    await expect(reserveFor(database, { id, amount: 1n, now })).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
     expect(await getBalance(database, accountId)).toEqual({ balance: 1000n, reserved: 0n })
   })
 
@@ -94,7 +94,7 @@ test('a credit counts once, whoever repeats it', async () => {
 describe('a request', () => {
   test('holds what it may cost, is charged what it cost, and frees the rest', async () => {
     const { id } = await open()
-    await reserveFor(database, { id, amount: 400n })
+    await reserveFor(database, { id, amount: 400n, now })
     expect(await getBalance(database, accountId)).toEqual({ balance: 1000n, reserved: 400n })
     expect(await charge(id, 150n)).toBe(true)
     expect(await getBalance(database, accountId)).toEqual({ balance: 850n, reserved: 0n })
@@ -106,7 +106,7 @@ describe('a request', () => {
     ['released, then charged', release, charge, 1000n],
   ])('%s is settled once', async (_, first, second, balance) => {
     const { id } = await open()
-    await reserveFor(database, { id, amount: 400n })
+    await reserveFor(database, { id, amount: 400n, now })
     expect(await first(id, 150n)).toBe(true)
     expect(await second(id, 150n)).toBe(false)
     expect(await getBalance(database, accountId)).toEqual({ balance, reserved: 0n })
@@ -114,14 +114,14 @@ describe('a request', () => {
 
   test('never costs more than was held', async () => {
     const { id } = await open()
-    await reserveFor(database, { id, amount: 100n })
+    await reserveFor(database, { id, amount: 100n, now })
     await expect(charge(id, 101n)).rejects.toMatchObject({ code: 'INTERNAL' })
     expect(await getBalance(database, accountId)).toEqual({ balance: 1000n, reserved: 100n })
   })
 
   test('that the account does not cover is refused with both amounts', async () => {
     const { id } = await open()
-    await expect(reserveFor(database, { id, amount: 1001n })).rejects.toMatchObject({
+    await expect(reserveFor(database, { id, amount: 1001n, now })).rejects.toMatchObject({
       code: 'INSUFFICIENT_BALANCE',
       details: ['Needed: up to 0.000000000000001001 LILY   Available: 0.000000000000001 LILY'],
     })
@@ -130,17 +130,17 @@ describe('a request', () => {
   test('that the budget of its key does not cover is refused, and the account stays free', async () => {
     const { found } = await withKey(300n)
     const first = await open({ key: found })
-    await reserveFor(database, { id: first.id, amount: 200n })
+    await reserveFor(database, { id: first.id, amount: 200n, now })
     const second = await open({ key: found })
-    await expect(reserveFor(database, { id: second.id, amount: 101n })).rejects.toThrow(/budget/)
+    await expect(reserveFor(database, { id: second.id, amount: 101n, now })).rejects.toThrow(/budget/)
     expect(await getBalance(database, accountId)).toEqual({ balance: 1000n, reserved: 200n })
     await charge(first.id, 50n)
-    await reserveFor(database, { id: second.id, amount: 250n })
+    await reserveFor(database, { id: second.id, amount: 250n, now })
   })
 
   test('many at once never hold more than there is', async () => {
     const opened = await Promise.all(Array.from({ length: 12 }, () => open()))
-    const held = await Promise.allSettled(opened.map(({ id }) => reserveFor(database, { id, amount: 300n })))
+    const held = await Promise.allSettled(opened.map(({ id }) => reserveFor(database, { id, amount: 300n, now })))
     expect(held.filter(({ status }) => status === 'fulfilled')).toHaveLength(3)
     expect(await getBalance(database, accountId)).toEqual({ balance: 1000n, reserved: 900n })
   })
@@ -149,7 +149,7 @@ describe('a request', () => {
 describe('an idempotency key', () => {
   test('brings back the request that it came with first, with its answer', async () => {
     const { id } = await open({ idempotencyKey: 'a' })
-    await reserveFor(database, { id, amount: 10n })
+    await reserveFor(database, { id, amount: 10n, now })
     expect((await open({ idempotencyKey: 'a' })).opened).toMatchObject({
       isNew: false,
       earlier: { id, state: 'reserved' },
@@ -184,7 +184,7 @@ describe('an idempotency key', () => {
 
   test('without an idempotency key no answer is kept', async () => {
     const { id } = await open()
-    await reserveFor(database, { id, amount: 10n })
+    await reserveFor(database, { id, amount: 10n, now })
     await charge(id, 10n)
     const [row] = await database.select().from(requests).where(eq(requests.id, id))
     expect(row?.answer).toBeNull()
@@ -208,7 +208,7 @@ test('after any order of moves the balance is the sum of the ledger, and what is
         if (move === 'credit') await creditAccount(database, { account, amount, reference: randomUUID(), now })
         else if (move === 'open') {
           const { id: opened } = await open()
-          await reserveFor(database, { id: opened, amount }).catch((error) =>
+          await reserveFor(database, { id: opened, amount, now }).catch((error) =>
             expect(error.code).toBe('INSUFFICIENT_BALANCE'),
           )
           ids.push(opened)

@@ -142,11 +142,11 @@ describe('money that is taken back', () => {
   test('leaves the account, below nothing where it was spent, and then it orders no more', async () => {
     await apply(paid())
     const { key } = await createApiKey(database, { account: accountName, name: 'k', now })
-    const found = (await findApiKey(database, key)) ?? expect.unreachable()
+    const found = (await findApiKey(database, key, now)) ?? expect.unreachable()
     const begin = async (amount: bigint) => {
       const id = randomUUID()
       await openRequest(database, { id, key: found, replica: 'r', kind: 'chat', model: 'm', digest: 'd', now })
-      await reserveFor(database, { id, amount })
+      await reserveFor(database, { id, amount, now })
       return id
     }
     const spent = await begin(4n * lily)

@@ -2,7 +2,7 @@ import type { Request, RequestHandler, Response } from 'express'
 import { LilypadError } from '@lilypad-agents/protocol'
 import { KeyRefusedError } from '../account/account-errors.ts'
 import { type ApiKey, findApiKey } from '../account/api-key.ts'
-import type { GatewayContext } from '../context.ts'
+import { type GatewayContext, nowSeconds } from '../context.ts'
 import { createRateLimit } from './rate-limit.ts'
 
 /** The key with which a request was let in. */
@@ -24,7 +24,7 @@ export function authenticate(context: GatewayContext): RequestHandler {
     const waitForAddress = perAddress.secondsUntilFree(address, wrongKeysPerMinute)
     if (waitForAddress > 0) throw tooMany(response, waitForAddress)
     const shown = shownKey(request)
-    const key = shown === undefined ? undefined : await findApiKey(context.database, shown)
+    const key = shown === undefined ? undefined : await findApiKey(context.database, shown, nowSeconds(context))
     if (!key) {
       perAddress.take(address, wrongKeysPerMinute)
       throw new KeyRefusedError()

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Request, Response } from 'express'
 import { LilypadError } from '@lilypad-agents/protocol'
+import { ModelNotAllowedError } from '../account/account-errors.ts'
 import { openRequest, type PaidRequest } from '../account/paid-request.ts'
 import { type GatewayContext, nowSeconds } from '../context.ts'
 import type { Settlement } from '../dialects/dialect.ts'
@@ -14,7 +15,7 @@ export type OpenedPaid =
 
 /**
  * Notes a paid request before anything is done for it.
- * @throws LilypadError STATE_CONFLICT when it repeats one that is not answered yet, or whose answer is gone
+ * @throws ModelNotAllowedError; LilypadError STATE_CONFLICT when it repeats one that is not answered yet, or whose answer is gone
  */
 export async function openPaid(
   context: GatewayContext,
@@ -24,12 +25,14 @@ export async function openPaid(
   /** What a repeat is answered with: what was answered, or the order that was placed. */
   { repeats = 'answers' }: { readonly repeats?: 'answers' | 'orders' } = {},
 ): Promise<OpenedPaid> {
+  const key = callerOf(response)
+  if (key.models && !key.models.includes(what.model)) throw new ModelNotAllowedError({ ...what, models: key.models })
   const requestId = randomUUID().replaceAll('-', '')
   const createdAt = nowSeconds(context)
   const opened = await openRequest(context.database, {
     ...what,
     id: requestId,
-    key: callerOf(response),
+    key,
     replica: context.replica,
     digest: digestOf(response),
     idempotencyKey: assertIdempotencyKey(request.get('idempotency-key')),

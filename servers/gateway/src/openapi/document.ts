@@ -5,6 +5,7 @@ import { MessageRequest } from '../dialects/messages/parse-message-request.ts'
 import { ResponseRequest } from '../dialects/responses/parse-response-request.ts'
 import { maxPriceHeader, providerHeader } from '../http/policy.ts'
 import { JobBody, JobView, ListQuery, ModuleView, QuoteBody, QuoteView } from '../jobs/job-schema.ts'
+import { DepositView } from '../routes/deposits.ts'
 import { TopUpBody, TopUpView } from '../routes/top-ups.ts'
 import { UsageQuery } from '../routes/usage.ts'
 
@@ -112,6 +113,7 @@ export const operations: readonly Operation[] = [
   },
   { method: 'get', path: '/v1/jobs/{id}/receipt', summary: 'Everything that proves a job, to be checked anywhere' },
   { method: 'get', path: '/v1/account', summary: 'What the account has' },
+  { method: 'get', path: '/v1/account/deposit', summary: 'Where to send tokens for the account', answer: DepositView },
   {
     method: 'post',
     path: '/v1/account/top-ups',
