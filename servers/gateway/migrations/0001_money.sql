@@ -16,6 +16,7 @@ CREATE TABLE "card_reversals" (
 --> statement-breakpoint
 CREATE TABLE "chain_cursors" (
 	"name" text PRIMARY KEY NOT NULL,
+	"start_block" bigint NOT NULL,
 	"block_number" bigint NOT NULL,
 	"block_hash" text NOT NULL
 );

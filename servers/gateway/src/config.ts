@@ -1,10 +1,11 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { createSigner, LilypadError, parseWire, SignedGrant, type Signer } from '@lilypad-agents/protocol'
+import { type Address, createSigner, LilypadError, parseWire, SignedGrant, type Signer } from '@lilypad-agents/protocol'
 import { type Network, parseTokenAmount, type SpendingPolicy } from '@lilypad-agents/sdk'
 import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
+import { LimitFlags, limitFlags, readStateCommand, type StateCommand, stateUsage } from './admin/state-command.ts'
 import type { StripeSettings } from './billing/card-processor.ts'
 import type { DepositRules } from './deposits/watch-deposits.ts'
 
@@ -149,36 +150,22 @@ export type GatewayConfig = StateConfig & {
 export type GatewayCommand =
   | { readonly name: 'serve'; readonly config: GatewayConfig }
   | { readonly name: 'help' }
-  | { readonly name: 'account create'; readonly account: string; readonly state: StateConfig }
   | {
-      readonly name: 'account credit'
-      readonly account: string
-      readonly amount: bigint
-      readonly reference: string
+      readonly name: 'state'
+      readonly command: StateCommand
       readonly state: StateConfig
+      readonly ledger: LedgerConfig
     }
-  | { readonly name: 'account list'; readonly state: StateConfig }
-  | {
-      readonly name: 'key create'
-      readonly account: string
-      readonly label: string
-      readonly budget: bigint | undefined
-      readonly requestsPerMinute: number | undefined
-      readonly state: StateConfig
-    }
-  | { readonly name: 'key revoke'; readonly id: string; readonly state: StateConfig }
+
+/** Which chain a ledger is compared with: the network's file, and whose account in the vault; without a payer none. */
+export type LedgerConfig = { readonly network: string; findPayer(): Address | undefined }
 
 const usage = `lilypad-gateway: OpenAI- and Anthropic-shaped HTTP over a Lilypad network
 
 Usage
   lilypad-gateway [serve] [settings]
-  lilypad-gateway account create <name>
-  lilypad-gateway account credit <name> <LILY> <reference>   the same reference counts once
-  lilypad-gateway account list
-  lilypad-gateway key create <account> [--label text] [--budget LILY] [--requests-per-minute n]
-  lilypad-gateway key revoke <key id>
-
-The last five change the database: with the embedded one, stop the gateway first; with Postgres they work beside it.
+${stateUsage}
+All but the first change or read the accounts, beside a gateway that runs too. They write JSON.
 `
 
 /**
@@ -191,8 +178,9 @@ export function readCommand(options: {
 }): GatewayCommand {
   const { values, positionals } = readFlags(options.args)
   if (values.help) return { name: 'help' }
-  const { label = 'key', budget, ...flags } = values
-  const [noun = 'serve', verb = '', ...rest] = positionals
+  const [noun = 'serve', ...rest] = positionals
+  const isServed = noun === 'serve' && rest.length === 0
+  const { limits, flags } = takeLimits(values, isServed)
   const given = Object.fromEntries(
     Object.entries(settings).flatMap(([name, { env }]) => {
       const variable = options.env[env]?.trim()
@@ -203,36 +191,27 @@ export function readCommand(options: {
   )
   const parsed = parseSettings(Settings, given)
   const state = { stateDirectory: parsed['state-dir'], databaseUrl: parsed['database-url'] }
-  const [first, second, third] = rest
-  const count = rest.length
-  switch (`${noun} ${verb}`) {
-    case 'serve ':
-      return { name: 'serve', config: toConfig(parsed, state) }
-    case 'account create':
-      if (first !== undefined && count === 1) return { name: 'account create', account: first, state }
-      break
-    case 'account credit':
-      if (first !== undefined && second !== undefined && third !== undefined && count === 3)
-        return { name: 'account credit', account: first, amount: parseTokenAmount(second), reference: third, state }
-      break
-    case 'account list':
-      if (count === 0) return { name: 'account list', state }
-      break
-    case 'key create':
-      if (first !== undefined && count === 1)
-        return {
-          name: 'key create',
-          account: first,
-          label: String(label),
-          budget: budget === undefined ? undefined : parseTokenAmount(String(budget)),
-          requestsPerMinute: flags['requests-per-minute'] === undefined ? undefined : parsed['requests-per-minute'],
-          state,
-        }
-      break
-    case 'key revoke':
-      if (first !== undefined && count === 1) return { name: 'key revoke', id: first, state }
+  if (isServed) return { name: 'serve', config: toConfig(parsed, state) }
+  const command = readStateCommand(positionals, limits)
+  if (!command) throw invalid([`Command: ${JSON.stringify(positionals.join(' ').slice(0, 100))}`])
+  const ledger = { network: parsed.network, findPayer: () => readPayer(parsed) }
+  return { name: 'state', command, state, ledger }
+}
+
+/** Flags of keys apart from those of the gateway; `requests-per-minute` is both. */
+function takeLimits(values: FlagValues, isServed: boolean) {
+  const isLimit = (name: string) => name in limitFlags || (!isServed && name === 'requests-per-minute')
+  const entries = Object.entries(values)
+  return {
+    flags: Object.fromEntries(entries.filter(([name]) => !isLimit(name))) as FlagValues,
+    limits: parseSettings(LimitFlags, Object.fromEntries(entries.filter(([name]) => isLimit(name)))),
   }
-  throw invalid([`Command: ${JSON.stringify(positionals.join(' ').slice(0, 100))}`])
+}
+
+/** Whose account in the vault the deposits go to. */
+function readPayer(given: z.output<typeof Settings>): Address | undefined {
+  if (given['grant-file'] !== undefined) return readGrant(given['grant-file']).grant.payer
+  return given['key-file'] === undefined ? undefined : createSigner(readKeyFile(given['key-file'])).address
 }
 
 type FlagValues = { readonly [flag: string]: string | boolean | (string | boolean)[] | undefined }
@@ -245,8 +224,7 @@ function readFlags(args: readonly string[]): { readonly values: FlagValues; read
       allowPositionals: true,
       options: {
         help: { type: 'boolean', short: 'h' },
-        label: { type: 'string' },
-        budget: { type: 'string' },
+        ...Object.fromEntries(Object.keys(limitFlags).map((name) => [name, { type: 'string' as const }])),
         ...Object.fromEntries(Object.keys(settings).map(text)),
       },
     })

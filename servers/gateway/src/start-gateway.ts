@@ -11,10 +11,12 @@ import { lockStateDirectory, sqliteStore } from '@lilypad-agents/sdk/node'
 import { createAccount, creditAccount } from './account/account.ts'
 import { createApiKey } from './account/api-key.ts'
 import { forgetAnswers } from './account/paid-request.ts'
+import { startAdminServer } from './admin/admin-server.ts'
+import { administer } from './admin/administer.ts'
 import { createApp } from './app.ts'
 import { createStripeCards } from './billing/card-processor.ts'
 import { settleUnsettled } from './completion/settle-unsettled.ts'
-import type { GatewayConfig, StateConfig } from './config.ts'
+import { type GatewayConfig, readCommand, type StateConfig } from './config.ts'
 import { type GatewayContext, nowSeconds } from './context.ts'
 import { takeLease } from './db/lease.ts'
 import { openDatabase, type Database } from './db/open-database.ts'
@@ -64,15 +66,13 @@ export async function startGateway(
       ...(grant ? { grant } : {}),
     })
     undo.push(() => client.close())
+    const chain = signer && createDepositChain({ network, signer, payer: grant?.grant.payer ?? signer.address })
     const context: GatewayContext = {
       client,
       database,
       models: createModelCatalog(client),
       metrics: createMetrics(),
-      deposits: signer && {
-        chain: createDepositChain({ network, signer, payer: grant?.grant.payer ?? signer.address }),
-        rules: config.deposits,
-      },
+      deposits: chain && { chain, rules: config.deposits },
       cards: config.stripe && createStripeCards(config.stripe),
       log,
       clock: () => new Date(),
@@ -112,6 +112,15 @@ export async function startGateway(
     await listen(server, config.host, config.port)
     const metricsServer = config.metricsPort === undefined ? undefined : await serveMetrics(context, config.metricsPort)
     if (metricsServer) undo.push(() => closeServer(metricsServer, 0))
+    const admin = await startAdminServer({
+      stateDirectory: config.stateDirectory,
+      run(args) {
+        const asked = readCommand({ args, env: {} })
+        if (asked.name === 'state') return administer({ database, chain }, asked.command)
+        throw new LilypadError('INVALID_REQUEST', 'This is not a command on the accounts.')
+      },
+    })
+    undo.push(() => admin.close())
     const url = urlOf(server, config.host)
     const metricsUrl = metricsServer && `${urlOf(metricsServer, '127.0.0.1')}/metrics`
     log.info({ url, metricsUrl, key: undefined, orders: signer !== undefined }, 'listening')

@@ -5,7 +5,17 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../db/open-database.ts'
 import { accounts, apiKeys, auditLog, ledgerEntries, requests } from '../db/schema.ts'
 import { createAccount, creditAccount, getBalance } from './account.ts'
-import { type ApiKey, createApiKey, findApiKey, revokeApiKey } from './api-key.ts'
+import {
+  type ApiKey,
+  createApiKey,
+  findApiKey,
+  type KeyLimits,
+  limitApiKey,
+  listApiKeys,
+  revokeApiKey,
+  rotateApiKey,
+  switchApiKey,
+} from './api-key.ts'
 import { chargeRequest, forgetAnswers, openRequest, releaseRequest, reserveFor } from './paid-request.ts'
 
 let database: Database
@@ -22,8 +32,8 @@ let account: string
 let accountId: string
 let key: ApiKey
 let secret: string
-const withKey = async (budget?: bigint) => {
-  const made = await createApiKey(database, { account, name: 'k', budget, now })
+const withKey = async (limits: KeyLimits = {}) => {
+  const made = await createApiKey(database, { account, name: 'k', ...limits, now })
   const found = await findApiKey(database, made.key, now)
   if (!found) return expect.unreachable()
   return { ...made, found }
@@ -71,6 +81,44 @@ describe('keys', () => {
     expect(await findApiKey(database, secret, now)).toBeUndefined()
     await expect(reserveFor(database, { id, amount: 1n, now })).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
     expect(await getBalance(database, accountId)).toEqual({ balance: 1000n, reserved: 0n })
+  })
+
+  test('switched off it is none until it is on again; after its time it is none', async () => {
+    const { id } = key
+    const set = (isEnabled: boolean) => switchApiKey(database, { id, isEnabled, now })
+    expect(await set(false)).toBe(true)
+    expect(await findApiKey(database, secret, now)).toBeUndefined()
+    expect(await set(true)).toBe(true)
+    expect(await findApiKey(database, secret, now)).toMatchObject({ id })
+    await limitApiKey(database, { id, expiresAt: now + 1, now })
+    expect(await findApiKey(database, secret, now)).toMatchObject({ id })
+    expect(await findApiKey(database, secret, now + 1)).toBeUndefined()
+    await revokeApiKey(database, { id, now })
+    expect(await set(true)).toBe(false)
+  })
+
+  test('rotated it is another secret with the same past; the one before is good for a while', async () => {
+    const { id } = key
+    const opened = await open({ idempotencyKey: 'kept' })
+    const next = await rotateApiKey(database, { id, graceSeconds: 10, now })
+    expect(next.id).toBe(id)
+    const found = await findApiKey(database, next.key, now)
+    expect(found).toMatchObject({ id })
+    expect(await findApiKey(database, secret, now + 9)).toMatchObject({ id })
+    expect(await findApiKey(database, secret, now + 10)).toBeUndefined()
+    expect((await open({ key: found ?? key, idempotencyKey: 'kept' })).opened).toMatchObject({
+      earlier: { id: opened.id },
+    })
+    const last = await rotateApiKey(database, { id, graceSeconds: 10, now })
+    expect(await findApiKey(database, secret, now)).toBeUndefined()
+    expect(await findApiKey(database, last.key, now)).toMatchObject({ id })
+    await expect(rotateApiKey(database, { id: 'key_none', graceSeconds: 0, now })).rejects.toThrow(/no such key/)
+  })
+
+  test('are listed without a secret', async () => {
+    const [listed] = await listApiKeys(database, account)
+    expect(listed).toMatchObject({ account, id: key.id, hint: secret.slice(-4), spent: 0n })
+    expect(Object.keys(listed ?? {}).join()).not.toMatch(/hash/i)
   })
 
   test('an account that is none gets no key and no money', async () => {
@@ -128,7 +176,7 @@ describe('a request', () => {
   })
 
   test('that the budget of its key does not cover is refused, and the account stays free', async () => {
-    const { found } = await withKey(300n)
+    const { found } = await withKey({ budget: 300n })
     const first = await open({ key: found })
     await reserveFor(database, { id: first.id, amount: 200n, now })
     const second = await open({ key: found })
@@ -136,6 +184,27 @@ describe('a request', () => {
     expect(await getBalance(database, accountId)).toEqual({ balance: 1000n, reserved: 200n })
     await charge(first.id, 50n)
     await reserveFor(database, { id: second.id, amount: 250n, now })
+  })
+
+  test.each([
+    ['day', { dayBudget: 300n }, 86_400],
+    ['month', { monthBudget: 300n }, 31 * 86_400],
+  ] as const)('that passes what its key may spend in a %s is refused until the next', async (name, limits, seconds) => {
+    const { found } = await withKey(limits)
+    const begin = async (amount: bigint, at: number) => {
+      const { id } = await open({ key: found })
+      await reserveFor(database, { id, amount, now: at })
+      return id
+    }
+    const spent = await begin(200n, now)
+    await expect(begin(101n, now)).rejects.toThrow(name === 'day' ? /today/ : /this month/)
+    await charge(spent, 150n)
+    await release(await begin(150n, now))
+    await expect(begin(151n, now)).rejects.toMatchObject({
+      code: 'INSUFFICIENT_BALANCE',
+      details: [expect.stringContaining('Available: 0.00000000000000015 LILY')],
+    })
+    await begin(300n, now + seconds)
   })
 
   test('many at once never hold more than there is', async () => {

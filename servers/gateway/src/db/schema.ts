@@ -191,6 +191,7 @@ export const cardEvents = pgTable('card_events', {
 export const chainCursors = pgTable('chain_cursors', {
   /** Chain, vault and payer. */
   name: text('name').primaryKey(),
+  startBlock: bigint('start_block', { mode: 'bigint' }).notNull(),
   blockNumber: bigint('block_number', { mode: 'bigint' }).notNull(),
   blockHash: hex('block_hash').notNull(),
 })

@@ -2,6 +2,7 @@ import { jobVaultAbi, lilyTokenAbi } from '@lilypad-agents/abi'
 import { type Address, type Bytes32, keccak256, type Signer } from '@lilypad-agents/protocol'
 import {
   createChainClient,
+  getAccount,
   getTokenBalance,
   type Network,
   sweepDepositAddress,
@@ -10,6 +11,7 @@ import {
   toSignerAccount,
 } from '@lilypad-agents/sdk'
 import { getAbiItem } from 'viem'
+import type { LedgerChain } from '../ledger/check-ledger.ts'
 
 /** A block by which a place in a chain is told again. */
 export type Block = { readonly number: bigint; readonly hash: Bytes32 }
@@ -46,19 +48,20 @@ export type DepositChain = {
 }
 
 const deposited = getAbiItem({ abi: jobVaultAbi, name: 'Deposited' })
+const jobSettled = getAbiItem({ abi: jobVaultAbi, name: 'JobSettled' })
 const transfer = getAbiItem({ abi: lilyTokenAbi, name: 'Transfer' })
 
 const saltOf = (accountId: string) => keccak256(new TextEncoder().encode(`lilypad-gateway ${accountId}`))
 
-/** Deposits over the RPC endpoint of a network; `signer` pays for sweeps. */
+/** Deposits over the RPC endpoint of a network; `signer` pays for sweeps, and without one there are none. */
 export function createDepositChain(options: {
   readonly network: Network
-  readonly signer: Signer
   readonly payer: Address
-}): DepositChain {
+  readonly signer?: Signer | undefined
+}): DepositChain & LedgerChain {
   const { network, signer, payer } = options
   const chain = toLilypadChain(network)
-  const client = createChainClient({ chain, account: toSignerAccount(signer) })
+  const client = createChainClient({ chain, ...(signer ? { account: toSignerAccount(signer) } : {}) })
   const token = network.contracts.lilyToken
   const vault = network.contracts.jobVault
   const termsOf = (accountId: string) => ({ beneficiary: payer, token, salt: saltOf(accountId) })
@@ -91,5 +94,12 @@ export function createDepositChain(options: {
     },
     getWaiting: (accountId) => getTokenBalance(client, { token, account: addressOf(accountId) }),
     sweep: (accountId) => sweepDepositAddress(client, termsOf(accountId)),
+    async listSettled(orderHashes, fromBlock) {
+      if (orderHashes.length === 0) return []
+      const args = { orderHash: [...orderHashes] }
+      const logs = await client.getLogs({ address: vault, event: jobSettled, args, fromBlock, strict: true })
+      return logs.map(({ args: { orderHash, price } }) => ({ orderHash, price }))
+    },
+    getVaultBalance: async () => (await getAccount(client, { payer, token })).balance,
   }
 }

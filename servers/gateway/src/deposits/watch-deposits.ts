@@ -52,7 +52,7 @@ async function beginDeposits({ database, chain }: Pick<DepositContext, 'database
   const { number, hash } = await chain.getBlock(await chain.getHead())
   await database
     .insert(chainCursors)
-    .values(names.map((name) => ({ name, blockNumber: number, blockHash: hash })))
+    .values(names.map((name) => ({ name, startBlock: number, blockNumber: number, blockHash: hash })))
     .onConflictDoNothing()
 }
 
