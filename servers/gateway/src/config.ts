@@ -47,6 +47,11 @@ const settings = {
     help: 'where there is no account yet, makes one called "first" and writes a key for it here',
   },
   'first-credit': { env: 'LILYPAD_FIRST_CREDIT', value: 'LILY', help: 'what that account gets  [10]' },
+  'replica-url': {
+    env: 'LILYPAD_REPLICA_URL',
+    value: 'url',
+    help: 'where other gateways of the same database reach it  [its address]',
+  },
   'deposit-confirmations': {
     env: 'LILYPAD_DEPOSIT_CONFIRMATIONS',
     value: 'n',
@@ -108,6 +113,7 @@ const Settings = z.strictObject({
   'requests-per-minute': Whole(1, 1_000_000).prefault('600'),
   'first-key-file': File.optional(),
   'first-credit': Amount.prefault('10'),
+  'replica-url': z.url({ protocol: /^https?$/ }).optional(),
   'deposit-confirmations': Whole(1, 10_000).prefault('12'),
   'deposit-least': Amount.prefault('1'),
   'public-url': z.url({ protocol: /^https?$/ }).optional(),
@@ -140,6 +146,8 @@ export type GatewayConfig = StateConfig & {
   readonly maxBodyBytes: number
   readonly requestsPerMinute: number
   readonly firstKey?: { readonly file: string; readonly credit: bigint } | undefined
+  /** Where other gateways that share the database reach this one. */
+  readonly replicaUrl?: string | undefined
   readonly deposits: DepositRules
   /** Cards are taken where this is set. */
   readonly stripe?: StripeSettings | undefined
@@ -255,6 +263,7 @@ function toConfig(given: z.output<typeof Settings>, state: StateConfig): Gateway
     throw invalid([`--allow-host: say under which names others reach ${given.host}`])
   const least = (a: bigint, b: bigint | undefined) => (b !== undefined && b < a ? b : a)
   const firstKeyFile = given['first-key-file']
+  const replicaUrl = given['replica-url']
   return {
     ...state,
     network,
@@ -271,11 +280,16 @@ function toConfig(given: z.output<typeof Settings>, state: StateConfig): Gateway
     host: given.host,
     port: given.port,
     metricsPort: given['metrics-port'],
-    allowedHosts: [...(isLocal ? loopbackNames : []), ...given['allow-host']],
+    allowedHosts: [
+      ...(isLocal ? loopbackNames : []),
+      ...(replicaUrl === undefined ? [] : [new URL(replicaUrl).hostname]),
+      ...given['allow-host'],
+    ],
     allowedOrigins: given['allow-origin'],
     maxBodyBytes: given['max-body-bytes'],
     requestsPerMinute: given['requests-per-minute'],
     firstKey: firstKeyFile === undefined ? undefined : { file: firstKeyFile, credit: given['first-credit'] },
+    replicaUrl: replicaUrl?.replace(/\/$/, ''),
     deposits: { confirmations: given['deposit-confirmations'], least: given['deposit-least'] },
     stripe: readStripe(given),
     logLevel: given['log-level'],

@@ -3,6 +3,7 @@ import type { CardProcessor } from './billing/card-processor.ts'
 import type { DepositChain } from './deposits/deposit-chain.ts'
 import type { DepositRules } from './deposits/watch-deposits.ts'
 import type { Database } from './db/open-database.ts'
+import type { LedgerChain } from './ledger/check-ledger.ts'
 import { failureFacts, type Logger } from './log/logger.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import type { ModelCatalog } from './models/model-catalog.ts'
@@ -36,7 +37,7 @@ export type GatewayContext = {
   /** Who takes card payments, where that is set up. */
   readonly cards?: CardProcessor | undefined
   /** How deposits on chain come in, where the gateway has a key. */
-  readonly deposits?: { readonly chain: DepositChain; readonly rules: DepositRules } | undefined
+  readonly deposits?: { readonly chain: DepositChain & LedgerChain; readonly rules: DepositRules } | undefined
   readonly log: Logger
   readonly clock: () => Date
   readonly rules: GatewayRules

@@ -26,6 +26,8 @@ import { accounts } from './db/schema.ts'
 import { createLogger, failureFacts, type Logger } from './log/logger.ts'
 import { createMetrics } from './metrics/metrics.ts'
 import { createModelCatalog } from './models/model-catalog.ts'
+import { forgetQuotes, tellReplica } from './replicas/replica.ts'
+import { settleOrphans } from './replicas/settle-orphans.ts'
 
 /** A gateway that listens. */
 export type RunningGateway = {
@@ -46,7 +48,12 @@ const settleMilliseconds = 10_000
  */
 export async function startGateway(
   config: GatewayConfig,
-  dependencies: { readonly log?: Logger; readonly rules?: Partial<GatewayContext['rules']> } = {},
+  dependencies: {
+    readonly log?: Logger
+    /** In place of the one that the settings name: replicas in one process share it, and it stays open. */
+    readonly database?: Database
+    readonly rules?: Partial<GatewayContext['rules']>
+  } = {},
 ): Promise<RunningGateway> {
   installNativeCrypto()
   const log = dependencies.log ?? createLogger(config.logLevel)
@@ -55,7 +62,9 @@ export async function startGateway(
     for (const step of undo.reverse()) await step()
   })
   try {
-    const { database, close: closeState } = await openState(config)
+    const { database, close: closeState } = dependencies.database
+      ? { database: dependencies.database, close: async () => {} }
+      : await openState(config)
     undo.push(closeState)
     const { network, signer, grant, policy } = config
     const client = createLilypad({
@@ -99,7 +108,11 @@ export async function startGateway(
       createApp(context, { closing: closing.signal, door }),
     )
     server.maxConnections = 10_000
+    await listen(server, config.host, config.port)
+    const url = urlOf(server, config.host)
+    const told = { id: context.replica, url: config.replicaUrl ?? url }
     const sweeping = Promise.all([
+      repeat(context, closing.signal, 'replica.failed', () => tellReplica(database, told)),
       repeat(context, closing.signal, 'sweep.failed', () => settle(context)),
       repeat(context, closing.signal, 'deposits.failed', () => takeDeposits(context)),
     ])
@@ -109,7 +122,6 @@ export async function startGateway(
       await sweeping
       await settled(context, settleMilliseconds)
     })
-    await listen(server, config.host, config.port)
     const metricsServer = config.metricsPort === undefined ? undefined : await serveMetrics(context, config.metricsPort)
     if (metricsServer) undo.push(() => closeServer(metricsServer, 0))
     const admin = await startAdminServer({
@@ -121,7 +133,6 @@ export async function startGateway(
       },
     })
     undo.push(() => admin.close())
-    const url = urlOf(server, config.host)
     const metricsUrl = metricsServer && `${urlOf(metricsServer, '127.0.0.1')}/metrics`
     log.info({ url, metricsUrl, key: undefined, orders: signer !== undefined }, 'listening')
     return { url, metricsUrl, context, close }
@@ -176,6 +187,8 @@ async function makeFirstKey(
 
 async function settle(context: GatewayContext): Promise<void> {
   await settleUnsettled(context)
+  await settleOrphans(context)
+  await forgetQuotes(context.database, nowSeconds(context))
   await forgetAnswers(context.database, { before: nowSeconds(context) - context.rules.answerSeconds })
   // What could not be sent when it was signed.
   await context.client.sendAcknowledgements()

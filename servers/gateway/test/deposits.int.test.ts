@@ -1,13 +1,17 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { keccak256 } from '@lilypad-agents/protocol'
 import { startTestChain, type TestChain } from '@lilypad-agents/testkit'
 import { approveCall, deposit, getAccount, sendCallSync, sweepDepositAddress, transferCall } from '@lilypad-agents/sdk'
+import { eq, sql } from 'drizzle-orm'
 import { pino } from 'pino'
 import { createTestClient, http } from 'viem'
 import { createAccount, getBalance } from '../src/account/account.ts'
 import { type Database, openDatabase } from '../src/db/open-database.ts'
 import { type DepositChain, createDepositChain } from '../src/deposits/deposit-chain.ts'
 import { type DepositRules, openDepositAddress, watchDeposits } from '../src/deposits/watch-deposits.ts'
+import { accounts, apiKeys, ledgerEntries } from '../src/db/schema.ts'
+import { checkLedger } from '../src/ledger/check-ledger.ts'
 import { openApp } from './open-app.ts'
 import { jsonOf } from './test-gateway.ts'
 
@@ -18,13 +22,16 @@ let net: TestChain
 let anvil: ReturnType<typeof createAnvil>
 let database: Database
 let closeDatabase: () => Promise<void>
-let chain: DepositChain
+let chain: ReturnType<typeof createDepositChain>
+let vaultBefore = 0n
 
 const createAnvil = (url: string) => createTestClient({ mode: 'anvil', transport: http(url) })
 
 beforeAll(async () => {
   net = await startTestChain()
   anvil = createAnvil(net.network.rpcUrl)
+  const { signer } = await net.createActor()
+  chain = createDepositChain({ network: net.network, signer, payer: signer.address })
   ;({ database, close: closeDatabase } = await openDatabase({ databaseUrl: process.env.DATABASE_URL }))
 })
 afterAll(async () => {
@@ -32,8 +39,10 @@ afterAll(async () => {
   await net?.close()
 })
 beforeEach(async () => {
-  const { signer } = await net.createActor()
-  chain = createDepositChain({ network: net.network, signer, payer: signer.address })
+  vaultBefore = await readVault()
+})
+afterEach(async () => {
+  expect(await checkLedger(database, chain)).toMatchObject({ isBalanced: true, faults: [] })
 })
 
 const openAccount = async () => {
@@ -42,11 +51,14 @@ const openAccount = async () => {
 }
 const send = (to: `0x${string}`, amount: bigint) =>
   sendCallSync(net.deployer, transferCall({ token: net.network.contracts.lilyToken, to, amount }))
-const watch = (reader = chain) => watchDeposits({ database, chain: reader, rules, log })
+const watch = (reader: DepositChain = chain) => watchDeposits({ database, chain: reader, rules, log })
 const mine = (blocks = rules.confirmations) => anvil.mine({ blocks })
 const balanceOf = async (id: string) => (await getBalance(database, id)).balance
-const inVault = async () =>
+const readVault = async () =>
   (await getAccount(net.deployer, { payer: chain.payer, token: net.network.contracts.lilyToken })).balance
+
+/** What came into the vault since the test began. */
+const inVault = async () => (await readVault()) - vaultBefore
 
 describe('tokens sent to an account’s address', () => {
   test('are in the vault at once, and in the account once they are confirmed', async () => {
@@ -98,7 +110,6 @@ describe('tokens sent to an account’s address', () => {
     const { id, address } = await openAccount()
     await send(address, 3n * lily)
     const stranger = await net.createActor()
-    const { keccak256 } = await import('@lilypad-agents/protocol')
     const salt = keccak256(new TextEncoder().encode(`lilypad-gateway ${id}`))
     const { lilyToken: token } = net.network.contracts
     await sweepDepositAddress(stranger.client, { beneficiary: chain.payer, token, salt })
@@ -155,7 +166,7 @@ test('whatever step fails, before or after it was done, everything is credited o
     await send(address, lily)
     expected += lily
     steps = 0
-    const breaking = new Proxy(chain, {
+    const breaking: DepositChain = new Proxy<DepositChain>(chain, {
       get(target, member: keyof DepositChain) {
         const value = target[member]
         if (typeof value !== 'function' || member === 'addressOf') return value
@@ -178,6 +189,70 @@ test('whatever step fails, before or after it was done, everything is credited o
   await watch()
   expect(expected).toBeGreaterThan(10n * lily)
   expect([await inVault(), await balanceOf(id)]).toEqual([expected, expected])
+})
+
+describe('the check of the ledger tells', () => {
+  const told = async () => (await checkLedger(database, chain)).faults.join('\n')
+  let id: string
+  beforeEach(async () => {
+    const opened = await openAccount()
+    id = opened.id
+    await send(opened.address, 5n * lily)
+    await watch()
+    await mine()
+    await watch()
+  })
+  const entry = () => eq(ledgerEntries.accountId, id)
+
+  test('a deposit that was entered as another amount', async () => {
+    const change = async (by: number) => {
+      await database
+        .update(ledgerEntries)
+        .set({ amount: sql`amount + ${by}` })
+        .where(entry())
+      await database
+        .update(accounts)
+        .set({ balance: sql`balance + ${by}` })
+        .where(eq(accounts.id, id))
+    }
+    await change(1)
+    expect(await told()).toMatch(
+      /deposit:0x\w+:0 is 5000000000000000000 of 0x\w+ on chain, entered as 5000000000000000001/,
+    )
+    await change(-1)
+  })
+
+  test('a deposit that was not entered, and one that never was', async () => {
+    const [kept] = await database.select().from(ledgerEntries).where(entry())
+    const rename = (reference: string) => database.update(ledgerEntries).set({ reference }).where(entry())
+    await rename('deposit:0x00:0')
+    expect(await told()).toMatch(
+      /is on chain and not entered\ndeposit:0x00:0 of 5000000000000000000 is entered and not on chain/,
+    )
+    await rename(kept?.reference ?? '')
+  })
+
+  test('a balance that is not the sum of its entries, and a key that is not that of its requests', async () => {
+    const app = await openApp({ database })
+    const { keyId } = await app.openAccount()
+    await app.close()
+    const change = async (by: number) => {
+      await database
+        .update(accounts)
+        .set({ balance: sql`balance + ${by}` })
+        .where(eq(accounts.id, id))
+      await database
+        .update(apiKeys)
+        .set({ spent: sql`spent + ${by}` })
+        .where(eq(apiKeys.id, keyId))
+    }
+    await change(1)
+    const faults = await told()
+    expect(faults).toContain(`account ${id} has 5000000000000000001, its entries are 5000000000000000000`)
+    expect(faults).toContain(`key ${keyId} has other sums`)
+    expect(faults).toContain('balances and jobs')
+    await change(-1)
+  })
 })
 
 test('a customer asks where to send them', async () => {

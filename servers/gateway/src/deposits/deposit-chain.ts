@@ -98,7 +98,7 @@ export function createDepositChain(options: {
       if (orderHashes.length === 0) return []
       const args = { orderHash: [...orderHashes] }
       const logs = await client.getLogs({ address: vault, event: jobSettled, args, fromBlock, strict: true })
-      return logs.map(({ args: { orderHash, price } }) => ({ orderHash, price }))
+      return logs.map(({ args: { orderHash, receiptHash, price } }) => ({ orderHash, receiptHash, price }))
     },
     getVaultBalance: async () => (await getAccount(client, { payer, token })).balance,
   }

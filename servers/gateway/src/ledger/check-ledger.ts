@@ -11,7 +11,7 @@ export type LedgerChain = Pick<DepositChain, 'name' | 'listDeposits'> & {
   listSettled(
     orderHashes: readonly Bytes32[],
     from: bigint,
-  ): Promise<readonly { readonly orderHash: Bytes32; readonly price: bigint }[]>
+  ): Promise<readonly { readonly orderHash: Bytes32; readonly receiptHash: Bytes32; readonly price: bigint }[]>
   /** What the gateway has in the vault. */
   getVaultBalance(): Promise<bigint>
 }

@@ -8,6 +8,7 @@ import { readPolicy } from '../http/policy.ts'
 import { readBody } from '../http/read-body.ts'
 import { ListQuery, QuoteBody } from '../jobs/job-schema.ts'
 import { moduleView, quoteView } from '../jobs/views.ts'
+import { noteQuote } from '../replicas/replica.ts'
 
 /** `GET /v1/modules` for everybody, `POST /v1/quotes` for keys. */
 export function moduleRoutes(context: GatewayContext, authentication: RequestHandler): Router {
@@ -37,6 +38,8 @@ export function moduleRoutes(context: GatewayContext, authentication: RequestHan
       ...(maxPrice === undefined ? {} : { maxPrice }),
       ...(provider === undefined ? {} : { provider }),
     })
+    const { quoteId, expiresAt } = quote.quote
+    await noteQuote(context.database, { quoteId, expiresAt, replica: context.replica })
     response.status(201).json(quoteView(quote))
   })
   return router
