@@ -11,8 +11,10 @@ import { embeddingsRoutes } from './routes/embeddings.ts'
 import { jobRoutes } from './routes/jobs.ts'
 import { modelRoutes } from './routes/models.ts'
 import { moduleRoutes } from './routes/modules.ts'
+import { networkRoutes } from './routes/network.ts'
 import { openApiRoutes } from './routes/open-api.ts'
 import { operationRoutes } from './routes/operations.ts'
+import { pageRoutes } from './routes/page.ts'
 import { replyRoutes } from './routes/replies.ts'
 import { topUpRoutes } from './routes/top-ups.ts'
 import { usageRoutes } from './routes/usage.ts'
@@ -42,6 +44,8 @@ export function createApp(
   app.use(moduleRoutes(context, authentication))
   app.use(jobRoutes(context, authentication))
   app.use(openApiRoutes())
+  app.use(networkRoutes(context))
+  app.use(pageRoutes())
   app.use(usageRoutes(context, authentication))
   app.use(topUpRoutes(context, authentication))
   app.use(depositRoutes(context, authentication))

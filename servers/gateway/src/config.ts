@@ -22,6 +22,7 @@ const settings = {
   'max-per-day': { env: 'LILYPAD_MAX_PER_DAY', value: 'LILY', help: 'most in any 24 hours  [100]' },
   'max-total': { env: 'LILYPAD_MAX_TOTAL', value: 'LILY', help: 'most ever, with this state folder  [10000]' },
   'usd-per-lily': { env: 'LILYPAD_USD_PER_LILY', value: 'USD', help: 'rate at which prices are shown in dollars  [1]' },
+  'explorer-url': { env: 'LILYPAD_EXPLORER_URL', value: 'url', help: 'block explorer that the page links to  [none]' },
   host: { env: 'LILYPAD_HOST', value: 'host', help: 'address to listen on  [127.0.0.1]' },
   port: { env: 'LILYPAD_PORT', value: 'port', help: 'port; 0 takes a free one  [8602]' },
   'metrics-port': { env: 'LILYPAD_METRICS_PORT', value: 'port', help: 'port on 127.0.0.1 for GET /metrics  [none]' },
@@ -104,6 +105,7 @@ const Settings = z.strictObject({
   'max-per-day': Amount.prefault('100'),
   'max-total': Amount.prefault('10000'),
   'usd-per-lily': Amount.prefault('1'),
+  'explorer-url': z.url({ protocol: /^https?$/ }).optional(),
   host: z.string().min(1).default('127.0.0.1'),
   port: Port.prefault('8602'),
   'metrics-port': Port.optional(),
@@ -138,6 +140,8 @@ export type GatewayConfig = StateConfig & {
   readonly policy: SpendingPolicy
   /** Dollars per LILY times 10^18. */
   readonly usdPerLilyWad: bigint
+  /** Block explorer of the chain, for links. */
+  readonly explorerUrl?: string | undefined
   readonly host: string
   readonly port: number
   readonly metricsPort?: number | undefined
@@ -277,6 +281,7 @@ function toConfig(given: z.output<typeof Settings>, state: StateConfig): Gateway
       acknowledgeSteps: true,
     },
     usdPerLilyWad: given['usd-per-lily'],
+    explorerUrl: given['explorer-url'],
     host: given.host,
     port: given.port,
     metricsPort: given['metrics-port'],

@@ -31,6 +31,7 @@ export type GatewayClient = Pick<
 /** What routes and background work share. */
 export type GatewayContext = {
   readonly client: GatewayClient
+  readonly network: { readonly name: string; readonly explorerUrl?: string | undefined }
   readonly database: Database
   readonly models: ModelCatalog
   readonly metrics: Metrics

@@ -78,6 +78,7 @@ export async function startGateway(
     const chain = signer && createDepositChain({ network, signer, payer: grant?.grant.payer ?? signer.address })
     const context: GatewayContext = {
       client,
+      network: { name: network.name, explorerUrl: config.explorerUrl },
       database,
       models: createModelCatalog(client),
       metrics: createMetrics(),

@@ -7,6 +7,7 @@ import { maxPriceHeader, providerHeader } from '../http/policy.ts'
 import { JobBody, JobView, ListQuery, ModuleView, QuoteBody, QuoteView } from '../jobs/job-schema.ts'
 import { DepositView } from '../routes/deposits.ts'
 import { TopUpBody, TopUpView } from '../routes/top-ups.ts'
+import { NetworkView } from '../routes/network.ts'
 import { UsageQuery } from '../routes/usage.ts'
 
 type Json = { readonly [name: string]: unknown }
@@ -112,6 +113,13 @@ export const operations: readonly Operation[] = [
     answerType: 'application/octet-stream',
   },
   { method: 'get', path: '/v1/jobs/{id}/receipt', summary: 'Everything that proves a job, to be checked anywhere' },
+  {
+    method: 'get',
+    path: '/v1/network',
+    summary: 'The network behind this gateway',
+    isOpen: true,
+    answer: NetworkView,
+  },
   { method: 'get', path: '/v1/account', summary: 'What the account has' },
   { method: 'get', path: '/v1/account/deposit', summary: 'Where to send tokens for the account', answer: DepositView },
   {
