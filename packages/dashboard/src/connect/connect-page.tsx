@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { PageTitle } from '../app/page-title.tsx'
 import { modelsQuery } from '../gateway/queries.ts'
+import { playgroundUse } from '../models/find-models.ts'
 import { CodeBlock } from '../ui/code-block.tsx'
 import { Select } from '../ui/select.tsx'
 import { Tabs } from '../ui/tabs.tsx'
@@ -11,7 +12,7 @@ import { snippetsFor } from './snippets.ts'
 /** How to use the gateway from other programs. */
 export function ConnectPage() {
   const { data: models = [] } = useQuery(modelsQuery)
-  const chats = models.filter(({ architecture }) => architecture.output_modalities.includes('text'))
+  const chats = models.filter((model) => playgroundUse(model) === 'chat')
   const [chosen, setChosen] = useState<string>()
   const model = chats.find(({ id }) => id === chosen)?.id ?? chats[0]?.id
   const snippets = snippetsFor({ origin: location.origin, model: model ?? 'chat' })

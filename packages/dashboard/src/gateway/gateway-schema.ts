@@ -27,11 +27,14 @@ export const ModelFacts = z.object({
     module: z.string(),
     module_version: z.string(),
     providers: z.number(),
-    price: z.object({ per_job: z.string(), per_input_unit: z.string(), per_output_unit: z.string() }),
+    price: z.object({ per_job: z.string(), per_input_unit: z.string(), per_output_unit: z.string() }).nullish(),
+    /** One for each provider that offers it now; `resident` where it holds the model in memory. */
+    offers: z.array(z.object({ resident: z.boolean().nullish() })).nullish(),
   }),
 })
 export type ModelFacts = z.output<typeof ModelFacts>
-export const ModelList = z.object({ data: z.array(ModelFacts) })
+/** A model in a form that the page does not know is left out, so that it hides no other. */
+export const ModelList = z.object({ data: z.array(ModelFacts.nullable().catch(null)) })
 
 export const ModuleFacts = z.object({
   name: z.string(),

@@ -24,7 +24,7 @@ export const readinessQuery = queryOptions({
 
 export const modelsQuery = queryOptions({
   queryKey: ['models'],
-  queryFn: async ({ signal }) => (await ask('/v1/models', ModelList, { signal })).data,
+  queryFn: async ({ signal }) => (await ask('/v1/models', ModelList, { signal })).data.flatMap((model) => model ?? []),
   refetchInterval: 30_000,
 })
 

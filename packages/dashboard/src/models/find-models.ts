@@ -4,12 +4,19 @@ import type { ModelFacts } from '../gateway/gateway-schema.ts'
 export function capabilitiesOf({ architecture, supported_parameters: parameters }: ModelFacts): readonly string[] {
   const { input_modalities: inputs, output_modalities: outputs } = architecture
   return [
-    ...(outputs.includes('text') ? ['chat'] : []),
+    ...(outputs.includes('text') ? [inputs.includes('text') ? 'chat' : 'transcription'] : []),
     ...outputs.filter((output) => output !== 'text'),
     ...(inputs.includes('image') ? ['vision'] : []),
     ...(parameters.includes('tools') ? ['tools'] : []),
     ...(parameters.includes('structured_outputs') ? ['JSON schema'] : []),
   ]
+}
+
+/** What the playground can do with a model, if anything. */
+export function playgroundUse({ architecture }: ModelFacts): 'chat' | 'embeddings' | undefined {
+  const { input_modalities: inputs, output_modalities: outputs } = architecture
+  if (!inputs.includes('text')) return undefined
+  return outputs.includes('embeddings') ? 'embeddings' : outputs.includes('text') ? 'chat' : undefined
 }
 
 /** The models in which every word of a search is found, in names, descriptions or what they can do. */

@@ -6,7 +6,7 @@ import { formatAmount, formatUsd, perMillion } from '../money/format-price.ts'
 import { buttonClass } from '../ui/button.tsx'
 import { Badge, Card } from '../ui/card.tsx'
 import { Select } from '../ui/select.tsx'
-import { capabilitiesOf, findModels, type Order, sortModels } from './find-models.ts'
+import { capabilitiesOf, findModels, type Order, playgroundUse, sortModels } from './find-models.ts'
 import styles from './model-table.module.css'
 
 const orderNames: readonly { readonly value: Order; readonly label: string }[] = [
@@ -53,10 +53,10 @@ export function ModelTable({
             <tr>
               <th scope="col">Model</th>
               <th scope="col" className={styles.number}>
-                Input <small>per 1M tokens</small>
+                Input <small className={styles.per}>per 1M tokens</small>
               </th>
               <th scope="col" className={styles.number}>
-                Output <small>per 1M tokens</small>
+                Output <small className={styles.per}>per 1M tokens</small>
               </th>
               <th scope="col" className={styles.number}>
                 Context
@@ -90,8 +90,9 @@ export function ModelTable({
 
 function Row({ model }: { readonly model: ModelFacts }) {
   const { id, description, context_length, pricing, lilypad } = model
-  const { price, providers } = lilypad
-  const isChat = model.architecture.output_modalities.includes('text')
+  const { price, providers, offers } = lilypad
+  const warm = offers?.filter(({ resident }) => resident).length ?? 0
+  const isChat = playgroundUse(model) === 'chat'
   return (
     <tr>
       <th scope="row" className={styles.name}>
@@ -103,9 +104,9 @@ function Row({ model }: { readonly model: ModelFacts }) {
           ))}
         </span>
       </th>
-      <Price label="Input" usd={pricing.prompt} lily={price.per_input_unit} />
+      <Price label="Input" usd={pricing.prompt} lily={price?.per_input_unit} />
       {isChat ? (
-        <Price label="Output" usd={pricing.completion} lily={price.per_output_unit} />
+        <Price label="Output" usd={pricing.completion} lily={price?.per_output_unit} />
       ) : (
         <td className={styles.number} data-label="Output">
           –
@@ -116,21 +117,34 @@ function Row({ model }: { readonly model: ModelFacts }) {
       </td>
       <td className={styles.number} data-label="Providers">
         <Badge kind={providers > 0 ? 'good' : 'warn'}>{providers > 0 ? `${providers} online` : 'offline'}</Badge>
+        {warm > 0 ? (
+          <small title="Holds the model in memory: the first token comes without loading it">{warm} warm</small>
+        ) : null}
       </td>
       <td className={styles.action}>
-        <Link to="/playground" search={{ model: id }} className={buttonClass('plain', 's')} aria-label={`Try ${id}`}>
-          Try
-        </Link>
+        {playgroundUse(model) ? (
+          <Link to="/playground" search={{ model: id }} className={buttonClass('plain', 's')} aria-label={`Try ${id}`}>
+            Try
+          </Link>
+        ) : null}
       </td>
     </tr>
   )
 }
 
-function Price({ label, usd, lily }: { readonly label: string; readonly usd: string; readonly lily: string }) {
+function Price({
+  label,
+  usd,
+  lily,
+}: {
+  readonly label: string
+  readonly usd: string
+  readonly lily: string | null | undefined
+}) {
   return (
     <td className={styles.number} data-label={label}>
       <span className={styles.usd}>{formatUsd(perMillion(usd))}</span>
-      <small>{formatAmount(perMillion(lily))} LILY</small>
+      {lily ? <small>{formatAmount(perMillion(lily))} LILY</small> : null}
     </td>
   )
 }

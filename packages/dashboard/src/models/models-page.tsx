@@ -40,8 +40,10 @@ export function ModelsPage() {
         </div>
         <div>
           <Card className={styles.url}>
-            <span className={styles.urlLabel}>Base URL</span>
-            <code className={styles.urlText}>{baseUrl}</code>
+            <div className={styles.urlWords}>
+              <span className={styles.urlLabel}>Base URL</span>
+              <code>{baseUrl}</code>
+            </div>
             <CopyButton text={baseUrl} label="Copy the base URL" />
           </Card>
           <ol className={styles.steps}>

@@ -112,7 +112,7 @@ export function ChatView({
             value={draft}
             onChange={(event) => setDraft(event.target.value)}
             onKeyDown={onKey}
-            placeholder={`Message ${model?.name ?? 'a model'}`}
+            placeholder={`Message ${model?.id ?? 'a model'}`}
           />
           <div className={styles.composerFoot}>
             <span className={styles.obstacle}>{obstacle ?? 'Enter sends, Shift + Enter begins a line'}</span>

@@ -85,7 +85,8 @@ export function EmbeddingsView({
                 {vectors.length} vectors of {vectors[0]?.length} numbers, {data.reply.usage.prompt_tokens} tokens,{' '}
                 {formatAmount(data.reply.lilypad.cost.amount)} LILY
               </p>
-              <div className={styles.matrixWrap}>
+              {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls can be scrolled by keys */}
+              <section className={styles.matrixWrap} tabIndex={0} aria-label="How near the texts are">
                 <table className={styles.matrix}>
                   <caption className="visually-hidden">How near the texts are: 1 is the same direction</caption>
                   <thead>
@@ -116,7 +117,7 @@ export function EmbeddingsView({
                     ))}
                   </tbody>
                 </table>
-              </div>
+              </section>
             </Card>
             <ReceiptCard
               jobId={data.reply.lilypad.job_id}

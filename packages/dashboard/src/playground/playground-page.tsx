@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { modelsQuery } from '../gateway/queries.ts'
 import { PageTitle } from '../app/page-title.tsx'
+import { playgroundUse } from '../models/find-models.ts'
 import { NoModels } from '../models/no-models.tsx'
 import { Tabs } from '../ui/tabs.tsx'
 import { ChatView } from './chat-view.tsx'
@@ -17,8 +18,8 @@ export function PlaygroundPage({
 }) {
   const { data: models } = useQuery(modelsQuery)
   const all = models ?? []
-  const chats = all.filter(({ architecture }) => architecture.output_modalities.includes('text'))
-  const embedders = all.filter(({ architecture }) => architecture.output_modalities.includes('embeddings'))
+  const chats = all.filter((model) => playgroundUse(model) === 'chat')
+  const embedders = all.filter((model) => playgroundUse(model) === 'embeddings')
   const [use, setUse] = useState<'chat' | 'embeddings'>(
     embedders.some(({ id }) => id === chosen) ? 'embeddings' : 'chat',
   )

@@ -94,7 +94,7 @@ export function SettingsPanel({
 }
 
 function hintOf({ maxTokens }: ChatSettings, model: ModelFacts | undefined): string {
-  if (!model) return 'A request that could cost more is refused.'
+  if (!model?.lilypad.price) return 'A request that could cost more is refused.'
   const { per_job, per_output_unit } = model.lilypad.price
   const cost = Number(per_job) + Number(maxTokens) * Number(per_output_unit)
   return Number.isFinite(cost)

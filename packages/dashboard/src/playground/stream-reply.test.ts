@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { GatewayError } from '../gateway/gateway-error.ts'
 import { readReply, type ReplyStep } from './stream-reply.ts'
 
@@ -73,5 +73,5 @@ test('who stops reading stops the stream', async () => {
     },
   })
   for await (const _step of readReply(body)) break
-  expect(isCancelled).toBe(true)
+  await vi.waitFor(() => expect(isCancelled).toBe(true))
 })

@@ -103,18 +103,18 @@ function Meter({ turn, model }: { readonly turn: Turn; readonly model: ModelFact
       : undefined,
     end
       ? `${formatAmount(end.settlement.cost.amount)} LILY${end.usage.cost == null ? '' : ` (${formatUsd(end.usage.cost)})`}`
-      : model && `about ${formatAmount(estimate(model, pieces), 2)} LILY`,
+      : model?.lilypad.price && `about ${formatAmount(estimate(model.lilypad.price, pieces), 2)} LILY`,
     end?.finish === 'length' ? 'ended at the limit of tokens' : undefined,
   ]
   return (
     <p className={styles.meter} data-live={state === 'streaming'}>
-      {facts.flatMap((fact) => (fact === undefined ? [] : [<span key={fact.replace(/[\d.,]+/g, '')}>{fact}</span>]))}
+      {facts.flatMap((fact) => (!fact ? [] : [<span key={fact.replace(/[\d.,]+/g, '')}>{fact}</span>]))}
     </p>
   )
 }
 
 /** LILY of a reply that is still coming: the price of the request and of what came; the prompt is counted at the end. */
-const estimate = ({ lilypad: { price } }: ModelFacts, pieces: number) =>
+const estimate = (price: NonNullable<ModelFacts['lilypad']['price']>, pieces: number) =>
   Number(price.per_job) + pieces * Number(price.per_output_unit)
 
 const formatSeconds = (seconds: number) =>

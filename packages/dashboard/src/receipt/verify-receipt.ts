@@ -146,11 +146,11 @@ function compareRequest(seen: Seen, body: string): Check {
       'page.request',
       'messages',
       JSON.stringify(expected),
-      JSON.stringify(parseAs(ChatBody, body)?.messages),
+      JSON.stringify(parseAs(ChatBody, body)?.messages ?? null),
     )
   }
   const asked = parseAs(EmbeddingsBody, body)?.input
-  return compare('page.request', 'texts', JSON.stringify(seen.input), JSON.stringify(asked))
+  return compare('page.request', 'texts', JSON.stringify(seen.input), JSON.stringify(asked ?? null))
 }
 
 function compareText(seen: string, reply: Uint8Array | undefined): Check {
