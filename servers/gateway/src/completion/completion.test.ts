@@ -116,6 +116,7 @@ beforeEach(async () => {
 function contextOf(client: GatewayClient): GatewayContext {
   return {
     client,
+    network: { name: 'test' },
     database,
     models: { list: async () => [model], get: async () => model },
     metrics: createMetrics(),
