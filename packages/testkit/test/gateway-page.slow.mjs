@@ -274,10 +274,10 @@ async function runKeyboard(browser, gateway) {
       await page.keyboard.press('Tab')
       const focused = await page.evaluate(() => {
         const { activeElement: at } = document
-        const label = at?.labels?.[0]?.textContent ?? ''
-        return `${at?.getAttribute('aria-label') ?? ''} ${label} ${at?.textContent ?? ''}`.trim()
+        const label = at?.labels?.[0]?.textContent
+        return (at?.getAttribute('aria-label') ?? label ?? at?.textContent ?? '').trim()
       })
-      if (focused.includes(name)) return true
+      if (focused === name) return true
     }
     return false
   }

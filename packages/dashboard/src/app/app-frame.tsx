@@ -103,7 +103,8 @@ function Balance() {
   const { data } = useQuery(accountQuery(useSession()))
   if (!data) return null
   return (
-    <Link to="/account" className={styles.balance} aria-label={`Available: ${formatAmount(data.available)} LILY`}>
+    <Link to="/account" className={styles.balance}>
+      <span className="visually-hidden">Available: </span>
       {formatAmount(data.available, 2)} LILY
     </Link>
   )

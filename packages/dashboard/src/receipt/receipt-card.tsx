@@ -10,7 +10,7 @@ import { Button } from '../ui/button.tsx'
 import { CopyButton } from '../ui/copy-button.tsx'
 import { type DescribedCheck, groupChecks } from './describe-check.ts'
 import styles from './receipt-card.module.css'
-import { receiptQuery } from './receipt-query.ts'
+import { type CheckedReceipt, receiptQuery } from './receipt-query.ts'
 import type { ReceiptVerdict, Seen } from './verify-receipt.ts'
 
 /** The receipt of a job, fetched and checked in this browser. */
@@ -24,40 +24,55 @@ export function ReceiptCard({
   readonly isOpenAtFirst?: boolean
 }) {
   const { key } = useSession()
-  const [isOpen, setOpen] = useState(isOpenAtFirst)
-  const { data, error, isPending } = useQuery(receiptQuery(key, jobId, seen))
+  const { data, error } = useQuery(receiptQuery(key, jobId, seen))
+  const spoken = data ? (data.verdict.ok ? 'The receipt holds.' : 'The receipt was refused.') : 'Checking the receipt.'
+  return (
+    <div>
+      <p className="visually-hidden" role="status">
+        {error ? '' : spoken}
+      </p>
+      {data ? (
+        <Verdict jobId={jobId} data={data} isOpenAtFirst={isOpenAtFirst} />
+      ) : error ? (
+        <div className={styles.card} data-verdict="refused">
+          <p className={styles.line} role="alert">
+            <ShieldAlert size={18} aria-hidden /> The receipt could not be fetched. {explain(error).title}.{' '}
+            {explain(error).text}
+          </p>
+        </div>
+      ) : (
+        <div className={styles.card}>
+          <p className={styles.line}>
+            <LoaderCircle size={18} className={styles.spin} aria-hidden /> Checking the receipt in this browser…
+          </p>
+        </div>
+      )}
+    </div>
+  )
+}
 
-  if (isPending)
-    return (
-      <div className={styles.card} data-verdict="open">
-        <p className={styles.line} role="status">
-          <LoaderCircle size={18} className={styles.spin} aria-hidden /> Checking the receipt in this browser…
-        </p>
-      </div>
-    )
-  if (!data) {
-    const { title, text } = explain(error)
-    return (
-      <div className={styles.card} data-verdict="refused">
-        <p className={styles.line} role="alert">
-          <ShieldAlert size={18} aria-hidden /> The receipt could not be fetched. {title}. {text}
-        </p>
-      </div>
-    )
-  }
+function Verdict({
+  jobId,
+  data,
+  isOpenAtFirst,
+}: {
+  readonly jobId: string
+  readonly data: CheckedReceipt
+  readonly isOpenAtFirst: boolean
+}) {
+  const [isOpen, setOpen] = useState(isOpenAtFirst)
   const { verdict, bundle, outputs } = data
   const failed = verdict.checks.filter(({ ok }) => !ok)
   return (
     <Collapsible.Root
       className={styles.card}
       data-verdict={verdict.ok ? 'verified' : 'refused'}
-      data-testid="receipt"
       open={isOpen || !verdict.ok}
       onOpenChange={setOpen}
     >
       <Collapsible.Trigger className={styles.summary} disabled={!verdict.ok}>
         {verdict.ok ? <ShieldCheck size={20} aria-hidden /> : <ShieldAlert size={20} aria-hidden />}
-        <span className={styles.title} role="status">
+        <span className={styles.title}>
           <strong>{verdict.ok ? 'Verified in this browser' : 'Refused by this browser'}</strong>
           <span>
             {verdict.ok

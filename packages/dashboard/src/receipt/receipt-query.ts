@@ -4,13 +4,20 @@ import { ask } from '../gateway/ask-gateway.ts'
 import { GatewayError } from '../gateway/gateway-error.ts'
 import { JobFacts, NetworkFacts } from '../gateway/gateway-schema.ts'
 import { fetchBytes } from '../gateway/queries.ts'
-import type { Seen } from './verify-receipt.ts'
+import type { ReceiptVerdict, Seen } from './verify-receipt.ts'
+
+/** A receipt with what came of its checks and what they were made with. */
+export type CheckedReceipt = {
+  readonly verdict: ReceiptVerdict
+  readonly bundle: unknown
+  readonly outputs: ReadonlyMap<string, Uint8Array>
+}
 
 /** Fetches everything that proves a job and checks it here. The checking code comes with the first receipt. */
 export const receiptQuery = (key: string | undefined, jobId: string, seen: Seen | undefined) =>
   queryOptions({
     queryKey: ['receipt', jobId, seen ?? null],
-    queryFn: async ({ signal }) => {
+    queryFn: async ({ signal }): Promise<CheckedReceipt> => {
       const [{ verifyReceipt }, network, job, bundle] = await Promise.all([
         import('./verify-receipt.ts'),
         ask('/v1/network', NetworkFacts, { signal }),
