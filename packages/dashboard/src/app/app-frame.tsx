@@ -105,7 +105,7 @@ function Balance() {
   return (
     <Link to="/account" className={styles.balance}>
       <span className="visually-hidden">Available: </span>
-      {formatAmount(data.available, 2)} LILY
+      {formatAmount(data.available)} LILY
     </Link>
   )
 }

@@ -98,6 +98,9 @@ function Row({ model }: { readonly model: ModelFacts }) {
       <th scope="row" className={styles.name}>
         <code>{id}</code>
         <span className={styles.summary}>{description}</span>
+        {price && Number(price.per_job) > 0 ? (
+          <span className={styles.perRequest}>and {formatAmount(price.per_job)} LILY per request</span>
+        ) : null}
         <span className={styles.badges}>
           {capabilitiesOf(model).map((name) => (
             <Badge key={name}>{name}</Badge>

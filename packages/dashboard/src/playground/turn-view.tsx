@@ -99,7 +99,7 @@ function Meter({ turn, model }: { readonly turn: Turn; readonly model: ModelFact
     end ? `${end.usage.prompt_tokens} tokens in, ${tokens} out` : `${tokens} tokens so far`,
     firstAfter === undefined ? undefined : `first after ${formatSeconds(firstAfter / 1000)}`,
     seconds > 0.05 && tokens > 1
-      ? `${(tokens / seconds).toFixed(tokens / seconds < 10 ? 1 : 0)} per second`
+      ? `${(tokens / seconds).toFixed(tokens / seconds < 10 ? 1 : 0)} tokens a second`
       : undefined,
     end
       ? `${formatAmount(end.settlement.cost.amount)} LILY${end.usage.cost == null ? '' : ` (${formatUsd(end.usage.cost)})`}`
