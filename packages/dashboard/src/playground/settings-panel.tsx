@@ -40,7 +40,6 @@ export function SettingsPanel({
       </Field>
       <Field label="Temperature" aside={<output className={styles.value}>{settings.temperature.toFixed(1)}</output>}>
         <Slider
-          label="Temperature"
           value={settings.temperature}
           onChange={(temperature) => onChange({ temperature })}
           min={0}

@@ -1,17 +1,13 @@
-import { Slider as BaseSlider } from '@base-ui/react/slider'
+import { Field } from '@base-ui/react/field'
 import { Switch as BaseSwitch } from '@base-ui/react/switch'
 import styles from './controls.module.css'
 
-/** A number in a range, by hand or keys. */
+/** A number in a range, inside a field that names it. */
 export function Slider({
-  label,
   value,
   onChange,
-  min,
-  max,
-  step,
+  ...range
 }: {
-  readonly label: string
   readonly value: number
   readonly onChange: (value: number) => void
   readonly min: number
@@ -19,21 +15,13 @@ export function Slider({
   readonly step: number
 }) {
   return (
-    <BaseSlider.Root
+    <Field.Control
+      type="range"
       className={styles.slider}
       value={value}
-      onValueChange={(next) => onChange(Array.isArray(next) ? (next[0] ?? value) : next)}
-      min={min}
-      max={max}
-      step={step}
-    >
-      <BaseSlider.Control className={styles.control}>
-        <BaseSlider.Track className={styles.track}>
-          <BaseSlider.Indicator className={styles.indicator} />
-          <BaseSlider.Thumb className={styles.thumb} aria-label={label} />
-        </BaseSlider.Track>
-      </BaseSlider.Control>
-    </BaseSlider.Root>
+      onChange={(event) => onChange(Number(event.target.value))}
+      {...range}
+    />
   )
 }
 
