@@ -42,6 +42,11 @@ const settings = {
     value: 'n',
     help: 'of a key without a limit of its own  [600]',
   },
+  'keep-files-days': {
+    env: 'LILYPAD_KEEP_FILES_DAYS',
+    value: 'days',
+    help: 'files of jobs are removed here after so many days  [7]',
+  },
   'first-key-file': {
     env: 'LILYPAD_FIRST_KEY_FILE',
     value: 'file',
@@ -113,6 +118,7 @@ const Settings = z.strictObject({
   'allow-origin': z.array(z.string().min(1)).default([]),
   'max-body-bytes': Whole(1024, 256 * 1024 ** 2).prefault('4194304'),
   'requests-per-minute': Whole(1, 1_000_000).prefault('600'),
+  'keep-files-days': Whole(2, 36_500).prefault('7'),
   'first-key-file': File.optional(),
   'first-credit': Amount.prefault('10'),
   'replica-url': z.url({ protocol: /^https?$/ }).optional(),
@@ -149,6 +155,8 @@ export type GatewayConfig = StateConfig & {
   readonly allowedOrigins: readonly string[]
   readonly maxBodyBytes: number
   readonly requestsPerMinute: number
+  /** How long inputs and outputs of jobs stay in the state folder. */
+  readonly keepFilesSeconds: number
   readonly firstKey?: { readonly file: string; readonly credit: bigint } | undefined
   /** Where other gateways that share the database reach this one. */
   readonly replicaUrl?: string | undefined
@@ -293,6 +301,7 @@ function toConfig(given: z.output<typeof Settings>, state: StateConfig): Gateway
     allowedOrigins: given['allow-origin'],
     maxBodyBytes: given['max-body-bytes'],
     requestsPerMinute: given['requests-per-minute'],
+    keepFilesSeconds: given['keep-files-days'] * 86_400,
     firstKey: firstKeyFile === undefined ? undefined : { file: firstKeyFile, credit: given['first-credit'] },
     replicaUrl: replicaUrl?.replace(/\/$/, ''),
     deposits: { confirmations: given['deposit-confirmations'], least: given['deposit-least'] },

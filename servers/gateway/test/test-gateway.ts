@@ -72,6 +72,7 @@ export async function startTestGateway(
     maxBodyBytes: 200_000,
     requestsPerMinute: 100_000,
     deposits: { confirmations: 1, least: 10n ** 15n },
+    keepFilesSeconds: 604_800,
     logLevel: 'silent',
     ...options.config,
   }

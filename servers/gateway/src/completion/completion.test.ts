@@ -132,6 +132,7 @@ function contextOf(client: GatewayClient): GatewayContext {
       keepAliveSeconds: 1,
       slowReaderSeconds: 1,
       answerSeconds: 1,
+      keepFilesSeconds: 604_800,
       attempts: 3,
       sweepSeconds: 5,
     },
