@@ -37,6 +37,7 @@ export async function openApp(change: Partial<GatewayContext> = {}) {
       answerSeconds: 86_400,
       attempts: 3,
       sweepSeconds: 5,
+      keepFilesSeconds: 604_800,
     },
     ...change,
   }
