@@ -26,6 +26,7 @@ export async function openApp(change: Partial<GatewayContext> = {}) {
     log: pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) }),
     clock: () => new Date(),
     replica: 'r',
+    network: { name: 'test' },
     active: new Set(),
     background: new Set(),
     rules: {
