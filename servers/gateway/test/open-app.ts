@@ -35,6 +35,7 @@ export async function openApp(change: Partial<GatewayContext> = {}) {
       requestsPerMinute: 100_000,
       keepAliveSeconds: 10,
       slowReaderSeconds: 60,
+      keepFilesSeconds: 604_800,
       answerSeconds: 86_400,
       attempts: 3,
       sweepSeconds: 5,
