@@ -144,19 +144,16 @@ async function runPage(browser, gateway) {
   check('the receipt can be saved', saved.schema === 'lilypad/bundle@1')
 
   if (MODEL_SERVERS) {
-    const lengths = new Set()
     await page.getByRole('button', { name: 'New' }).click()
+    await page.evaluate(() => {
+      globalThis.lengths = new Set()
+      const note = () => globalThis.lengths.add(document.querySelector('article')?.textContent.length)
+      new MutationObserver(note).observe(document.body, { childList: true, subtree: true, characterData: true })
+    })
     await say(page, 'Tell me about frogs.', 'chat')
-    const article = page.locator('article')
-    for (let tries = 0; tries < 600 && (await verified(page).count()) === 0; tries += 1) {
-      lengths.add(((await article.textContent()) ?? '').length)
-      await page.waitForTimeout(50)
-    }
-    check(
-      'a real model streams, and is verified',
-      lengths.size > 3 && (await verified(page).count()) === 1,
-      lengths.size,
-    )
+    await verified(page).waitFor({ timeout: patience })
+    const lengths = await page.evaluate(() => globalThis.lengths.size)
+    check('a real model streams, and is verified', lengths >= 4, lengths)
   } else console.log('     without a real model: MODEL_SERVERS names no folder')
 
   await page.getByRole('tab', { name: 'Embeddings' }).click()
