@@ -62,7 +62,7 @@ export async function startTestGateway(
     stateDirectory: folder,
     network: market.network,
     signer,
-    policy: { perJob: unlimited, perDay: unlimited, total: unlimited },
+    policy: { perJob: unlimited, perDay: unlimited, total: unlimited, acknowledgeSteps: true },
     usdPerLilyWad: 2n * 10n ** 18n,
     host: '127.0.0.1',
     port: 0,
