@@ -325,6 +325,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
         return
       case 'cancel':
         runner.cancel(frame.orderHash)
+        steps.release(frame.orderHash)
         return
       default:
         assertNever(frame)

@@ -46,6 +46,7 @@ export class RunSteps {
   readonly #meter = new ReplyMeter()
   #startedAt: number | undefined
   #isAsked = false
+  #isReleased = false
   #newest: SignedStep | undefined
   #price = 0n
   #acknowledged: bigint
@@ -106,6 +107,12 @@ export class RunSteps {
   acknowledge(price: bigint): void {
     if (price > this.#acknowledged) this.#acknowledged = price
     if (!this.#isBehind) this.#wake?.()
+  }
+
+  /** The requester wants no more: what is held goes on once, so that the reply can be ended where it stands. */
+  release(): void {
+    if (!this.#isReleased) this.#wake?.()
+    this.#isReleased = true
   }
 
   close(): void {

@@ -70,6 +70,11 @@ export class StepDesk {
     return run
   }
 
+  /** The requester has cancelled the job. */
+  release(orderHash: Bytes32): void {
+    this.#runs.get(orderHash)?.release()
+  }
+
   /** The run is over; the job may be run again. */
   close(orderHash: Bytes32): void {
     this.#runs.get(orderHash)?.close()
