@@ -4,7 +4,7 @@ import { useState } from 'react'
 import { PageTitle } from '../app/page-title.tsx'
 import { explain, GatewayError } from '../gateway/gateway-error.ts'
 import type { UsageRow } from '../gateway/gateway-schema.ts'
-import { accountQuery, usageQuery } from '../gateway/queries.ts'
+import { accountQuery, usageDays, usageQuery } from '../gateway/queries.ts'
 import { formatAmount } from '../money/format-price.ts'
 import { ReceiptCard } from '../receipt/receipt-card.tsx'
 import { KeyForm } from '../session/key-form.tsx'
@@ -56,7 +56,7 @@ export function AccountPage() {
           </Card>
         ) : null}
         {usage?.length === 0 ? (
-          <EmptyState icon={<ReceiptText size={22} />} title="Nothing was spent yet">
+          <EmptyState icon={<ReceiptText size={22} />} title="Nothing was spent lately">
             <p>What you ask in the playground, or from a program with this key, is listed here with its receipt.</p>
           </EmptyState>
         ) : null}
@@ -71,7 +71,7 @@ const shown = 100
 function UsageTable({ rows }: { readonly rows: readonly UsageRow[] }) {
   return (
     <section>
-      <h2 className={styles.heading}>What was spent</h2>
+      <h2 className={styles.heading}>What was spent in {usageDays} days</h2>
       <ul className={styles.rows}>
         {rows.slice(0, shown).map((row) => (
           <Row key={row.id} row={row} />

@@ -67,7 +67,7 @@ export const UsageRow = z.object({
   job: z.string().nullish(),
 })
 export type UsageRow = z.output<typeof UsageRow>
-export const UsageList = z.object({ data: z.array(UsageRow) })
+export const UsageList = z.object({ data: z.array(UsageRow), next_cursor: z.string().nullish() })
 
 export const JobFacts = z.object({
   id: z.string(),

@@ -1,7 +1,16 @@
 import { queryOptions } from '@tanstack/react-query'
 import { ask, parseJson, send } from './ask-gateway.ts'
 import { GatewayError } from './gateway-error.ts'
-import { AccountFacts, JobFacts, ModelList, ModuleList, NetworkFacts, Readiness, UsageList } from './gateway-schema.ts'
+import {
+  AccountFacts,
+  JobFacts,
+  ModelList,
+  ModuleList,
+  NetworkFacts,
+  Readiness,
+  UsageList,
+  type UsageRow,
+} from './gateway-schema.ts'
 
 export const networkQuery = queryOptions({
   queryKey: ['network'],
@@ -49,11 +58,27 @@ export const accountQuery = (session: { readonly key: string | undefined; readon
     retry: false,
   })
 
+/** Days of which the account shows what was spent. */
+export const usageDays = 7
+const usagePages = 10
+
+/** The newest first. The gateway pages from the oldest on, so the pages are walked to their end. */
 export const usageQuery = (session: { readonly key: string | undefined; readonly number: number }) =>
   queryOptions({
     queryKey: ['usage', session.number],
-    queryFn: async ({ signal }) =>
-      (await ask('/v1/usage?limit=1000', UsageList, { key: session.key, signal })).data.toReversed(),
+    queryFn: async ({ signal }) => {
+      const from = Math.floor(Date.now() / 1000) - usageDays * 86_400
+      let rows: readonly UsageRow[] = []
+      let after = ''
+      for (let page = 0; page < usagePages; page += 1) {
+        const path = `/v1/usage?limit=1000&from=${from}${after && `&after=${encodeURIComponent(after)}`}`
+        const { data, next_cursor } = await ask(path, UsageList, { key: session.key, signal })
+        rows = [...rows, ...data]
+        if (!next_cursor) break
+        after = next_cursor
+      }
+      return rows.toReversed()
+    },
     enabled: session.key !== undefined,
     retry: false,
   })
