@@ -39,7 +39,6 @@ export async function openApp(change: Partial<GatewayContext> = {}) {
       answerSeconds: 86_400,
       attempts: 3,
       sweepSeconds: 5,
-      keepFilesSeconds: 604_800,
     },
     ...change,
   }
