@@ -77,4 +77,5 @@ CREATE UNIQUE INDEX "top_ups_idempotency" ON "top_ups" USING btree ("account_id"
 CREATE INDEX "top_ups_account" ON "top_ups" USING btree ("account_id","created_at");--> statement-breakpoint
 CREATE INDEX "ledger_entries_source" ON "ledger_entries" USING btree ("source");--> statement-breakpoint
 ALTER TABLE "accounts" ADD CONSTRAINT "accounts_deposit_address_unique" UNIQUE("deposit_address");--> statement-breakpoint
-ALTER TABLE "api_keys" ADD CONSTRAINT "api_keys_previous_hash_unique" UNIQUE("previous_hash");
+ALTER TABLE "api_keys" ADD CONSTRAINT "api_keys_previous_hash_unique" UNIQUE("previous_hash");--> statement-breakpoint
+UPDATE "ledger_entries" SET "source" = 'job' WHERE "request_id" IS NOT NULL;

@@ -85,7 +85,10 @@ test('cards need both secrets, which can be read nowhere', () => {
     config: { stripe: { secretKey: 'sk_test_51secret', returnUrl: 'http://127.0.0.1:8602/' } },
   })
   expect(read(['--public-url', 'https://gateway.example/'], secrets)).toMatchObject({
-    config: { stripe: { returnUrl: 'https://gateway.example/' } },
+    config: {
+      stripe: { returnUrl: 'https://gateway.example/' },
+      allowedHosts: ['localhost', '127.0.0.1', '[::1]', 'gateway.example'],
+    },
   })
   const wrongs = [{ STRIPE_SECRET_KEY: 'sk_test_51secret' }, { ...secrets, STRIPE_SECRET_KEY: 'pk-secret' }]
   for (const env of wrongs) {

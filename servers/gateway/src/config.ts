@@ -68,7 +68,11 @@ const settings = {
     value: 'LILY',
     help: 'less is left at its address until more comes  [1]',
   },
-  'public-url': { env: 'LILYPAD_PUBLIC_URL', value: 'url', help: 'where customers reach it  [http://<host>:<port>/]' },
+  'public-url': {
+    env: 'LILYPAD_PUBLIC_URL',
+    value: 'url',
+    help: 'where customers and Stripe reach it; its host is allowed  [http://<host>:<port>/]',
+  },
   'stripe-secret-key': {
     env: 'STRIPE_SECRET_KEY',
     value: 'key',
@@ -295,7 +299,7 @@ function toConfig(given: z.output<typeof Settings>, state: StateConfig): Gateway
     metricsPort: given['metrics-port'],
     allowedHosts: [
       ...(isLocal ? loopbackNames : []),
-      ...(replicaUrl === undefined ? [] : [new URL(replicaUrl).hostname]),
+      ...[replicaUrl, given['public-url']].flatMap((url) => (url === undefined ? [] : [new URL(url).hostname])),
       ...given['allow-host'],
     ],
     allowedOrigins: given['allow-origin'],

@@ -68,7 +68,7 @@ test('after kill -9 the next start settles what was open, and the ledger is whol
     second.child.kill('SIGTERM')
     expect((await exited)[0]).toBe(0)
   }
-})
+}, 180_000)
 
 test('accounts and keys are made from the command line', async () => {
   const run = async (...args: string[]) => {
@@ -84,4 +84,4 @@ test('accounts and keys are made from the command line', async () => {
   expect(await run('account', 'list')).toContainEqual(
     expect.objectContaining({ name: 'acme', balance: '0.5', reserved: '0' }),
   )
-})
+}, 180_000)

@@ -53,7 +53,11 @@ let kills = 0
 let starts = 0
 const errors: string[] = []
 const worker = fileURLToPath(new URL('ledger/worker.ts', import.meta.url))
-const isDone = () => done >= moves || errors.length > 0
+let isCut = false
+process.on('SIGTERM', () => {
+  isCut = true
+})
+const isDone = () => done >= moves || isCut || errors.length > 0
 
 /** Runs workers of a replica one after the other, each until it is killed after some moves: in the midst of the next one. */
 async function keepKilling(replica: string): Promise<void> {
@@ -91,6 +95,7 @@ await Promise.all([...sharing.map(keepKilling), keepDepositing()])
 const { database, close } = await openDatabase(where)
 await finish(database, chain, plan, replicas, deposited)
 await anvil.mine({ blocks: 3 })
+if (done < moves) errors.push(`only ${done} of ${moves} moves were made`)
 const wrong = [...errors, ...(await finish(database, chain, plan, replicas, deposited))]
 const report = await checkLedger(database, chain)
 const { faults, balances, jobs } = report
