@@ -37,7 +37,9 @@ contract DepositAddressTest is VaultFixture {
         return vault.getAccount(beneficiary, address(token)).balance;
     }
 
-    function testFuzz_TokensThatCameBeforeTheCodeAreTheBeneficiarys(bytes32 salt, uint96 amount, address anyone) public {
+    function testFuzz_TokensThatCameBeforeTheCodeAreTheBeneficiarys(bytes32 salt, uint96 amount, address anyone)
+        public
+    {
         amount = uint96(bound(amount, 1, type(uint96).max));
         address target = addressOf(salt);
         token.mint(target, amount);

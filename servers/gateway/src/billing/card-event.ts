@@ -145,20 +145,3 @@ export function readCardEvent(body: unknown, isLive: boolean): CardEvent | undef
       return undefined
   }
 }
-
-/** Events that the webhook has to be subscribed to. */
-export const cardEventTypes = [
-  'checkout.session.completed',
-  'checkout.session.async_payment_succeeded',
-  'checkout.session.async_payment_failed',
-  'checkout.session.expired',
-  'charge.refunded',
-  'refund.created',
-  'refund.updated',
-  'refund.failed',
-  'charge.dispute.created',
-  'charge.dispute.updated',
-  'charge.dispute.closed',
-  'charge.dispute.funds_withdrawn',
-  'charge.dispute.funds_reinstated',
-] as const
