@@ -191,20 +191,22 @@ test('who leaves stops the work, and pays nothing for what was not delivered', a
   expect(['expired', 'failed', 'delivered']).toContain(state)
 })
 
-test('who leaves a stream in the middle pays for what was made', async () => {
+test('who leaves a stream in the middle stops the model, and pays for the tokens that came', async () => {
   const gone = new AbortController()
-  const response = await ask(
-    Array.from({ length: 200 }, (_, at) => `w${at}`).join(' '),
-    { stream: true },
-    { signal: gone.signal },
-  )
-  await response.body?.getReader().read()
+  const response = await ask('!slowly 200', { stream: true, max_tokens: 200 }, { signal: gone.signal })
+  const reader = response.body?.getReader()
+  let text = ''
+  while (!text.includes('w9"')) text += Buffer.from((await reader?.read())?.value ?? [])
   gone.abort()
   await settled()
-  const { balance: left, reserved } = await balance()
-  expect(reserved).toBe(0n)
   const [row] = await rows()
-  expect(row?.state === 'charged' ? full - (row.price ?? 0n) : full).toBe(left)
+  expect(row?.state).toBe('charged')
+  const { outputUnits, inputUnits, price } = row ?? {}
+  expect(inputUnits).toBe(2)
+  expect(outputUnits).toBeGreaterThanOrEqual(10)
+  expect(outputUnits).toBeLessThan(60)
+  expect(price).toBe(1000n + 2n * 3n + BigInt(outputUnits ?? 0) * 7n)
+  expect(await balance()).toEqual({ balance: full - (price ?? 0n), reserved: 0n })
 })
 
 describe('a repeat with the same idempotency key', () => {

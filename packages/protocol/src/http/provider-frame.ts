@@ -44,7 +44,7 @@ export const SolverFrame = z.discriminatedUnion('type', [
   /** The requester has acknowledged a step. */
   z.object({ type: z.literal('step-acknowledgement'), orderHash: Bytes32, acknowledged: StepAcknowledgement }),
   z.object({ type: z.literal('expired'), orderHash: Bytes32 }),
-  /** The requester wants the job no more: the run is stopped, and a receipt without a price says so. A reply that was begun to be streamed goes on. */
+  /** The requester wants the job no more: the run is stopped, and a receipt without a price says so. A priced reply that was begun to be streamed ends where it stands and costs what was sent. */
   z.object({ type: z.literal('cancel'), orderHash: Bytes32 }),
   z.object({ type: z.literal('error'), code: z.string().max(64), message: z.string().max(400) }),
 ])

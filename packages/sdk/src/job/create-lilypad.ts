@@ -685,7 +685,7 @@ export function createLilypad(options: LilypadOptions) {
   }
 
   /**
-   * Cancels a job. Nothing is charged when it ends before it is delivered: one that its provider has not taken ends at once, of one that runs the provider is asked to stop, which shows in the state soon after. A model's reply whose beginning was streamed goes on to its end and is paid.
+   * Cancels a job. Nothing is charged when it ends before it is delivered: one that its provider has not taken ends at once, of one that runs the provider is asked to stop, which shows in the state soon after. A model's reply whose beginning was streamed ends where it stands and is paid as far as it came; where its server does not say what it has used, it goes on to its end.
    * @throws LilypadError `STATE_CONFLICT` when it is delivered already, `PROVIDER_GONE` when nobody can be asked to stop
    */
   async function cancel(orderHash: Bytes32): Promise<StoredJob> {
