@@ -28,6 +28,7 @@ import { createMetrics } from './metrics/metrics.ts'
 import { createModelCatalog } from './models/model-catalog.ts'
 import { forgetQuotes, tellReplica } from './replicas/replica.ts'
 import { settleOrphans } from './replicas/settle-orphans.ts'
+import { createRouteMemory } from './routing/route-memory.ts'
 
 /** A gateway that listens. */
 export type RunningGateway = {
@@ -83,6 +84,7 @@ export async function startGateway(
       network: { name: network.name, explorerUrl: config.explorerUrl },
       database,
       models: createModelCatalog(client),
+      routes: createRouteMemory(),
       metrics: createMetrics(),
       deposits: chain && { chain, rules: config.deposits },
       cards: config.stripe && createStripeCards(config.stripe),
@@ -101,6 +103,7 @@ export async function startGateway(
         answerSeconds: 86_400,
         attempts: 3,
         sweepSeconds: 5,
+        isHedged: config.isHedged ?? false,
         ...dependencies.rules,
       },
     }

@@ -78,7 +78,7 @@ test('a streamed reply comes in pieces, and looks whole only after it was paid',
   expect(chunks.at(-1)).toMatchObject({
     choices: [],
     usage: { prompt_tokens: 3, completion_tokens: 3 },
-    lilypad: { job_id: response.headers.get('x-lilypad-job') },
+    lilypad: { job_id: response.headers.get('x-lilypad-job') ?? expect.stringMatching(/^0x/) },
   })
   expect(await balance()).toEqual({ balance: full - 1030n, reserved: 0n })
 })
@@ -168,6 +168,35 @@ describe('a reply that breaks', () => {
     expect(error.message).toContain('too long a prompt')
     expect(response.headers.get('x-should-retry')).toBe('false')
     expect(await balance()).toEqual({ balance: full, reserved: 0n })
+  })
+})
+
+describe('who may answer', () => {
+  const status = async (fields: object, headers: Readonly<Record<string, string>> = {}) => {
+    const response = await ask('one', fields, { headers })
+    return response.status === 200 ? 200 : [response.status, (await jsonOf(response)).error.metadata.code]
+  }
+
+  test('can be said by region and by name, in headers and as OpenRouter says it', async () => {
+    const { data } = await jsonOf(fetch(`${gateway.url}/v1/models`))
+    const [{ provider, region }] = data[0].lilypad.offers
+    expect(region).toBe('eu-west')
+    expect(await status({}, { 'x-lilypad-region': 'eu' })).toBe(200)
+    expect(await status({}, { 'x-lilypad-region': 'us' })).toEqual([503, 'NO_PROVIDER_AVAILABLE'])
+    expect(await status({ provider: { only: [provider], sort: 'latency' } })).toBe(200)
+    expect(await status({ provider: { ignore: [provider] } })).toEqual([503, 'NO_PROVIDER_AVAILABLE'])
+    expect(await status({ provider: { max_price: { prompt: 0 } } })).toEqual([409, 'PRICE_OVER_CAP'])
+    expect(await status({ provider: { only: ['openai'] } })).toEqual([400, 'INVALID_REQUEST'])
+    expect(await status({}, { 'x-lilypad-verification': 'vibes' })).toEqual([400, 'INVALID_REQUEST'])
+  })
+
+  test('is told while its server is ready', async () => {
+    const offers = () => jsonOf(fetch(`${gateway.url}/v1/models/parrot`)).then(({ lilypad }) => lilypad.offers)
+    expect(await eventually(async () => ((await offers())[0].resident ? true : undefined))).toBe(true)
+  })
+
+  test('can be asked twice where one is slow; with one provider there is no other', async () => {
+    expect(await status({ stream: true }, { 'x-lilypad-hedge': 'on' })).toBe(200)
   })
 })
 

@@ -53,6 +53,7 @@ export async function startTestGateway(
       executors: createExecutors(['server'], { stateDir, servers: { trusted } }),
       settlement: { maxAgeSeconds: 0 },
       refreshSeconds: 0.3,
+      region: 'eu-west',
       log: createProviderLog(level),
     })
   let provider: Provider = await openProvider()

@@ -70,6 +70,16 @@ export function modelBody({ id, use, listing, server }: Model, usdPerLilyWad: bi
         per_output_unit: formatTokenAmount(pricePerOutputUnit),
         currency: 'LILY',
       },
+      offers: offers.map((offer) => ({
+        provider: offer.provider,
+        region: offer.region ?? null,
+        resident: offer.resident ?? false,
+        pricing: {
+          prompt: usd(offer.pricePerInputUnit),
+          completion: usd(offer.pricePerOutputUnit),
+          request: usd(offer.pricePerJob),
+        },
+      })),
     },
   }
 }

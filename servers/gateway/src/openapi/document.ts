@@ -3,7 +3,7 @@ import { ChatCompletionRequest } from '../dialects/chat-completions/parse-chat-c
 import { EmbeddingsRequest } from '../dialects/embeddings.ts'
 import { MessageRequest } from '../dialects/messages/parse-message-request.ts'
 import { ResponseRequest } from '../dialects/responses/parse-response-request.ts'
-import { maxPriceHeader, providerHeader } from '../http/policy.ts'
+import { policyHeaders } from '../http/policy.ts'
 import { JobBody, JobView, ListQuery, ModuleView, QuoteBody, QuoteView } from '../jobs/job-schema.ts'
 import { DepositView } from '../routes/deposits.ts'
 import { TopUpBody, TopUpView } from '../routes/top-ups.ts'
@@ -198,8 +198,7 @@ function describe(operation: Operation): Json {
     ...(query ? queryParameters(query) : []),
     ...(isPaid
       ? [
-          header(maxPriceHeader, 'Most the request may cost, in LILY'),
-          header(providerHeader, 'Address of the one provider it is for'),
+          ...Object.entries(policyHeaders).map(([name, description]) => header(name, description)),
         ]
       : []),
     ...(isPaid || takesIdempotencyKey
