@@ -9,6 +9,7 @@ import { sendErrors } from './http/send-error.ts'
 import { depositRoutes } from './routes/deposits.ts'
 import { embeddingsRoutes } from './routes/embeddings.ts'
 import { jobRoutes } from './routes/jobs.ts'
+import { mediaRoutes } from './routes/media.ts'
 import { modelRoutes } from './routes/models.ts'
 import { moduleRoutes } from './routes/modules.ts'
 import { networkRoutes } from './routes/network.ts'
@@ -41,6 +42,7 @@ export function createApp(
   app.use(modelRoutes(context))
   app.use(replyRoutes(context, authentication))
   app.use(embeddingsRoutes(context, authentication))
+  app.use(mediaRoutes(context, authentication))
   app.use(moduleRoutes(context, authentication))
   app.use(jobRoutes(context, authentication))
   app.use(openApiRoutes())

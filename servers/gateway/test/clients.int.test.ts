@@ -149,7 +149,9 @@ function aiSdk(
     },
     async tool(key) {
       // Its types do not know of exact optional properties.
-      const tools = { look: tool({ inputSchema: jsonSchema(schema) }) } as unknown as ToolSet
+      const tools = {
+        look: tool({ inputSchema: jsonSchema({ ...schema, required: [...schema.required] }) }),
+      } as unknown as ToolSet
       const { toolCalls } = await generateText({ model: model(key), prompt: toolCall, tools, maxRetries: 0 })
       const [call] = toolCalls
       return call ? [call.toolName, call.input] : expect.unreachable()

@@ -138,7 +138,12 @@ function contextOf(client: GatewayClient): GatewayContext {
     client,
     network: { name: 'test' },
     database,
-    models: { list: async () => [model], get: async () => model },
+    models: {
+      list: async () => [model],
+      get: async () => model,
+      listMedia: async () => [],
+      getMedia: () => Promise.reject(new Error('not asked for')),
+    },
     routes: createRouteMemory(),
     metrics: createMetrics(),
     log: pino({ level: 'silent' }),

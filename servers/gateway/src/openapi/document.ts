@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { ChatCompletionRequest } from '../dialects/chat-completions/parse-chat-completion.ts'
 import { EmbeddingsRequest } from '../dialects/embeddings.ts'
+import { ImageRequest, SpeechRequest, TranscriptionRequest } from '../dialects/media.ts'
 import { MessageRequest } from '../dialects/messages/parse-message-request.ts'
 import { ResponseRequest } from '../dialects/responses/parse-response-request.ts'
 import { policyHeaders } from '../http/policy.ts'
@@ -21,10 +22,14 @@ type Operation = {
   readonly isPaid?: boolean
   readonly takesIdempotencyKey?: boolean
   readonly body?: z.ZodType
+  /** The body is a form with a file of this name beside its fields. */
+  readonly file?: string
   readonly query?: z.ZodObject
   readonly status?: 200 | 201
   readonly answer?: z.ZodType
   readonly answerType?: string
+  /** Types that a request may ask for instead. */
+  readonly answerTypes?: readonly string[]
   /** Streams where the request says so. */
   readonly streams?: boolean
 }
@@ -62,6 +67,31 @@ export const operations: readonly Operation[] = [
     summary: 'Texts as vectors, in the shape of OpenAI embeddings',
     isPaid: true,
     body: EmbeddingsRequest,
+  },
+  {
+    method: 'post',
+    path: '/v1/images/generations',
+    summary: 'A picture of a text, in the shape of OpenAI images',
+    isPaid: true,
+    body: ImageRequest,
+  },
+  {
+    method: 'post',
+    path: '/v1/audio/speech',
+    summary: 'A text spoken, in the shape of OpenAI speech; the type of the answer is what the module makes',
+    isPaid: true,
+    body: SpeechRequest,
+    answerType: 'audio/*',
+  },
+  {
+    method: 'post',
+    path: '/v1/audio/transcriptions',
+    summary: 'The text of a recording, in the shape of OpenAI transcriptions',
+    isPaid: true,
+    body: TranscriptionRequest,
+    file: 'file',
+    answer: z.object({ text: z.string() }),
+    answerTypes: ['text/plain'],
   },
   { method: 'get', path: '/v1/models', summary: 'Models with their prices in dollars per token', isOpen: true },
   { method: 'get', path: '/v1/models/{model}', summary: 'One model', isOpen: true },
@@ -180,6 +210,7 @@ function describe(operation: Operation): Json {
     isPaid,
     takesIdempotencyKey,
     body,
+    file,
     query,
     status = 200,
     answer,
@@ -206,20 +237,34 @@ function describe(operation: Operation): Json {
       : []),
   ]
   const json = { 'application/json': { schema: answer ? toSchema(answer, 'output') : { type: 'object' } } }
-  const content = answerType ? { [answerType]: {} } : streams ? { ...json, 'text/event-stream': {} } : json
+  const content: { [type: string]: Json } = answerType
+    ? { [answerType]: {} }
+    : streams
+      ? { ...json, 'text/event-stream': {} }
+      : json
+  for (const type of operation.answerTypes ?? []) content[type] = {}
   return {
     summary,
     operationId: `${operation.method}${path.replaceAll(/[^a-z]+(\w?)/gi, (_, letter: string) => letter.toUpperCase())}`,
     ...(isOpen ? { security: [] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
-    ...(body
-      ? { requestBody: { required: true, content: { 'application/json': { schema: toSchema(body, 'input') } } } }
-      : {}),
+    ...(body ? { requestBody: { required: true, content: describeBody(toSchema(body, 'input'), file) } } : {}),
     responses: {
       [status]: { description: 'Done', content },
       default: { $ref: '#/components/responses/error' },
     },
   }
+}
+
+function describeBody(schema: Json, file: string | undefined): Json {
+  if (file === undefined) return { 'application/json': { schema } }
+  const { properties, required } = schema as { readonly properties?: Json; readonly required?: readonly string[] }
+  const withFile = {
+    ...schema,
+    properties: { ...properties, [file]: { type: 'string', format: 'binary' } },
+    required: [...(required ?? []), file],
+  }
+  return { 'multipart/form-data': { schema: withFile } }
 }
 
 function queryParameters(query: z.ZodObject): readonly Json[] {
