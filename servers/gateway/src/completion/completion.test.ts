@@ -7,6 +7,7 @@ import type { Output } from '@lilypad-agents/sdk'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { serverManifest } from '../../../../provider/fixtures/server-manifest.ts'
 import { createSampleBundle, sampleDomain } from '../../../../packages/sdk/test/sample-bundle.ts'
+import { alteredCompletions, alteredStreams } from '../../test/altered-replies.ts'
 import { hostileCompletions, hostileStreams } from '../../test/hostile-replies.ts'
 import { createAccount, creditAccount, getBalance } from '../account/account.ts'
 import { type ApiKey, createApiKey, findApiKey } from '../account/api-key.ts'
@@ -358,19 +359,21 @@ test.each(['VERIFICATION_FAILED', 'STREAM_BROKEN', 'JOB_FAILED', 'DIGEST_MISMATC
 )
 
 test('every hostile stream is a typed error: no end, nothing paid', async () => {
-  for (const [name, stream] of hostileStreams) {
+  // The slow lane runs all of them through accounts and orders, too.
+  const isAll = process.env.HOSTILE === 'all'
+  for (const [name, stream] of [...hostileStreams, ...(isAll ? alteredStreams() : [])]) {
     const { steps, error, row, told } = await run([{ pieces: [{ bytes: stream }] }])
     expect([name, steps.includes('end'), error?.code, row?.state]).toEqual([name, false, 'UPSTREAM_FAILED', 'released'])
     // What no customer pays for, the gateway must not pay for either: a provider could ask itself for nonsense.
     expect([name, told.acknowledged]).toEqual([name, 0])
   }
-  for (const [name, reply] of hostileCompletions) {
+  for (const [name, reply] of [...hostileCompletions, ...(isAll ? alteredCompletions() : [])]) {
     const { error, row, told } = await run([{ reply }], { whole: true })
     expect([name, error?.code, row?.state]).toEqual([name, 'UPSTREAM_FAILED', 'released'])
     expect([name, told.acknowledged]).toEqual([name, 0])
   }
   expect(await getBalance(database, key.accountId)).toEqual(untouched)
-})
+}, 600_000)
 
 test('who names the provider bears its nonsense: it is charged as it was delivered, and nobody else pays for it', async () => {
   const policy = { provider: '0x00000000000000000000000000000000000000aa' } as const
