@@ -182,9 +182,9 @@ describe('who may answer', () => {
     const [{ provider, region }] = data[0].lilypad.offers
     expect(region).toBe('eu-west')
     expect(await status({}, { 'x-lilypad-region': 'eu' })).toBe(200)
-    expect(await status({}, { 'x-lilypad-region': 'us' })).toEqual([503, 'NO_PROVIDER_AVAILABLE'])
+    expect(await status({}, { 'x-lilypad-region': 'us' })).toEqual([404, 'NOT_FOUND'])
     expect(await status({ provider: { only: [provider], sort: 'latency' } })).toBe(200)
-    expect(await status({ provider: { ignore: [provider] } })).toEqual([503, 'NO_PROVIDER_AVAILABLE'])
+    expect(await status({ provider: { ignore: [provider] } })).toEqual([404, 'NOT_FOUND'])
     expect(await status({ provider: { max_price: { prompt: 0 } } })).toEqual([409, 'PRICE_OVER_CAP'])
     expect(await status({ provider: { only: ['openai'] } })).toEqual([400, 'INVALID_REQUEST'])
     expect(await status({}, { 'x-lilypad-verification': 'vibes' })).toEqual([400, 'INVALID_REQUEST'])

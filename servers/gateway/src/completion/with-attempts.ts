@@ -2,7 +2,7 @@ import { type Address, type Bytes32, LilypadError } from '@lilypad-agents/protoc
 import type { GatewayContext } from '../context.ts'
 import { abandonRequest } from './finish-job.ts'
 import { findRefusal, isNotRun, ModelRefusedError, toAnswerError } from './job-errors.ts'
-import { isSteered, type Route } from '../routing/route.ts'
+import { isSteered, type Route, toRouteError } from '../routing/route.ts'
 import { type JobRequest, type PlacedJob, placeJob, type RequestPolicy } from './place-job.ts'
 
 /** A paid request, as it is ordered. */
@@ -76,7 +76,7 @@ export async function withAttempts<T>(
     const status = findRefusal(error)
     if (status !== undefined && placed)
       throw new ModelRefusedError({ status, said: await readRefusal(context, placed.orderHash), cause: error })
-    throw toAnswerError(error)
+    throw toAnswerError(toRouteError(error, policy))
   }
 }
 

@@ -21,6 +21,7 @@ import { beginJob } from '../jobs/run-job.ts'
 import { jobView } from '../jobs/views.ts'
 import { askReplica, forward } from '../replicas/forward.ts'
 import { findQuoteOwner } from '../replicas/replica.ts'
+import { toRouteError } from '../routing/route.ts'
 import { bodyPolicy, findRoute, toJobRequest } from './modules.ts'
 
 type JobRequestOf = Request<{ id: string }>
@@ -71,7 +72,11 @@ export function jobRoutes(context: GatewayContext, authentication: RequestHandle
       if (!('module' in asked)) throw new LilypadError('INTERNAL', 'A job has a quote or a module.')
       const allowed = bodyPolicy(asked, policy)
       const route = await findRoute(context, asked.module, allowed)
-      return placeJob(context, { requestId, request: toJobRequest(asked), policy: allowed, route })
+      return placeJob(context, { requestId, request: toJobRequest(asked), policy: allowed, route }).catch(
+        (error: unknown) => {
+          throw toRouteError(error, allowed)
+        },
+      )
     })
     response.setHeader('location', `/v1/jobs/${orderHash}`)
     response.setHeader('x-lilypad-job', orderHash)

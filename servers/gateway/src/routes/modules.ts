@@ -9,7 +9,7 @@ import { readBody } from '../http/read-body.ts'
 import { ListQuery, QuoteBody } from '../jobs/job-schema.ts'
 import { moduleView, quoteView } from '../jobs/views.ts'
 import { noteQuote } from '../replicas/replica.ts'
-import { isSteered, type Route, toRoute } from '../routing/route.ts'
+import { isSteered, type Route, toRoute, toRouteError } from '../routing/route.ts'
 
 /** `GET /v1/modules` for everybody, `POST /v1/quotes` for keys. */
 export function moduleRoutes(context: GatewayContext, authentication: RequestHandler): Router {
@@ -35,11 +35,14 @@ export function moduleRoutes(context: GatewayContext, authentication: RequestHan
     const asked = parseWire(QuoteBody, request.body, 'request')
     const policy = bodyPolicy(asked, readPolicy(request, context.rules))
     const { maxPrice, provider } = policy
-    const quote = await client.quote({
+    const asking = client.quote({
       ...toJobRequest(asked),
       ...(maxPrice === undefined ? {} : { maxPrice }),
       ...(provider === undefined ? {} : { provider }),
       ...(await findRoute(context, asked.module, policy)),
+    })
+    const quote = await asking.catch((error: unknown) => {
+      throw toRouteError(error, policy)
     })
     const { quoteId, expiresAt } = quote.quote
     await noteQuote(context.database, { quoteId, expiresAt, replica: context.replica })

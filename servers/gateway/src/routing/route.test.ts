@@ -49,10 +49,10 @@ test.each([
 })
 
 test('what no provider can give is told at once', () => {
-  expect(codeOf(() => route({ region: 'us' }))).toBe('NO_PROVIDER_AVAILABLE')
-  expect(codeOf(() => route({ region: 'eu', only: [c] }))).toBe('NO_PROVIDER_AVAILABLE')
+  expect(codeOf(() => route({ region: 'us' }))).toBe('NOT_FOUND')
+  expect(codeOf(() => route({ region: 'eu', only: [c] }))).toBe('NOT_FOUND')
   expect(codeOf(() => route({ maxUnitPrices: { input: 1n } }))).toBe('PRICE_OVER_CAP')
-  expect(codeOf(() => route({ only: [] }))).toBe('NO_PROVIDER_AVAILABLE')
+  expect(codeOf(() => route({ only: [] }))).toBe('NOT_FOUND')
 })
 
 describe('a provider that served a conversation', () => {

@@ -26,6 +26,25 @@ export type Route = {
 
 type Offer = ModuleListing['offers'][number]
 
+/** A module is offered, but by nobody whom the request allows. Asking again changes nothing, other than with a busy network. */
+export class NobodyAllowedError extends LilypadError {
+  override readonly name = 'NobodyAllowedError'
+  constructor(fact?: string, cause?: unknown) {
+    super('NOT_FOUND', 'No provider that the request allows offers this module now.', {
+      details: fact === undefined ? [] : [fact],
+      hint: 'allow other providers or a wider region; GET /v1/models lists who offers a model under `lilypad.offers`',
+      cause,
+    })
+  }
+}
+
+/** An error of placing a job, for a request that says who may run it. */
+export function toRouteError(error: unknown, policy: ProviderPolicy): unknown {
+  const isAlone =
+    LilypadError.is(error) && error.name !== 'GatewayCannotOrderError' && error.code === 'NO_PROVIDER_AVAILABLE'
+  return isAlone && isSteered(policy) ? new NobodyAllowedError(undefined, error) : error
+}
+
 /** A provider that knows a conversation may be dearer than the cheapest by a quarter: reading it again costs time and warmth elsewhere. */
 const stickyPercent = 125n
 
@@ -36,7 +55,7 @@ export function isSteered({ provider, only, ignore, order, region, maxUnitPrices
 
 /**
  * Chooses among the offers of a module what a request allows, and puts first what it wants, else who served it lately.
- * @throws LilypadError NO_PROVIDER_AVAILABLE PRICE_OVER_CAP when no offer is left
+ * @throws {@link NobodyAllowedError} LilypadError PRICE_OVER_CAP when no offer is left
  */
 export function toRoute(options: {
   readonly moduleVersion: Bytes32
@@ -50,12 +69,9 @@ export function toRoute(options: {
   const { provider, ignore, order, region, sort, maxUnitPrices } = policy
   const inRegion = region === undefined ? offers : offers.filter((offer) => isInRegion(offer.region, region))
   if (inRegion.length === 0 && offers.length > 0)
-    throw new LilypadError('NO_PROVIDER_AVAILABLE', 'No provider of this module says that it is in this region.', {
-      details: [
-        `Region: ${region}   There are: ${[...new Set(offers.map((offer) => offer.region ?? 'none'))].join(', ')}`,
-      ],
-      hint: 'ask for a wider region, or leave it out',
-    })
+    throw new NobodyAllowedError(
+      `Region: ${region}   There are: ${[...new Set(offers.map((offer) => offer.region ?? 'none'))].join(', ')}`,
+    )
   const affordable = maxUnitPrices ? inRegion.filter((offer) => costsAtMost(offer, maxUnitPrices)) : inRegion
   if (affordable.length === 0 && inRegion.length > 0)
     throw new LilypadError('PRICE_OVER_CAP', 'Every provider of this module asks more than the request allows.', {
@@ -65,10 +81,7 @@ export function toRoute(options: {
   const allowed = affordable.map((offer) => offer.provider)
   const named = provider === undefined ? policy.only : [provider]
   const only = isNarrowed && named ? allowed.filter((one) => named.includes(one)) : isNarrowed ? allowed : named
-  if (only?.length === 0)
-    throw new LilypadError('NO_PROVIDER_AVAILABLE', 'No provider that the request allows offers this module now.', {
-      hint: 'allow other providers, or try again in a few seconds',
-    })
+  if (only?.length === 0) throw new NobodyAllowedError()
   const measured = sort === 'latency' || sort === 'throughput' ? bySpeed(moduleVersion, allowed, sort, memory) : []
   const sticky = sort === undefined && !order?.length ? findSticky(affordable, memory.recall(stickyKeys)) : []
   const prefer = [...new Set([...(order ?? []), ...measured, ...sticky])].slice(0, 100)
