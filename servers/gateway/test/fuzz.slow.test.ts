@@ -21,7 +21,7 @@ describe.skipIf(command === '')('requests made from the document', () => {
       command,
       [
         ...['run', `${gateway.url}/openapi.json`, '--header', `Authorization: Bearer ${key}`, '--workers', '2'],
-        ...['--phases', 'examples,coverage,fuzzing', '--max-examples', process.env.FUZZ_EXAMPLES ?? '60'],
+        ...['--phases', 'examples,coverage,fuzzing', '--max-examples', process.env.FUZZ_EXAMPLES ?? '30'],
         ...['--seed', process.env.FUZZ_SEED ?? '1', '--request-timeout', '30', '--continue-on-failure', '--no-shrink'],
         // What is not known is passed over, as clients expect; what is known but cannot be done here is refused.
         ...['--exclude-checks', 'negative_data_rejection,positive_data_acceptance,unsupported_method'],

@@ -101,7 +101,7 @@ export const operations: readonly Operation[] = [
     summary: 'Modules, best match first',
     isOpen: true,
     query: ListQuery,
-    answer: list(ModuleView),
+    answer: list(ModuleView).extend({ next_cursor: z.string().nullable() }),
   },
   { method: 'get', path: '/v1/modules/{module}', summary: 'One module', isOpen: true, answer: ModuleView },
   {
@@ -169,7 +169,13 @@ export const operations: readonly Operation[] = [
     answer: list(TopUpView),
   },
   { method: 'get', path: '/v1/account/top-ups/{id}', summary: 'One top-up by card', answer: TopUpView },
-  { method: 'get', path: '/v1/usage', summary: 'What its requests have cost, as JSON or CSV', query: UsageQuery },
+  {
+    method: 'get',
+    path: '/v1/usage',
+    summary: 'What its requests have cost, as JSON or CSV',
+    query: UsageQuery,
+    answerTypes: ['text/csv'],
+  },
 ]
 
 /** The API as an OpenAPI 3.1 document, made from the schemas with which requests are read. */
@@ -245,6 +251,7 @@ function describe(operation: Operation): Json {
   for (const type of operation.answerTypes ?? []) content[type] = {}
   return {
     summary,
+    tags: [tagOf(path)],
     operationId: `${operation.method}${path.replaceAll(/[^a-z]+(\w?)/gi, (_, letter: string) => letter.toUpperCase())}`,
     ...(isOpen ? { security: [] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
@@ -254,6 +261,15 @@ function describe(operation: Operation): Json {
       default: { $ref: '#/components/responses/error' },
     },
   }
+}
+
+/** Heading under which a page shows an operation. */
+function tagOf(path: string): string {
+  const [, , noun = ''] = path.split('/')
+  if (['images', 'audio'].includes(noun)) return 'Pictures and sound'
+  if (['models', 'modules'].includes(noun)) return 'Models and modules'
+  if (['quotes', 'jobs'].includes(noun)) return 'Jobs'
+  return ['account', 'usage'].includes(noun) ? 'Account' : 'Replies'
 }
 
 function describeBody(schema: Json, file: string | undefined): Json {
