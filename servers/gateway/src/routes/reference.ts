@@ -6,7 +6,8 @@ import { pipeline } from 'node:stream/promises'
 import { type Response, Router } from 'express'
 
 // The parts of Swagger UI that are served. Nothing is loaded from elsewhere.
-const folder = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'))
+const require = createRequire(import.meta.url)
+const folder = dirname(require.resolve('swagger-ui-dist/package.json'))
 const files = {
   'swagger-ui.css': 'text/css; charset=utf-8',
   'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
