@@ -51,6 +51,8 @@ export async function openFirst(
     )
     return { placed, pieces: main.all() }
   }
+  // What is noted of an order must not come after it has changed its place.
+  await Promise.all([placed.noted, hedge.placed.noted])
   await swapOrders(context.database, { a: call.requestId, b: hedge.requestId })
   moved(hedge.placed)
   main.stop()
