@@ -21,7 +21,13 @@ beforeAll(async () => {
     ...{ held: 10n, price: BigInt(index) * 10n ** 15n, inputUnits: index, outputUnits: 1, requestDigest: randomUUID() },
   })
   // Three of one second: pages must neither skip nor repeat one.
-  const rows = [row(1, 'a', first), row(2, 'a', first), row(3, '=b', first), row(4, 'a', first + day), row(5, '=b', first + day)]
+  const rows = [
+    row(1, 'a', first),
+    row(2, 'a', first),
+    row(3, '=b', first),
+    row(4, 'a', first + day),
+    row(5, '=b', first + day),
+  ]
   await app.database.insert(requests).values(rows)
 })
 afterAll(() => app?.close())
@@ -53,12 +59,26 @@ test('it is that of a time, a model, a key, and of the account alone', async () 
 })
 
 test.each([
-  ['model', [['=b', 2, 8, '0.008'], ['a', 3, 7, '0.007']]],
-  ['day', [['2024-10-04', 3, 6, '0.006'], ['2024-10-05', 2, 9, '0.009']]],
+  [
+    'model',
+    [
+      ['=b', 2, 8, '0.008'],
+      ['a', 3, 7, '0.007'],
+    ],
+  ],
+  [
+    'day',
+    [
+      ['2024-10-04', 3, 6, '0.006'],
+      ['2024-10-05', 2, 9, '0.009'],
+    ],
+  ],
 ] as const)('sums by %s', async (by, rows) => {
   const { data } = await jsonOf(usage(`by=${by}`))
   type Sum = { group: string; requests: number; inputUnits: number; cost: string }
-  expect(data.map(({ group, requests: count, inputUnits, cost }: Sum) => [group, count, inputUnits, cost])).toEqual(rows)
+  expect(data.map(({ group, requests: count, inputUnits, cost }: Sum) => [group, count, inputUnits, cost])).toEqual(
+    rows,
+  )
 })
 
 test('as CSV no cell is a formula', async () => {
@@ -70,7 +90,8 @@ test('as CSV no cell is a formula', async () => {
 describe('a key for some models', () => {
   test('uses those, and no other', async () => {
     const { key } = await app.openAccount({ models: ['small'] })
-    const chat = (model: string) => post(app.url, '/v1/chat/completions', key, { model, messages: [{ role: 'user', content: 'x' }] })
+    const chat = (model: string) =>
+      post(app.url, '/v1/chat/completions', key, { model, messages: [{ role: 'user', content: 'x' }] })
     const refused = await chat('large')
     expect(refused.status).toBe(403)
     expect((await jsonOf(refused)).error.message).toMatch(/not for this model.*Allowed: small/s)

@@ -233,11 +233,7 @@ function describe(operation: Operation): Json {
   const parameters = [
     ...names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
     ...(query ? queryParameters(query) : []),
-    ...(isPaid
-      ? [
-          ...Object.entries(policyHeaders).map(([name, description]) => header(name, description)),
-        ]
-      : []),
+    ...(isPaid ? [...Object.entries(policyHeaders).map(([name, description]) => header(name, description))] : []),
     ...(isPaid || takesIdempotencyKey
       ? [header('idempotency-key', 'The same key with the same request is paid once')]
       : []),

@@ -80,7 +80,10 @@ const isAsked = ({ accountId, from, until, key, model }: Asked) =>
     model === undefined ? undefined : eq(requests.model, model),
   )
 
-async function listUsage(database: Database, asked: Asked): Promise<{ data: readonly Row[]; next: string | undefined }> {
+async function listUsage(
+  database: Database,
+  asked: Asked,
+): Promise<{ data: readonly Row[]; next: string | undefined }> {
   const { after, limit } = asked
   const [at, id = ''] = after?.split('.') ?? []
   const isLater =
