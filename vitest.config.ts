@@ -9,7 +9,15 @@ export default defineConfig({
     hookTimeout: 120_000,
     // They, too, publish a `source` condition, and Node does not strip types inside node_modules.
     server: {
-      deps: { inline: [/@modelcontextprotocol/, /eventsource/, /@ai-sdk/, /@openai\/agents/, /node_modules\/ai\//] },
+      deps: {
+        inline: [
+          /@modelcontextprotocol/,
+          /eventsource/,
+          /@ai-sdk/,
+          /@openai\/agents/,
+          /node_modules\/(ai6?|openai-compatible-2)\//,
+        ],
+      },
     },
   },
 })

@@ -20,6 +20,7 @@ const settingOf: Readonly<Record<string, string>> = {
   docker_socket: 'LILYPAD_DOCKER_SOCKET',
   modules: 'LILYPAD_MODULES',
   slots: 'LILYPAD_SLOTS',
+  region: 'LILYPAD_REGION',
   refresh_seconds: 'LILYPAD_REFRESH_SECONDS',
   drain_seconds: 'LILYPAD_DRAIN_SECONDS',
   job_files_bytes: 'LILYPAD_JOB_FILES_BYTES',

@@ -87,6 +87,7 @@ test('reads the one file in the state directory; variables and flags win', () =>
   writeFileSync(
     file,
     `slots = 3
+region = "eu-west"
 modules = ["tts", "ocr"]
 [prices]
 factor_percent = 120.5
@@ -115,6 +116,7 @@ trust_modules = ["0x${'1'.repeat(64)}=/opt/chat/server.mjs"]
   expect(config).toMatchObject({
     configFile: file,
     slots: 5,
+    region: 'eu-west',
     modules: ['tts', 'ocr'],
     pricing: {
       all: { factorBips: 12_050, pricePerSecond: 1n },
@@ -154,7 +156,7 @@ test('the example is valid as it is, and says the defaults', () => {
   expect(read()).toEqual({ ...bare, configFile: join(folder, 'provider.toml') })
   // With every line in force that is not only a sample.
   const samples =
-    /^# (?=(rpc_url|container_runtime|solver|solver_url|slots|per_|factor|max_per|step_price|lily_per|restake|port|memory_bytes|trust_modules|\[prices|state_dir|network|key_file|hosts))/
+    /^# (?=(rpc_url|container_runtime|solver|solver_url|slots|region|per_|factor|max_per|step_price|lily_per|restake|port|memory_bytes|trust_modules|\[prices|state_dir|network|key_file|hosts))/
   const lines = example.split('\n').map((line) => (samples.test(line) ? line : line.replace(/^# (?=[a-z_]+ = )/, '')))
   writeFileSync(join(folder, 'provider.toml'), lines.join('\n'))
   expect(read()).toEqual({ ...bare, configFile: join(folder, 'provider.toml') })

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Address, LilypadError, ModuleHost } from '@lilypad-agents/protocol'
+import { Address, LilypadError, ModuleHost, Region } from '@lilypad-agents/protocol'
 import { parseTokenAmount } from '@lilypad-agents/sdk'
 import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
 import { z } from 'zod'
@@ -85,6 +85,7 @@ const Settings = z.object({
   LILYPAD_RETENTION_DAYS: integer(1, 36_500).default(30),
   LILYPAD_STATUS_PORT: integer(0, 65_535).optional(),
   LILYPAD_STATUS_HOST: z.string().min(1).default('127.0.0.1'),
+  LILYPAD_REGION: Region.optional(),
   LILYPAD_REFRESH_SECONDS: z.coerce.number().min(0.1).max(3600).default(5),
   LILYPAD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   LILYPAD_FAULT: z.enum([...faultPoints, ...claimFaultPoints, ...stepFaultPoints]).optional(),
@@ -106,6 +107,7 @@ export type ProviderConfig = Pick<
   | 'jobFilesBytes'
   | 'programsBytes'
   | 'retentionDays'
+  | 'region'
 > & {
   /** File that was read, if any. */
   readonly configFile: string | undefined
@@ -144,6 +146,7 @@ const flags = {
   'trust-module': 'LILYPAD_TRUST_MODULES',
   'price-factor-bips': 'LILYPAD_PRICE_FACTOR_BIPS',
   slots: 'LILYPAD_SLOTS',
+  region: 'LILYPAD_REGION',
   'settle-jobs': 'LILYPAD_SETTLE_JOBS',
   'settle-seconds': 'LILYPAD_SETTLE_SECONDS',
   'announce-seconds': 'LILYPAD_ANNOUNCE_SECONDS',
@@ -252,6 +255,7 @@ export function readConfig(options: {
         ? undefined
         : { port: settings.LILYPAD_STATUS_PORT, host: settings.LILYPAD_STATUS_HOST },
     slots: settings.LILYPAD_SLOTS,
+    region: settings.LILYPAD_REGION,
     solver: settings.LILYPAD_SOLVER,
     settlement: {
       maxJobs: settings.LILYPAD_SETTLE_JOBS,

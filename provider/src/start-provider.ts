@@ -10,6 +10,7 @@ import {
   listInputFiles,
   type ProviderFrame,
   type SignedAttestation,
+  type Region,
 } from '@lilypad-agents/protocol'
 import { installNativeCrypto } from '@lilypad-agents/protocol/node'
 import { createChainClient, createSolverClient, type Network, signingDomain, toLilypadChain } from '@lilypad-agents/sdk'
@@ -83,6 +84,8 @@ export type ProviderOptions = {
   readonly jobFilesBytes?: number
   /** Disk for programs of modules. @default 21474836480 */
   readonly programsBytes?: number
+  /** Where the machine stands, as its operator says. @default nothing is said */
+  readonly region?: Region | undefined
   /** Days after which the journal forgets jobs that nobody owes anything for. @default 30 */
   readonly retentionDays?: number
   readonly log?: Logger
@@ -119,6 +122,7 @@ const watchMilliseconds = 300_000
 /** How often it is asked whether what the attestation says is still so. The attacks themselves run once a day. */
 const reviewMilliseconds = 3_600_000
 const maxGpusOffered = 64
+const maxResidentTold = 64
 /** The other warnings are said where they come from. */
 const moneyWarnings = new Set(['NO_ETHER', 'ETHER_LOW', 'STAKE_LOW'])
 
@@ -332,17 +336,25 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     }
   }
 
-  let roomsSent = '[]'
+  let roomsSent = ''
   function sendAsks(solver: Address, isNewConnection: boolean): void {
     const { asks, hasChanged } = askBook.renew(shelf.listOffered(), solver, Math.floor(Date.now() / 1000))
     // Left out where there are none: older solvers refuse fields that they do not know.
     const gpus = vram.listRooms({ isExclusive: true }).slice(0, maxGpusOffered)
-    const rooms = JSON.stringify(gpus)
+    const ready = (modelServers?.list().servers ?? []).filter(({ state }) => state === 'ready')
+    const resident = [...new Set(ready.map(({ moduleVersion }) => moduleVersion))].slice(0, maxResidentTold)
+    const rooms = JSON.stringify([gpus, resident])
     // An order that is on its way already is declined, so that another provider can take it.
     if (isDraining) send({ type: 'asks', asks: [] })
     else if (hasChanged || isNewConnection || rooms !== roomsSent) {
       roomsSent = rooms
-      send({ type: 'asks', asks: [...asks], ...(gpus.length === 0 ? {} : { gpus }) })
+      send({
+        type: 'asks',
+        asks: [...asks],
+        ...(gpus.length === 0 ? {} : { gpus }),
+        ...(resident.length === 0 ? {} : { resident }),
+        ...(options.region === undefined ? {} : { region: options.region }),
+      })
     }
   }
 

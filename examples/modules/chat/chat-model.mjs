@@ -94,7 +94,7 @@ export async function openChatModel({ path, threads, contextSize, concurrency })
     rateTokens,
 
     /**
-     * Makes one reply, piece by piece: `{ text, logprobs }`. The last one has `finishReason` and `tokens`, how many were made.
+     * Makes one reply, piece by piece: `{ text, logprobs, tokens }`, with how many were made so far. The last one has `finishReason`.
      */
     async *generate(sequence, prompt, request, { maxTokens, seed, signal }) {
       const grammar = await toGrammar(request)
@@ -140,7 +140,7 @@ export async function openChatModel({ path, threads, contextSize, concurrency })
           const isDone = state !== undefined && isJson(whole)
           const safe = isLast || isDone ? held.length : held.length - unsafeLength(held, stops)
           if (safe > 0) {
-            yield { text: held.slice(0, safe), logprobs }
+            yield { text: held.slice(0, safe), logprobs, tokens: made.length + pending.length }
             held = held.slice(safe)
             logprobs = []
           }

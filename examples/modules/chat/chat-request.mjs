@@ -53,6 +53,8 @@ export function parseChatRequest(body) {
     n: n ?? 1,
     isStreamed: stream === true,
     includesUsage: stream === true && body.stream_options?.include_usage === true,
+    // As vLLM calls it: each chunk says what was used so far, so that a reply can end anywhere and be paid for.
+    countsOn: stream === true && body.stream_options?.continuous_usage_stats === true,
     seed,
     maxTokens,
     stop,

@@ -60,8 +60,15 @@ async function complete({ body, digest }, response, signal) {
   const maxTokens = Math.min(request.maxTokens ?? room, room)
   // Calls can be told from text only once they are whole.
   const isStreamedByPiece = request.isStreamed && request.toolChoice === 'none'
+  let soFar = 0
+  const usageOf = (tokens) => ({
+    prompt_tokens: prompt.tokens.length,
+    completion_tokens: tokens,
+    total_tokens: prompt.tokens.length + tokens,
+  })
   const send = async (fields) => {
-    const text = JSON.stringify({ ...head, object: 'chat.completion.chunk', ...fields })
+    const usage = request.countsOn ? { usage: usageOf(soFar) } : {}
+    const text = JSON.stringify({ ...head, object: 'chat.completion.chunk', ...usage, ...fields })
     if (!response.write(`data: ${text}\n\n`)) await Promise.race([once(response, 'drain'), once(response, 'close')])
   }
   if (request.isStreamed) response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
@@ -82,6 +89,7 @@ async function complete({ body, digest }, response, signal) {
       for await (const piece of model.generate(sequence, prompt, request, { maxTokens, seed, signal })) {
         text += piece.text
         logprobs.push(...piece.logprobs)
+        soFar = completionTokens + piece.tokens
         if (piece.finishReason !== undefined) {
           finishReason = piece.finishReason
           completionTokens += piece.tokens
@@ -117,11 +125,7 @@ async function complete({ body, digest }, response, signal) {
     choices.push({ index, message, logprobs: toLogprobs(request, logprobs), finish_reason: finishReason })
   }
   if (signal.aborted) return
-  const usage = {
-    prompt_tokens: prompt.tokens.length,
-    completion_tokens: completionTokens,
-    total_tokens: prompt.tokens.length + completionTokens,
-  }
+  const usage = usageOf(completionTokens)
   const extra = promptLogprobs === undefined ? {} : { prompt_logprobs: promptLogprobs }
   if (request.isStreamed) {
     if (request.includesUsage || promptLogprobs) await send({ choices: [], usage, ...extra })

@@ -47,6 +47,7 @@ export {
   signAttestation,
 } from './attestation/node-attestation.ts'
 export { GpuOffer, GpuOffers, hasGpusFor, isModelResident } from './ask/gpu-offer.ts'
+export { isInRegion, Region } from './ask/region.ts'
 export { jobPrice, type MeteredUnits } from './ask/job-price.ts'
 export { sessionGrantType, SessionGrant } from './grant/session-grant.ts'
 export { jobOrderType, JobOrder, verificationPolicies } from './order/job-order.ts'

@@ -51,7 +51,7 @@ export type ExecutorTask = {
 
 /** How a run ended. `reason` is always the executor's own words; `path` is quoted and cut. */
 export type Outcome =
-  | { readonly kind: 'exited'; readonly code: number }
+  | { readonly kind: 'exited'; readonly code: number; readonly reason?: string }
   | { readonly kind: 'timed-out' }
   | { readonly kind: 'out-of-memory' }
   | { readonly kind: 'log-limit' }
@@ -82,6 +82,8 @@ export type Progress = { readonly fraction: number; readonly text: string }
 export type RunOptions = {
   /** Stops the run; its outcome is `cancelled`. */
   readonly signal?: AbortSignal
+  /** Ends the streamed reply of a model server where it stands: what was sent is the reply. Others take no notice of it. */
+  readonly cut?: AbortSignal
   /**
    * Receives log bytes as they come, at most `limits.logBytes` per stream. The bytes are a stranger's: quote them. The executor reads
    * on when the promise is kept, so a program that writes faster than is taken is held up by its own pipe.

@@ -185,7 +185,9 @@ function toJobOutcome(
         kind: 'exited',
         code: outcome.code,
         ...(missing === undefined
-          ? {}
+          ? outcome.reason === undefined
+            ? {}
+            : { reason: outcome.reason.slice(0, 300) }
           : { reason: `the module declares the output ${missing.slice(0, 200)}, the run did not write it` }),
       }
     }

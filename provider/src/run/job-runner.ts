@@ -107,6 +107,8 @@ export class JobRunner {
     Bytes32,
     {
       readonly stop: AbortController
+      /** Ends a reply that is paid for where it stands. */
+      readonly cut: AbortController
       readonly done: Promise<void>
       hasStarted: boolean
       /** The requester reads a reply that it pays for. */
@@ -141,7 +143,8 @@ export class JobRunner {
         this.#running.delete(orderHash)
         this.#options.steps.forget(orderHash)
       })
-    this.#running.set(orderHash, { stop, done, hasStarted: false, isSold: false, endReason: undefined })
+    const cut = new AbortController()
+    this.#running.set(orderHash, { stop, cut, done, hasStarted: false, isSold: false, endReason: undefined })
   }
 
   /** Whether a run of the job has begun in this process. */
@@ -155,14 +158,16 @@ export class JobRunner {
   }
 
   /**
-   * Stops a job that its requester wants no more: signed, without a charge. One that has its result already keeps it, and a reply with a
-   * price whose beginning was sent goes on to its end: else everybody would read replies and cancel before the last word.
+   * Stops a job that its requester wants no more: signed, without a charge. One that has its result already keeps it. A reply with a price
+   * whose beginning was sent ends where it stands and costs what was sent, else everybody would read replies and cancel before the last
+   * word; where its server does not tell what it has used so far, it goes on to its end.
    */
   cancel(orderHash: Bytes32): void {
     const running = this.#running.get(orderHash)
     if (!running || running.stop.signal.aborted) return
     if (running.isSold) {
-      this.#options.log.info({ event: 'cancel.late', orderHash }, 'a reply that has begun is not cancelled')
+      this.#options.log.info({ event: 'cancel.cut', orderHash }, 'a reply that has begun costs what was sent')
+      running.cut.abort()
       return
     }
     running.endReason = 'the requester cancelled the job'
@@ -406,7 +411,13 @@ export class JobRunner {
       onFile: live.takeFile,
     }
     try {
-      return await executor.run(task, { signal, onProgress: gate.report, ...(isSealed ? {} : heard) })
+      const cut = running?.cut.signal
+      return await executor.run(task, {
+        signal,
+        ...(cut ? { cut } : {}),
+        onProgress: gate.report,
+        ...(isSealed ? {} : heard),
+      })
     } finally {
       gate.flush()
       this.#options.steps.close(orderHash)

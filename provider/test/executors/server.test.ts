@@ -106,6 +106,42 @@ describe('a reply', () => {
     expect({ text, units }).toEqual({ text: 'a b', units: { inputUnits: 3, outputUnits: 4 } })
   })
 
+  describe('that is cut', () => {
+    const slow = (stream_options: object) => ({ stream: true, stream_options })
+    const cutAfter = (pieces: number) => {
+      const cut = new AbortController()
+      let got = ''
+      const onResponse = (bytes: Uint8Array) => {
+        got += Buffer.from(bytes)
+        if (got.split('data: ').length > pieces) cut.abort()
+      }
+      return { cut: cut.signal, onResponse, sent: () => got }
+    }
+
+    test('is what was sent until then, with its use, and nobody takes it for whole', async () => {
+      const executor = start([parrot])
+      const { sent, ...how } = cutAfter(4)
+      const fields = slow({ continuous_usage_stats: true })
+      const { outcome, response, units } = await ask(executor, parrot, '!slowly 50', { ...how, fields })
+      expect(outcome).toEqual({ kind: 'exited', code: 0, reason: 'the requester wanted no more of the reply' })
+      const words = response.choices[0].message.content.split(' ')
+      expect(response.choices[0].finish_reason).toBe('cancelled')
+      expect(words.length).toBeLessThan(10)
+      expect(units).toEqual({ inputUnits: 2, outputUnits: words.length })
+      expect(sent().includes(`w${words.length - 1}`)).toBe(true)
+      expect(sent().includes(`w${words.length}`)).toBe(false)
+      expect((await ask(executor, parrot, 'back')).text).toBe('back')
+    })
+
+    test('goes on where the server does not tell what it has used', async () => {
+      const executor = start([parrot])
+      const { sent: _, ...how } = cutAfter(2)
+      const { outcome, units } = await ask(executor, parrot, '!slowly 8', { ...how, fields: slow({}) })
+      expect(outcome).toEqual({ kind: 'exited', code: 0 })
+      expect(units).toEqual({ inputUnits: 2, outputUnits: 8 })
+    })
+  })
+
   test('comes as it is made when it is streamed, and is the same object in the end', async () => {
     const executor = start([parrot])
     const pieces: Uint8Array[] = []

@@ -1,4 +1,4 @@
-import express, { type Express } from 'express'
+import express, { type Express, type RequestHandler } from 'express'
 import { LilypadError } from '@lilypad-agents/protocol'
 import type { GatewayContext } from './context.ts'
 import { openAiErrorBody } from './dialects/openai-error.ts'
@@ -9,12 +9,14 @@ import { sendErrors } from './http/send-error.ts'
 import { depositRoutes } from './routes/deposits.ts'
 import { embeddingsRoutes } from './routes/embeddings.ts'
 import { jobRoutes } from './routes/jobs.ts'
+import { mediaRoutes } from './routes/media.ts'
 import { modelRoutes } from './routes/models.ts'
 import { moduleRoutes } from './routes/modules.ts'
 import { networkRoutes } from './routes/network.ts'
 import { openApiRoutes } from './routes/open-api.ts'
 import { operationRoutes } from './routes/operations.ts'
 import { pageRoutes } from './routes/page.ts'
+import { referenceRoutes } from './routes/reference.ts'
 import { replyRoutes } from './routes/replies.ts'
 import { topUpRoutes } from './routes/top-ups.ts'
 import { usageRoutes } from './routes/usage.ts'
@@ -22,14 +24,15 @@ import { usageRoutes } from './routes/usage.ts'
 /** Puts the routes together; it does not listen. After `closing` nothing new is begun. */
 export function createApp(
   context: GatewayContext,
-  options: { readonly closing: AbortSignal; readonly door: DoorRules },
+  options: { readonly closing: AbortSignal; readonly door: DoorRules; readonly trace?: RequestHandler },
 ): Express {
-  const { closing, door } = options
+  const { closing, door, trace } = options
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
   app.set('query parser', 'simple')
   app.use(measure(context.metrics))
+  if (trace) app.use(trace)
   app.use(guardDoor(door))
   app.use(operationRoutes(context, closing))
   app.use((_request, _response, next) => {
@@ -41,9 +44,11 @@ export function createApp(
   app.use(modelRoutes(context))
   app.use(replyRoutes(context, authentication))
   app.use(embeddingsRoutes(context, authentication))
+  app.use(mediaRoutes(context, authentication))
   app.use(moduleRoutes(context, authentication))
   app.use(jobRoutes(context, authentication))
   app.use(openApiRoutes())
+  app.use(referenceRoutes())
   app.use(networkRoutes(context))
   app.use(pageRoutes())
   app.use(usageRoutes(context, authentication))

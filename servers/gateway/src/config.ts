@@ -47,6 +47,16 @@ const settings = {
     value: 'days',
     help: 'files of jobs are removed here after so many days  [7]',
   },
+  hedge: {
+    env: 'LILYPAD_HEDGE',
+    value: 'on|off',
+    help: 'on: streams that are slow to begin are ordered twice, and both may cost  [off]',
+  },
+  'otlp-url': {
+    env: 'OTEL_EXPORTER_OTLP_ENDPOINT',
+    value: 'url',
+    help: 'OpenTelemetry collector that gets traces  [none]',
+  },
   'first-key-file': {
     env: 'LILYPAD_FIRST_KEY_FILE',
     value: 'file',
@@ -123,6 +133,8 @@ const Settings = z.strictObject({
   'max-body-bytes': Whole(1024, 256 * 1024 ** 2).prefault('4194304'),
   'requests-per-minute': Whole(1, 1_000_000).prefault('600'),
   'keep-files-days': Whole(2, 36_500).prefault('7'),
+  'otlp-url': z.url({ protocol: /^https?$/ }).optional(),
+  hedge: z.enum(['on', 'off']).default('off'),
   'first-key-file': File.optional(),
   'first-credit': Amount.prefault('10'),
   'replica-url': z.url({ protocol: /^https?$/ }).optional(),
@@ -161,6 +173,10 @@ export type GatewayConfig = StateConfig & {
   readonly requestsPerMinute: number
   /** How long inputs and outputs of jobs stay in the state folder. */
   readonly keepFilesSeconds: number
+  /** Collector of traces. @default none */
+  readonly collectorUrl?: string | undefined
+  /** @default false */
+  readonly isHedged?: boolean | undefined
   readonly firstKey?: { readonly file: string; readonly credit: bigint } | undefined
   /** Where other gateways that share the database reach this one. */
   readonly replicaUrl?: string | undefined
@@ -306,6 +322,8 @@ function toConfig(given: z.output<typeof Settings>, state: StateConfig): Gateway
     maxBodyBytes: given['max-body-bytes'],
     requestsPerMinute: given['requests-per-minute'],
     keepFilesSeconds: given['keep-files-days'] * 86_400,
+    collectorUrl: given['otlp-url'],
+    isHedged: given.hedge === 'on',
     firstKey: firstKeyFile === undefined ? undefined : { file: firstKeyFile, credit: given['first-credit'] },
     replicaUrl: replicaUrl?.replace(/\/$/, ''),
     deposits: { confirmations: given['deposit-confirmations'], least: given['deposit-least'] },

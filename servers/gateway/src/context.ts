@@ -7,6 +7,7 @@ import type { LedgerChain } from './ledger/check-ledger.ts'
 import { failureFacts, type Logger } from './log/logger.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import type { ModelCatalog } from './models/model-catalog.ts'
+import type { RouteMemory } from './routing/route-memory.ts'
 
 /** What of the client the gateway uses. */
 export type GatewayClient = Pick<
@@ -35,6 +36,7 @@ export type GatewayContext = {
   readonly network: { readonly name: string; readonly explorerUrl?: string | undefined }
   readonly database: Database
   readonly models: ModelCatalog
+  readonly routes: RouteMemory
   readonly metrics: Metrics
   /** Who takes card payments, where that is set up. */
   readonly cards?: CardProcessor | undefined
@@ -70,6 +72,8 @@ export type GatewayRules = {
   readonly attempts: number
   /** Pause between two looks at what is open, and at the chain. */
   readonly sweepSeconds: number
+  /** Whether a stream that is slow to begin is ordered of another provider too, where a request says nothing of it. */
+  readonly isHedged: boolean
 }
 
 /** Now, in Unix seconds. */

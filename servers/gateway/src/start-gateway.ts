@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -28,6 +28,8 @@ import { createMetrics } from './metrics/metrics.ts'
 import { createModelCatalog } from './models/model-catalog.ts'
 import { forgetQuotes, tellReplica } from './replicas/replica.ts'
 import { settleOrphans } from './replicas/settle-orphans.ts'
+import { createRouteMemory } from './routing/route-memory.ts'
+import { createTracing } from './trace/tracing.ts'
 
 /** A gateway that listens. */
 export type RunningGateway = {
@@ -68,11 +70,14 @@ export async function startGateway(
       : await openState(config)
     const { database, tidy, close: closeState } = opened
     undo.push(closeState)
+    const tracing = await createTracing(config.collectorUrl)
+    undo.push(tracing.close)
     const { network, signer, grant, policy } = config
     const client = createLilypad({
       network,
       store: sqliteStore(join(config.stateDirectory, 'client')),
       policy,
+      fetch: tracing.fetch,
       ...(signer ? { signer } : {}),
       ...(grant ? { grant } : {}),
     })
@@ -83,6 +88,7 @@ export async function startGateway(
       network: { name: network.name, explorerUrl: config.explorerUrl },
       database,
       models: createModelCatalog(client),
+      routes: createRouteMemory(),
       metrics: createMetrics(),
       deposits: chain && { chain, rules: config.deposits },
       cards: config.stripe && createStripeCards(config.stripe),
@@ -101,6 +107,7 @@ export async function startGateway(
         answerSeconds: 86_400,
         attempts: 3,
         sweepSeconds: 5,
+        isHedged: config.isHedged ?? false,
         ...dependencies.rules,
       },
     }
@@ -109,9 +116,14 @@ export async function startGateway(
     const door = { hosts: config.allowedHosts, origins: config.allowedOrigins }
     const server = createServer(
       { headersTimeout: 15_000, requestTimeout: 120_000, keepAliveTimeout: 65_000, maxHeaderSize: 16 * 1024 },
-      createApp(context, { closing: closing.signal, door }),
+      createApp(context, { closing: closing.signal, door, trace: tracing.middleware }),
     )
     server.maxConnections = 10_000
+    const open = new Set<ServerResponse>()
+    server.on('request', (_request, response) => {
+      open.add(response)
+      response.once('close', () => open.delete(response))
+    })
     await listen(server, config.host, config.port)
     const url = urlOf(server, config.host)
     const told = { id: context.replica, url: config.replicaUrl ?? url }
@@ -123,12 +135,14 @@ export async function startGateway(
     ])
     undo.push(async () => {
       closing.abort()
+      // It listens on meanwhile, so that who comes is told to come again.
+      await drained(open, drainMilliseconds)
       await closeServer(server)
       await sweeping
       await settled(context, settleMilliseconds)
     })
     const metricsServer = config.metricsPort === undefined ? undefined : await serveMetrics(context, config.metricsPort)
-    if (metricsServer) undo.push(() => closeServer(metricsServer, 0))
+    if (metricsServer) undo.push(() => closeServer(metricsServer))
     const admin = await startAdminServer({
       stateDirectory: config.stateDirectory,
       run(args) {
@@ -240,6 +254,12 @@ async function repeat(
   }
 }
 
+/** Waits until every answer has ended. */
+async function drained(open: ReadonlySet<ServerResponse>, milliseconds: number): Promise<void> {
+  const until = performance.now() + milliseconds
+  while (open.size > 0 && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 20))
+}
+
 /** Waits for what answers have left behind; the next start goes on with the rest. */
 async function settled({ active, background }: GatewayContext, milliseconds: number): Promise<void> {
   const until = performance.now() + milliseconds
@@ -278,15 +298,11 @@ function urlOf(server: Server, host: string): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
-function closeServer(server: Server, milliseconds = drainMilliseconds): Promise<void> {
+function closeServer(server: Server): Promise<void> {
   return new Promise((resolve) => {
-    // Answers that take longer are cut off: their jobs are stopped and settled.
-    const timer = setTimeout(() => server.closeAllConnections(), milliseconds)
-    server.close(() => {
-      clearTimeout(timer)
-      resolve()
-    })
-    server.closeIdleConnections()
+    server.close(() => resolve())
+    // Answers that took longer are cut off: their jobs are stopped and settled.
+    server.closeAllConnections()
   })
 }
 

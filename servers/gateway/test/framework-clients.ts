@@ -11,7 +11,8 @@ import { createOpenRouter } from '@openrouter/ai-sdk-provider'
 import { OpenRouter } from '@openrouter/sdk'
 import OpenAI from 'openai'
 import { expect } from 'vitest'
-import { type Client, schema, statusOf, toolCall, user } from './client.ts'
+import { z } from 'zod'
+import { type Client, countPictures, pixel, schema, statusOf, toolCall, user } from './client.ts'
 
 /** OpenRouter's own client, which checks every reply against its schemas. */
 export function openRouter(url: () => string): Client {
@@ -47,6 +48,33 @@ export function openRouter(url: () => string): Client {
       const call = reply.choices[0]?.message.toolCalls?.[0]
       return call ? [call.function.name, JSON.parse(call.function.arguments)] : expect.unreachable()
     },
+    async schema(key, content) {
+      const reply = await open(key).chat.send({
+        chatRequest: {
+          ...{ ...ask, messages: user(content), stream: false },
+          responseFormat: { type: 'json_schema', jsonSchema: { name: 'place', schema, strict: true } },
+        },
+      })
+      if (!('choices' in reply)) return expect.unreachable()
+      return JSON.parse(String(reply.choices[0]?.message.content))
+    },
+    async vision(key) {
+      const content = [
+        { type: 'text' as const, text: countPictures },
+        { type: 'image_url' as const, imageUrl: { url: `data:image/png;base64,${pixel}` } },
+      ]
+      const reply = await open(key).chat.send({
+        chatRequest: { ...ask, messages: [{ role: 'user', content }], stream: false },
+      })
+      if (!('choices' in reply)) return expect.unreachable()
+      return String(reply.choices[0]?.message.content)
+    },
+    async embed(key, text) {
+      const reply = await open(key).embeddings.generate({ requestBody: { model: 'vectors', input: text } })
+      const vector = typeof reply === 'string' ? undefined : reply.data[0]?.embedding
+      return Array.isArray(vector) ? vector : expect.unreachable()
+    },
+    models: (key) => openRouterModels(url(), key),
   }
 }
 
@@ -54,7 +82,7 @@ export function openRouter(url: () => string): Client {
 export const openRouterModel = (baseURL: string, apiKey: string) => createOpenRouter({ apiKey, baseURL })('parrot')
 
 /** Models of the gateway, as OpenRouter's client reads them. */
-export async function openRouterModels(url: string, apiKey: string): Promise<readonly string[]> {
+async function openRouterModels(url: string, apiKey: string): Promise<readonly string[]> {
   const pages = await new OpenRouter({ apiKey, serverURL: url }).models.list()
   const ids: string[] = []
   for await (const page of pages) ids.push(...page.result.data.map(({ id }) => id))
@@ -100,6 +128,22 @@ export function openAiAgents(url: () => string, api: 'chat' | 'responses'): Clie
       await runner.run(asked, toolCall)
       return ['look', calls[0]]
     },
+    async schema(key, content) {
+      const typed = new Agent({ name: 'frog', model: agent(key).model, outputType: z.object({ city: z.string() }) })
+      return (await runner.run(typed, content)).finalOutput
+    },
+    async vision(key) {
+      const { finalOutput } = await runner.run(agent(key), [
+        {
+          role: 'user',
+          content: [
+            { type: 'input_text', text: countPictures },
+            { type: 'input_image', image: `data:image/png;base64,${pixel}` },
+          ],
+        },
+      ])
+      return finalOutput ?? ''
+    },
   }
 }
 
@@ -129,9 +173,22 @@ export function llamaIndex(url: () => string): Client {
       const input = typeof call?.input === 'string' ? JSON.parse(call.input) : call?.input
       return call ? [call.name, input] : expect.unreachable()
     },
+    async vision(key) {
+      const content = [
+        { type: 'text' as const, text: countPictures },
+        { type: 'image_url' as const, image_url: { url: `data:image/png;base64,${pixel}` } },
+      ]
+      const { message } = await open(key).chat({ messages: [{ role: 'user', content }] })
+      return String(message.content)
+    },
+    embed: (key, text) => llamaIndexEmbedding(url(), key, text),
   }
 }
 
-export function llamaIndexEmbedding(url: string, apiKey: string, text: string): Promise<number[]> {
+function llamaIndexEmbedding(url: string, apiKey: string, text: string): Promise<number[]> {
   return new OpenAIEmbedding({ model: 'vectors', apiKey, baseURL: url, maxRetries: 0 }).getTextEmbedding(text)
 }
+
+/** The AI SDK as it was before, with the provider of its time. */
+export { createOpenAICompatible as createOpenAICompatible6 } from 'openai-compatible-2'
+export * as ai6 from 'ai6'

@@ -159,8 +159,24 @@ describe('the document', () => {
         expect([path, response.status]).toEqual([path, isOpen ? 200 : 401])
       }
     const bodies = Object.values<Json>(document.paths).flatMap(({ post: operation }) => operation?.requestBody ?? [])
-    expect(bodies.length).toBe(7)
+    expect(bodies.length).toBe(10)
     expect(JSON.stringify(document)).not.toContain('"pattern":""')
+  })
+
+  test('is shown as a page that loads nothing from elsewhere', async () => {
+    const get = (path: string) => fetch(`${gateway.url}${path}`)
+    const page = await get('/reference')
+    expect(page.headers.get('content-security-policy')).toMatch(
+      /^default-src 'none'; script-src 'self'; style-src 'self'/,
+    )
+    const text = await page.text()
+    expect(text).not.toMatch(/https?:|<script>|style=|onload/)
+    const parts = [...text.matchAll(/(?:src|href)="(\/[^"]+)"/g)].map(([, path = '']) => path)
+    expect(parts.length).toBe(4)
+    for (const path of parts) {
+      const part = await get(path)
+      expect([path, part.status, (await part.text()).length > 100]).toEqual([path, 200, true])
+    }
   })
 
   test('nothing that is sent as a body is a fault of ours', async () => {

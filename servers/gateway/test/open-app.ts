@@ -8,6 +8,7 @@ import { createApp } from '../src/app.ts'
 import type { GatewayContext } from '../src/context.ts'
 import { openDatabase } from '../src/db/open-database.ts'
 import { createMetrics } from '../src/metrics/metrics.ts'
+import { createRouteMemory } from '../src/routing/route-memory.ts'
 
 /** The routes of a gateway over a database, without a network behind them: for what orders nothing. */
 export async function openApp(change: Partial<GatewayContext> = {}) {
@@ -21,7 +22,9 @@ export async function openApp(change: Partial<GatewayContext> = {}) {
     // Whoever orders would fail at once.
     client: unused('client') as GatewayContext['client'],
     models: unused('models') as GatewayContext['models'],
+    network: { name: 'test' },
     database,
+    routes: createRouteMemory(),
     metrics: createMetrics(),
     log: pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) }),
     clock: () => new Date(),
@@ -39,6 +42,7 @@ export async function openApp(change: Partial<GatewayContext> = {}) {
       answerSeconds: 86_400,
       attempts: 3,
       sweepSeconds: 5,
+      isHedged: false,
     },
     ...change,
   }

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { ModuleManifest } from '@lilypad-agents/protocol'
 import { pino } from 'pino'
 import { chatRequest, serverManifest, serverProgram } from '../../../provider/fixtures/server-manifest.ts'
 import { createLogger as createProviderLog } from '../../../provider/src/log/logger.ts'
@@ -37,9 +38,11 @@ export async function startTestGateway(
     readonly config?: Partial<GatewayConfig>
     readonly rules?: Partial<GatewayContext['rules']>
     readonly models?: readonly TestModel[]
+    /** Modules of WASM programs. @default none */
+    readonly modules?: readonly { readonly manifest: ModuleManifest; readonly program: Uint8Array }[]
   } = {},
 ) {
-  const { models = createTestModels() } = options
+  const { models = createTestModels(), modules: programs = [] } = options
   const market: TestMarket = await startTestMarket()
   const folder = mkdtempSync(join(tmpdir(), 'lp-gateway-'))
   const actor = await market.createActor()
@@ -50,13 +53,20 @@ export async function startTestGateway(
       network: market.network,
       key: actor.key,
       stateDir,
-      executors: createExecutors(['server'], { stateDir, servers: { trusted } }),
+      executors: createExecutors(programs.length > 0 ? ['server', 'wasm'] : ['server'], {
+        stateDir,
+        servers: { trusted },
+      }),
       settlement: { maxAgeSeconds: 0 },
       refreshSeconds: 0.3,
+      region: 'eu-west',
       log: createProviderLog(level),
     })
   let provider: Provider = await openProvider()
-  for (const { manifest } of models) await market.publish(manifest)
+  for (const { manifest } of [...models, ...programs]) await market.publish(manifest)
+  for (const { manifest, program } of programs)
+    if (manifest.runtime.kind === 'wasm')
+      await market.lilypad.solver.uploadArtifact(manifest.runtime.program.sha256, program)
   const { signer } = (await market.openRequester()).actor
   const config: GatewayConfig = {
     stateDirectory: folder,
@@ -81,7 +91,9 @@ export async function startTestGateway(
   let gateway: RunningGateway = await openGateway()
   await eventually(async () => {
     const { modules } = await market.lilypad.searchModules()
-    return modules.length === models.length && modules.every(({ offers }) => offers.length > 0) ? true : undefined
+    return modules.length === models.length + programs.length && modules.every(({ offers }) => offers.length > 0)
+      ? true
+      : undefined
   })
   let accounts = 0
 

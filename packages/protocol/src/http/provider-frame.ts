@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { GpuOffers } from '../ask/gpu-offer.ts'
+import { Region } from '../ask/region.ts'
 import { SignedAttestation } from '../attestation/node-attestation.ts'
 import { Bytes32, Address, Signature } from '../primitives/hex.ts'
 import { Counter } from '../primitives/integer.ts'
@@ -44,7 +45,7 @@ export const SolverFrame = z.discriminatedUnion('type', [
   /** The requester has acknowledged a step. */
   z.object({ type: z.literal('step-acknowledgement'), orderHash: Bytes32, acknowledged: StepAcknowledgement }),
   z.object({ type: z.literal('expired'), orderHash: Bytes32 }),
-  /** The requester wants the job no more: the run is stopped, and a receipt without a price says so. A reply that was begun to be streamed goes on. */
+  /** The requester wants the job no more: the run is stopped, and a receipt without a price says so. A priced reply that was begun to be streamed ends where it stands and costs what was sent. */
   z.object({ type: z.literal('cancel'), orderHash: Bytes32 }),
   z.object({ type: z.literal('error'), code: z.string().max(64), message: z.string().max(400) }),
 ])
@@ -61,7 +62,14 @@ export type SmallOutput = z.output<typeof SmallOutput>
 export const ProviderFrame = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('hello'), provider: Address, validUntil: Counter, signature: Signature }),
   /** Replaces all asks of this provider. */
-  z.strictObject({ type: z.literal('asks'), asks: z.array(SignedAsk).max(1000), gpus: GpuOffers.optional() }),
+  z.strictObject({
+    type: z.literal('asks'),
+    asks: z.array(SignedAsk).max(1000),
+    gpus: GpuOffers.optional(),
+    region: Region.optional(),
+    /** Module versions whose servers are ready, beside those in the memory of `gpus`. */
+    resident: z.array(Bytes32).max(64).optional(),
+  }),
   /** How well the sandbox of this provider holds. Replaces the one before; comes before the asks that need it. */
   z.strictObject({ type: z.literal('attestation'), attestation: SignedAttestation }),
   z.strictObject({ type: z.literal('accepted'), orderHash: Bytes32 }),

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { Ask } from '../ask/ask.ts'
+import { Region } from '../ask/region.ts'
 import { SessionGrant } from '../grant/session-grant.ts'
 import { JobInputs } from '../module/inputs.ts'
 import { ModuleManifest, ModuleName } from '../module/module-manifest.ts'
@@ -59,6 +60,10 @@ export const ModuleListing = z.object({
         pricePerInputUnit: TokenAmount,
         pricePerOutputUnit: TokenAmount,
         token: Address,
+        /** Where the provider says that it is. */
+        region: Region.optional(),
+        /** Its server holds the model in memory, so that a job starts without loading it. */
+        resident: z.boolean().optional(),
       }),
     )
     .max(100),
@@ -85,6 +90,12 @@ export const QuoteRequest = z.strictObject({
   maxPrice: TokenAmount.optional(),
   /** Only this provider. */
   provider: Address.optional(),
+  /** Only one of these. */
+  only: z.array(Address).min(1).max(100).optional(),
+  /** None of these. */
+  ignore: z.array(Address).max(100).optional(),
+  /** One of these, the first that can, before cheaper ones: where it has a free slot and let no more payers down than others. */
+  prefer: z.array(Address).max(100).optional(),
   verification: z.int().min(0).max(1).default(0),
 })
 export type QuoteRequest = z.output<typeof QuoteRequest>

@@ -324,6 +324,11 @@ export function createLilypad(options: LilypadOptions) {
     /** Most the job may cost, in base units. */
     readonly maxPrice?: bigint
     readonly provider?: Address
+    /** Only one of these. */
+    readonly only?: readonly Address[]
+    readonly ignore?: readonly Address[]
+    /** Wanted before cheaper ones, the first most. */
+    readonly prefer?: readonly Address[]
     /** The outputs are sealed to this client's key: relay and strangers see paths and sizes, nothing of the content or of logs. @default false */
     readonly seal?: boolean
     /**
@@ -332,7 +337,7 @@ export function createLilypad(options: LilypadOptions) {
      */
     readonly maxAgeSeconds?: number
   }): Promise<StoredQuote> {
-    const { maxPrice, provider, files = {}, seal = false, maxAgeSeconds = 0 } = request
+    const { maxPrice, provider, only, ignore, prefer, files = {}, seal = false, maxAgeSeconds = 0 } = request
     const listing = await findVersionListing(request.module)
     const given: Record<string, unknown> = { ...request.inputs }
     if (seal) {
@@ -347,7 +352,7 @@ export function createLilypad(options: LilypadOptions) {
     await assertNetworkOnce()
     await forgetOldQuotes()
     for (const { bytes } of Object.values(files)) await store.putBlob(sha256(bytes), bytes)
-    const ask = { listing, inputs, maxPrice, provider }
+    const ask = { listing, inputs, maxPrice, provider, only, ignore, prefer }
     const answer = findRecentQuote(ask, maxAgeSeconds) ?? (await requestQuote(ask))
     if (maxPrice !== undefined && answer.maxPrice > maxPrice)
       throw new PriceOverCapError({ cap: maxPrice, price: answer.maxPrice })
@@ -378,15 +383,19 @@ export function createLilypad(options: LilypadOptions) {
     readonly inputs: JobInputs
     readonly maxPrice: bigint | undefined
     readonly provider: Address | undefined
+    readonly only?: readonly Address[] | undefined
+    readonly ignore?: readonly Address[] | undefined
+    readonly prefer?: readonly Address[] | undefined
   }
-  const quoteKey = ({ listing, provider = '0x' }: QuoteAsk) => `${listing.moduleVersion} ${provider}`
+  const quoteKey = ({ listing, provider, only, ignore, prefer }: QuoteAsk) =>
+    JSON.stringify([listing.moduleVersion, provider, only, ignore, prefer])
 
   /** The newest quote of each module, and of each provider that was asked for by name. */
   const recentQuotes = new Map<string, { readonly at: number; readonly quote: Quote }>()
   const refreshing = new Set<string>()
 
   async function requestQuote(ask: QuoteAsk): Promise<Quote> {
-    const { listing, inputs, maxPrice, provider } = ask
+    const { listing, inputs, maxPrice, provider, only, ignore, prefer } = ask
     const quote = await solver.requestQuote({
       module: listing.moduleVersion,
       inputs,
@@ -394,8 +403,11 @@ export function createLilypad(options: LilypadOptions) {
       verification: 0,
       ...(maxPrice === undefined ? {} : { maxPrice }),
       ...(provider === undefined ? {} : { provider }),
+      ...(only === undefined ? {} : { only: [...only] }),
+      ...(ignore?.length ? { ignore: [...ignore] } : {}),
+      ...(prefer?.length ? { prefer: [...prefer] } : {}),
     })
-    assertQuoteFits(quote, listing, inputs, provider)
+    assertQuoteFits(quote, listing, inputs, ask)
     keepRecent(recentQuotes, quoteKey(ask), { at: performance.now(), quote }, maxVersions)
     return quote
   }
@@ -495,13 +507,20 @@ export function createLilypad(options: LilypadOptions) {
     answer: Quote,
     listing: Pick<ModuleListing, 'name' | 'moduleVersion' | 'manifestDigest'>,
     inputs: JobInputs,
-    provider?: Address,
+    named: {
+      readonly provider?: Address | undefined
+      readonly only?: readonly Address[] | undefined
+      readonly ignore?: readonly Address[] | undefined
+    },
   ): void {
     const { ask, signature } = answer.ask
+    const { provider, only, ignore } = named
     const fits =
       answer.module === listing.name &&
       answer.moduleVersion === listing.moduleVersion &&
       (provider === undefined || ask.provider === provider) &&
+      (only?.includes(ask.provider) ?? true) &&
+      !ignore?.includes(ask.provider) &&
       answer.manifestDigest === listing.manifestDigest &&
       answer.inputsDigest === inputsDigest(inputs) &&
       ask.moduleVersion === listing.moduleVersion &&
@@ -685,7 +704,7 @@ export function createLilypad(options: LilypadOptions) {
   }
 
   /**
-   * Cancels a job. Nothing is charged when it ends before it is delivered: one that its provider has not taken ends at once, of one that runs the provider is asked to stop, which shows in the state soon after. A model's reply whose beginning was streamed goes on to its end and is paid.
+   * Cancels a job. Nothing is charged when it ends before it is delivered: one that its provider has not taken ends at once, of one that runs the provider is asked to stop, which shows in the state soon after. A model's reply whose beginning was streamed ends where it stands and is paid as far as it came; where its server does not say what it has used, it goes on to its end.
    * @throws LilypadError `STATE_CONFLICT` when it is delivered already, `PROVIDER_GONE` when nobody can be asked to stop
    */
   async function cancel(orderHash: Bytes32): Promise<StoredJob> {

@@ -13,6 +13,8 @@ type Choice = {
 /** Parts of a delta that come in pieces of text. */
 const textFields = ['content', 'refusal', 'reasoning_content', 'reasoning'] as const
 const maxToolCalls = 128
+/** No finish reason of OpenAI's, so nobody takes such a reply for a whole one. */
+const cutFinishReason = 'cancelled'
 
 /**
  * Puts the chunks of a streamed chat completion together to the object that the server would have sent in one piece.
@@ -37,6 +39,19 @@ export class ChatAssembler {
     if (usage !== undefined && usage !== null) this.#usage = usage
     if (choices !== undefined && !Array.isArray(choices)) throw new ServerFaultError('event')
     for (const choice of choices ?? []) this.#addChoice(asFields(choice))
+  }
+
+  /** Whether the reply can be ended here: it has not come to its end, and the server has told what it has used so far. */
+  get canBeCut(): boolean {
+    return (
+      this.#usage !== undefined && [...this.#choices.values()].some(({ finishReason }) => finishReason === undefined)
+    )
+  }
+
+  /** The reply as far as it came, for a requester that wants no more of it: choices that have not ended are `cancelled`. */
+  cut(): Fields {
+    for (const choice of this.#choices.values()) choice.finishReason ??= cutFinishReason
+    return this.finish()
   }
 
   /** @throws ServerFaultError when a choice has not ended, or there is none */

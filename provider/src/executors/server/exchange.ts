@@ -7,7 +7,7 @@ import type { UpstreamRequest } from './upstream-request.ts'
 
 /** What a server answered: a reply, or that it does not want to. */
 export type Exchange =
-  | { readonly kind: 'replied'; readonly bytes: Uint8Array; readonly reply: unknown }
+  | { readonly kind: 'replied'; readonly bytes: Uint8Array; readonly reply: unknown; readonly isCut?: boolean }
   | { readonly kind: 'refused'; readonly status: number; readonly text: string }
   | { readonly kind: 'too-long' }
 
@@ -17,6 +17,8 @@ type ExchangeOptions = {
   /** Longest reply in bytes, as it comes over the wire. */
   readonly maxBytes: number
   readonly signal: AbortSignal
+  /** Ends a streamed reply where it stands, once the server has told what it has used so far; else it goes on to its end. */
+  readonly cut?: AbortSignal | undefined
   readonly onBytes: (bytes: Uint8Array) => void | Promise<void>
 }
 
@@ -31,6 +33,7 @@ const maxRefusalBytes = 4096
  */
 export async function exchange(client: Dispatcher, options: ExchangeOptions): Promise<Exchange> {
   const { server, request, signal } = options
+  const reading = new AbortController()
   try {
     const { statusCode, headers, body } = await client.request({
       method: 'POST',
@@ -41,7 +44,7 @@ export async function exchange(client: Dispatcher, options: ExchangeOptions): Pr
         'accept-encoding': 'identity',
       },
       body: request.body,
-      signal,
+      signal: AbortSignal.any([signal, reading.signal]),
     })
     try {
       if (statusCode !== 200) return { kind: 'refused', status: statusCode, text: await readRefusal(body) }
@@ -50,7 +53,7 @@ export async function exchange(client: Dispatcher, options: ExchangeOptions): Pr
       const encoding = headers['content-encoding'] ?? 'identity'
       if (actual?.trim().toLowerCase() !== expected || encoding !== 'identity')
         throw new ServerFaultError('content-type')
-      return await (request.isStreamed ? readEvents(body, options) : readJson(body, options))
+      return await (request.isStreamed ? readEvents(body, options, reading) : readJson(body, options))
     } finally {
       // What is left unread must not keep the connection. A body that was read to its end does not mind.
       body.on('error', () => {}).destroy()
@@ -78,24 +81,43 @@ async function readJson(body: Body, { maxBytes, onBytes }: ExchangeOptions): Pro
   return { kind: 'replied', bytes, reply }
 }
 
-async function readEvents(body: Body, { request, maxBytes, onBytes }: ExchangeOptions): Promise<Exchange> {
+async function readEvents(
+  body: Body,
+  { request, maxBytes, onBytes, cut }: ExchangeOptions,
+  reading: AbortController,
+): Promise<Exchange> {
   const assembler = new ChatAssembler({ choices: request.choices })
   const read = eventReader({ toError: (_fault, cause) => new ServerFaultError('event', cause) })
   let length = 0
-  for await (const piece of body as AsyncIterable<Uint8Array>) {
-    length += piece.length
-    if (length > maxBytes) return { kind: 'too-long' }
-    let isDone = false
-    for (const event of read(piece)) {
-      isDone ||= event === '[DONE]'
-      if (!isDone) assembler.add(parseJson(Buffer.from(event)))
+  const stop = () => {
+    if (cut?.aborted && assembler.canBeCut) reading.abort()
+  }
+  cut?.addEventListener('abort', stop)
+  try {
+    for await (const piece of body as AsyncIterable<Uint8Array>) {
+      length += piece.length
+      if (length > maxBytes) return { kind: 'too-long' }
+      let isDone = false
+      for (const event of read(piece)) {
+        isDone ||= event === '[DONE]'
+        if (!isDone) assembler.add(parseJson(Buffer.from(event)))
+      }
+      await onBytes(piece)
+      if (isDone) return replied(assembler.finish())
+      stop()
     }
-    await onBytes(piece)
-    if (!isDone) continue
-    const reply = assembler.finish()
-    return { kind: 'replied', bytes: Buffer.from(stringify(reply)), reply }
+  } catch (error) {
+    // All that the assembler has was sent on before.
+    if (reading.signal.aborted) return { ...replied(assembler.cut()), isCut: true }
+    throw error
+  } finally {
+    cut?.removeEventListener('abort', stop)
   }
   throw new ServerFaultError('unfinished')
+}
+
+function replied(reply: unknown): Exchange & { readonly kind: 'replied' } {
+  return { kind: 'replied', bytes: Buffer.from(stringify(reply)), reply }
 }
 
 /** Why the server refuses: for the requester, whose request it was. */

@@ -209,6 +209,7 @@ export class ServerExecutor implements Executor {
           request,
           maxBytes: task.limits.outputBytes,
           signal,
+          cut: options.cut,
           onBytes: (bytes) => {
             hasAnswered = true
             return options.onResponse?.(bytes)
@@ -247,7 +248,11 @@ export class ServerExecutor implements Executor {
           units.outputUnits <= Math.min(job.caps.outputUnits, answer.bytes.length)
         if (job.isMetered && !isTrue)
           return { outcome: { kind: 'trapped', reason: new ServerFaultError('usage').message } }
-        const outcome: Outcome = { kind: 'exited', code: 0 }
+        const outcome: Outcome = {
+          kind: 'exited',
+          code: 0,
+          ...(answer.isCut ? { reason: 'the requester wanted no more of the reply' } : {}),
+        }
         return { outcome, response: answer.bytes, ...(job.isMetered && units ? { units } : {}) }
       }
       default:

@@ -7,6 +7,7 @@ import type { Output } from '@lilypad-agents/sdk'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { serverManifest } from '../../../../provider/fixtures/server-manifest.ts'
 import { createSampleBundle, sampleDomain } from '../../../../packages/sdk/test/sample-bundle.ts'
+import { alteredCompletions, alteredStreams } from '../../test/altered-replies.ts'
 import { hostileCompletions, hostileStreams } from '../../test/hostile-replies.ts'
 import { createAccount, creditAccount, getBalance } from '../account/account.ts'
 import { type ApiKey, createApiKey, findApiKey } from '../account/api-key.ts'
@@ -17,6 +18,7 @@ import { type Database, openDatabase } from '../db/open-database.ts'
 import { requests } from '../db/schema.ts'
 import { createMetrics } from '../metrics/metrics.ts'
 import type { Model } from '../models/model-catalog.ts'
+import { createRouteMemory } from '../routing/route-memory.ts'
 import type { RequestPolicy } from './place-job.ts'
 import { type ChatStep, completeChat, streamChat } from './run-chat.ts'
 import { settleUnsettled } from './settle-unsettled.ts'
@@ -27,7 +29,12 @@ const price = 700n
 const { manifest, moduleVersion } = serverManifest()
 const { server } = manifest.runtime as Extract<typeof manifest.runtime, { kind: 'container' }>
 // What of a listing is used: the rest comes from a solver.
-const model = { id: 'parrot', use: 'chat', listing: { manifest, moduleVersion }, server } as unknown as Model
+const model = {
+  id: 'parrot',
+  use: 'chat',
+  listing: { manifest, moduleVersion, offers: [] },
+  server,
+} as unknown as Model
 const conversation: Conversation = {
   model: 'parrot',
   items: [{ kind: 'message', role: 'user', parts: [{ kind: 'text', text: 'hi' }] }],
@@ -44,6 +51,8 @@ const whole = '{"choices":[{"message":{"content":"one"},"finish_reason":"stop"}]
 
 type Piece = { readonly attempt?: number; readonly bytes: Uint8Array | string }
 type Run = {
+  /** Holds the stream back until then, or until nobody waits. */
+  readonly waits?: () => Promise<unknown>
   readonly pieces?: readonly Piece[]
   readonly reply?: Uint8Array | string
   readonly ends?: () => Promise<void> | void
@@ -56,13 +65,20 @@ const fails = (code: ConstructorParameters<typeof LilypadError>[0]) => () => {
 /** A network whose orders run as the test says, one after the other. */
 function createNetwork(runs: readonly Run[], order: (orders: number) => void = () => {}) {
   const { delivery } = createSampleBundle()
-  const told = { quotes: [] as (bigint | undefined)[], orders: 0, acknowledged: 0, cancelled: [] as string[] }
+  const told = {
+    quotes: [] as (bigint | undefined)[],
+    ignored: [] as number[],
+    orders: 0,
+    acknowledged: 0,
+    cancelled: [] as string[],
+  }
   const jobs = new Map<string, Run>()
   const hashes = new Map<string, Bytes32>()
   const client = {
     domain: sampleDomain,
-    async quote({ maxPrice }: { maxPrice?: bigint }) {
+    async quote({ maxPrice, ignore = [] }: { maxPrice?: bigint; ignore?: readonly string[] }) {
       told.quotes.push(maxPrice)
+      told.ignored.push(ignore.length)
       return { quote: { quoteId: sha256(randomUUID()), maxPrice: maxPrice ?? 1000n } }
     },
     async order(quoteId: Bytes32) {
@@ -71,9 +87,14 @@ function createNetwork(runs: readonly Run[], order: (orders: number) => void = (
       const orderHash = hashes.get(quoteId) ?? sha256(`order of ${quoteId}`)
       if (!hashes.has(quoteId)) jobs.set(orderHash, runs[hashes.size] ?? {})
       hashes.set(quoteId, orderHash)
-      return { orderHash, order: { deliverBy: now + 100 } }
+      return { orderHash, order: { deliverBy: now + 100, provider: `0x${String(told.orders).padStart(40, '0')}` } }
     },
     async *stream(orderHash: string, { signal }: { signal?: AbortSignal } = {}) {
+      const waits = jobs.get(orderHash)?.waits?.()
+      if (waits) {
+        const gone = new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
+        await Promise.race([waits, gone])
+      }
       for (const [index, { attempt = 1, bytes }] of (jobs.get(orderHash)?.pieces ?? []).entries()) {
         signal?.throwIfAborted()
         yield { attempt, index, channel: 'response', bytes: bytesOf(bytes) }
@@ -118,7 +139,13 @@ function contextOf(client: GatewayClient): GatewayContext {
     client,
     network: { name: 'test' },
     database,
-    models: { list: async () => [model], get: async () => model },
+    models: {
+      list: async () => [model],
+      get: async () => model,
+      listMedia: async () => [],
+      getMedia: () => Promise.reject(new Error('not asked for')),
+    },
+    routes: createRouteMemory(),
     metrics: createMetrics(),
     log: pino({ level: 'silent' }),
     clock: () => new Date(now * 1000),
@@ -135,6 +162,7 @@ function contextOf(client: GatewayClient): GatewayContext {
       keepFilesSeconds: 604_800,
       attempts: 3,
       sweepSeconds: 5,
+      isHedged: false,
     },
   }
 }
@@ -154,14 +182,18 @@ async function run(
     readonly signal?: AbortSignal
     readonly whole?: boolean
     readonly policy?: RequestPolicy
+    /** Times to the first token that are known of the model. */
+    readonly firstTokens?: readonly number[]
   } = {},
 ) {
   const { client, told } = createNetwork(runs, options.order)
   const context = contextOf(client)
+  for (const firstTokenMilliseconds of options.firstTokens ?? [])
+    context.routes.measure({ moduleVersion, provider: key.accountId as `0x${string}`, firstTokenMilliseconds })
   const requestId = await open()
   const steps: ChatStep[] = []
   const { policy = {}, signal = new AbortController().signal } = options
-  const call = { requestId, model, conversation, policy, signal }
+  const call = { requestId, model, conversation, policy, signal, account: key.accountId }
   const error = await (options.whole
     ? completeChat(context, call)
     : streamChat(context, call, async (step) => void steps.push(step))
@@ -190,7 +222,7 @@ describe('a job that no provider runs', () => {
   test('is placed again within what is set aside, and paid once', async () => {
     const { steps, told, balance } = await run([declined, declined, { pieces: [{ bytes: good }] }])
     expect(steps).toEqual(['begin', 'event', 'end'])
-    expect(told).toMatchObject({ orders: 3, quotes: [undefined, 1000n, 1000n] })
+    expect(told).toMatchObject({ orders: 3, quotes: [undefined, 1000n, 1000n], ignored: [0, 1, 2] })
     expect(balance).toEqual(paid)
   })
 
@@ -204,6 +236,86 @@ describe('a job that no provider runs', () => {
     const half = { pieces: [{ bytes: good.slice(0, 60) }], ends: fails('JOB_EXPIRED') }
     const { steps, told, error } = await run([half, { pieces: [{ bytes: good }] }])
     expect([steps, told.orders, error?.code]).toEqual([['begin', 'event'], 1, 'JOB_EXPIRED'])
+  })
+})
+
+describe('a stream that is slow to begin', () => {
+  const never = () => new Promise<never>(() => {})
+  const quick = Array.from({ length: 20 }, () => 5)
+  const pieces = [{ bytes: good }]
+  const soon = () => new Promise<void>((resolve) => setTimeout(resolve, 60))
+  const hedges = () => database.select().from(requests).where(eq(requests.kind, 'hedge'))
+  const ofKey = async () => (await hedges()).filter(({ keyId }) => keyId === key.id)
+
+  test('is ordered of another provider too: who begins first answers, and the other costs nothing', async () => {
+    const slow = { waits: never, pieces, ends: fails('JOB_FAILED') }
+    const { steps, told, row, balance } = await run([slow, { pieces }], {
+      policy: { isHedged: true },
+      firstTokens: quick,
+    })
+    expect(steps).toEqual(['begin', 'event', 'end'])
+    expect(told).toMatchObject({ orders: 2, ignored: [0, 1], acknowledged: 1 })
+    const [hedge] = await ofKey()
+    // The first order is the one that was stopped, and stands where the second was.
+    expect(told.cancelled).toEqual([hedge?.orderHash])
+    expect([row?.state, hedge?.state, row?.orderHash === hedge?.orderHash]).toEqual(['charged', 'released', false])
+    expect(balance).toEqual(paid)
+  })
+
+  test('charges what the slower one has cost all the same, under an entry of its own', async () => {
+    const { balance } = await run([{ waits: never, pieces }, { pieces }], {
+      policy: { isHedged: true },
+      firstTokens: quick,
+    })
+    expect(await ofKey()).toMatchObject([{ state: 'charged', price }])
+    expect(balance).toEqual({ balance: credit - 2n * price, reserved: 0n })
+  })
+
+  test('and begins after all answers itself; the second order is stopped', async () => {
+    const { told, row, balance } = await run(
+      [
+        { waits: soon, pieces },
+        { waits: never, pieces, ends: fails('JOB_FAILED') },
+      ],
+      { policy: { isHedged: true }, firstTokens: quick },
+    )
+    const [hedge] = await ofKey()
+    expect(told.cancelled).toEqual([hedge?.orderHash])
+    expect([row?.state, hedge?.state]).toEqual(['charged', 'released'])
+    expect(balance).toEqual(paid)
+  })
+
+  test('is answered by the second order when the first fails', async () => {
+    const waits = () => soon().then(fails('JOB_DECLINED'))
+    const { steps, balance } = await run(
+      [
+        { waits, ends: fails('JOB_DECLINED') },
+        { waits: () => soon().then(soon), pieces },
+      ],
+      {
+        policy: { isHedged: true },
+        firstTokens: quick,
+      },
+    )
+    expect([steps.at(-1), balance]).toEqual(['end', paid])
+  })
+
+  test.each([
+    ['nobody allows it', {}, quick],
+    ['too little is known of the model', { isHedged: true }, quick.slice(1)],
+    ['both together would cost more than the request may', { isHedged: true, maxPrice: 1000n }, quick],
+  ])('is waited for where %s', async (_, policy, firstTokens) => {
+    const { told, balance } = await run([{ waits: soon, pieces }], { policy, firstTokens })
+    expect([told.orders, balance]).toEqual([1, paid])
+  })
+
+  test('is waited for where the account has no money for two', async () => {
+    const { told, balance } = await run([{ waits: soon, pieces }], {
+      policy: { isHedged: true, maxPrice: credit - 1n },
+      firstTokens: quick,
+    })
+    expect(told.orders).toBe(1)
+    expect(balance).toEqual(paid)
   })
 })
 
@@ -247,19 +359,21 @@ test.each(['VERIFICATION_FAILED', 'STREAM_BROKEN', 'JOB_FAILED', 'DIGEST_MISMATC
 )
 
 test('every hostile stream is a typed error: no end, nothing paid', async () => {
-  for (const [name, stream] of hostileStreams) {
+  // The slow lane runs all of them through accounts and orders, too.
+  const isAll = process.env.HOSTILE === 'all'
+  for (const [name, stream] of [...hostileStreams, ...(isAll ? alteredStreams() : [])]) {
     const { steps, error, row, told } = await run([{ pieces: [{ bytes: stream }] }])
     expect([name, steps.includes('end'), error?.code, row?.state]).toEqual([name, false, 'UPSTREAM_FAILED', 'released'])
     // What no customer pays for, the gateway must not pay for either: a provider could ask itself for nonsense.
     expect([name, told.acknowledged]).toEqual([name, 0])
   }
-  for (const [name, reply] of hostileCompletions) {
+  for (const [name, reply] of [...hostileCompletions, ...(isAll ? alteredCompletions() : [])]) {
     const { error, row, told } = await run([{ reply }], { whole: true })
     expect([name, error?.code, row?.state]).toEqual([name, 'UPSTREAM_FAILED', 'released'])
     expect([name, told.acknowledged]).toEqual([name, 0])
   }
   expect(await getBalance(database, key.accountId)).toEqual(untouched)
-})
+}, 600_000)
 
 test('who names the provider bears its nonsense: it is charged as it was delivered, and nobody else pays for it', async () => {
   const policy = { provider: '0x00000000000000000000000000000000000000aa' } as const

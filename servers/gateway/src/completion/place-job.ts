@@ -2,13 +2,15 @@ import { type Address, type Bytes32, LilypadError } from '@lilypad-agents/protoc
 import type { GivenFile, StoredJob } from '@lilypad-agents/sdk'
 import { notePlaced, reserveFor } from '../account/paid-request.ts'
 import { type GatewayContext, nowSeconds } from '../context.ts'
+import type { ProviderPolicy, Route } from '../routing/route.ts'
 import { toOrderError } from './job-errors.ts'
 
 /** What a customer allows for one request. */
-export type RequestPolicy = {
+export type RequestPolicy = ProviderPolicy & {
   /** Base units of LILY. */
   readonly maxPrice?: bigint | undefined
-  readonly provider?: Address | undefined
+  /** Whether another provider is asked too where a stream is slow to begin. */
+  readonly isHedged?: boolean | undefined
 }
 
 /** A module with its inputs, as it is ordered. */
@@ -23,6 +25,7 @@ export type PlacedJob = {
   readonly orderHash: Bytes32
   readonly held: bigint
   readonly deliverBy: number
+  readonly provider?: Address | undefined
   /** The request says which order it became. Until then it is found by its quote. */
   readonly noted: Promise<void>
 }
@@ -42,9 +45,10 @@ export async function placeJob(
     readonly request: JobRequest
     readonly policy: RequestPolicy
     readonly held?: bigint | undefined
+    readonly route?: Route | undefined
   },
 ): Promise<PlacedJob> {
-  const { requestId, request, policy, held } = options
+  const { requestId, request, policy, held, route } = options
   const { client, database } = context
   const { module, inputs, files } = request
   const { provider } = policy
@@ -56,6 +60,7 @@ export async function placeJob(
       ...(files ? { files } : {}),
       ...(maxPrice === undefined ? {} : { maxPrice }),
       ...(provider === undefined ? {} : { provider }),
+      ...route,
     })
   const placeAgain = async (amount: bigint): Promise<PlacedJob> => {
     const { quoteId } = (await ask(amount, 0)).quote
@@ -99,5 +104,5 @@ export async function order(
   const noted = notePlaced(database, { id: requestId, orderHash })
   // Whoever waits for it is told; nobody else is to be harmed.
   noted.catch(() => {})
-  return { orderHash, deliverBy: job.order.deliverBy, noted }
+  return { orderHash, deliverBy: job.order.deliverBy, provider: job.order.provider, noted }
 }

@@ -5,11 +5,14 @@ import { type ReplyEnd, type ReplyEvent, ReplyItems, type Usage } from '../conve
 import type { GatewayContext } from '../context.ts'
 import type { SettledEnd, SettledReply } from '../dialects/dialect.ts'
 import type { Model } from '../models/model-catalog.ts'
+import type { Measured } from '../routing/route-memory.ts'
+import { stickyKeys, toRoute } from '../routing/route.ts'
 import { CompletionReader } from '../upstream/completion-reader.ts'
 import { readCompletion } from '../upstream/read-completion.ts'
 import { toUpstreamRequest } from '../upstream/to-upstream-request.ts'
 import { UpstreamFaultError } from '../upstream/upstream-fault.ts'
 import { type FinishedJob, finishJob, secondsLeft } from './finish-job.ts'
+import { type FirstStream, openFirst } from './hedge.ts'
 import type { PlacedJob, RequestPolicy } from './place-job.ts'
 import { toModelInputs } from './to-model-inputs.ts'
 import { type PaidCall, withAttempts } from './with-attempts.ts'
@@ -20,6 +23,8 @@ export type ChatCall = {
   readonly model: Model
   readonly conversation: Conversation
   readonly policy: RequestPolicy
+  /** Whose request it is. */
+  readonly account: string
   /** Aborts when nobody waits any more: the provider is asked to stop. */
   readonly signal: AbortSignal
   readonly onPlaced?: PaidCall['onPlaced']
@@ -33,7 +38,7 @@ export type ChatStep =
 /** Orders a reply and gives it once it is verified, paid and charged. */
 export async function completeChat(context: GatewayContext, call: ChatCall): Promise<SettledReply> {
   const { requestId, signal } = call
-  return withAttempts(context, toPaidCall(call), async (placed) => {
+  return withAttempts(context, toPaidCall(context, call), async (placed) => {
     const { orderHash } = placed
     const finished = await finishJob(context, requestId, {
       orderHash,
@@ -44,6 +49,7 @@ export async function completeChat(context: GatewayContext, call: ChatCall): Pro
     const reply = finished.answer
     const settled = { ...reply, usage: toUsage(call.model, finished, reply), settlement: finished.settlement }
     await finished.charge(settled)
+    remember(context, call, placed)
     return settled
   })
 }
@@ -57,29 +63,34 @@ export function streamChat(
   call: ChatCall,
   send: (step: ChatStep) => Promise<void>,
 ): Promise<void> {
-  return withAttempts(context, toPaidCall(call), (placed, sent) =>
-    streamJob(context, call, placed, (step) => {
+  const paid = { ...toPaidCall(context, call), moduleVersion: call.model.listing.moduleVersion }
+  return withAttempts(context, paid, async (placed, { sent, moved }) => {
+    const placedAt = performance.now()
+    const first = await openFirst(context, paid, placed, moved)
+    await streamJob(context, call, { ...first, placedAt }, (step) => {
       sent()
       return send(step)
-    }),
-  )
+    })
+  })
 }
 
 async function streamJob(
   context: GatewayContext,
   call: ChatCall,
-  placed: PlacedJob,
+  { placed, pieces, placedAt }: FirstStream & { readonly placedAt: number },
   send: (step: ChatStep) => Promise<void>,
 ): Promise<void> {
   const { orderHash } = placed
   const { requestId, signal } = call
+  let firstAt: number | undefined
   const items = new ReplyItems()
   const logprobs: unknown[] = []
   let reader = new CompletionReader()
   let attempt: number | undefined
   let isBegun = false
-  for await (const piece of context.client.stream(orderHash, { signal })) {
+  for await (const piece of pieces) {
     if (piece.channel !== 'response') continue
+    firstAt ??= performance.now()
     if (attempt !== undefined && piece.attempt !== attempt) {
       if (isBegun) throw new UpstreamFaultError('again')
       reader = new CompletionReader()
@@ -93,6 +104,7 @@ async function streamJob(
       await send({ kind: 'event', event })
     }
   }
+  const lastAt = performance.now()
   const timeoutSeconds = secondsLeft(context, placed)
   const finished = await finishJob(context, requestId, {
     ...{ orderHash, signal, timeoutSeconds },
@@ -102,11 +114,34 @@ async function streamJob(
   if (!isBegun) await send({ kind: 'begin' })
   const end = { finish: reply.finish, usage: toUsage(call.model, finished, reply), settlement: finished.settlement }
   await finished.charge({ ...end, items: items.items, ...(logprobs.length > 0 ? { logprobs } : {}) })
+  remember(context, call, placed, {
+    firstTokenMilliseconds: (firstAt ?? lastAt) - placedAt,
+    tokensPerSecond: (1000 * end.usage.outputTokens) / Math.max(1, lastAt - (firstAt ?? placedAt)),
+  })
   await send({ kind: 'end', end })
 }
 
-function toPaidCall({ model, conversation, ...call }: ChatCall): PaidCall {
-  return { ...call, request: toModelInputs(model, toUpstreamRequest(conversation)) }
+/** Notes who answered, and how fast, for the requests that come next. */
+function remember(
+  { routes }: GatewayContext,
+  { model, account, conversation }: ChatCall,
+  { provider }: PlacedJob,
+  speed?: Pick<Measured, 'firstTokenMilliseconds' | 'tokensPerSecond'>,
+): void {
+  if (!provider) return
+  const { moduleVersion } = model.listing
+  routes.remember(stickyKeys(moduleVersion, account, conversation), provider)
+  if (speed) routes.measure({ moduleVersion, provider, ...speed })
+}
+
+function toPaidCall({ routes }: GatewayContext, { model, conversation, account, ...call }: ChatCall): PaidCall {
+  const { moduleVersion, offers } = model.listing
+  const keys = stickyKeys(moduleVersion, account, conversation)
+  return {
+    ...call,
+    request: toModelInputs(model, toUpstreamRequest(conversation)),
+    route: toRoute({ moduleVersion, offers, policy: call.policy, memory: routes, stickyKeys: keys }),
+  }
 }
 
 /** The reply of a model server. */

@@ -2,6 +2,7 @@ import type { GatewayContext } from '../context.ts'
 import { type EmbeddingsRequest, readEmbeddings, toUpstreamEmbeddings } from '../dialects/embeddings.ts'
 import type { Settlement } from '../dialects/dialect.ts'
 import type { Model } from '../models/model-catalog.ts'
+import { stickyKeys, toRoute } from '../routing/route.ts'
 import { finishJob, secondsLeft } from './finish-job.ts'
 import type { RequestPolicy } from './place-job.ts'
 import { readOutput } from './run-chat.ts'
@@ -23,11 +24,16 @@ export async function runEmbeddings(
     readonly asked: EmbeddingsRequest
     readonly policy: RequestPolicy
     readonly signal: AbortSignal
+    /** Whose request it is. */
+    readonly account: string
   },
 ): Promise<EmbeddingsReply> {
-  const { requestId, model, asked, policy, signal } = call
+  const { requestId, model, asked, policy, signal, account } = call
+  const { moduleVersion, offers } = model.listing
+  const keys = stickyKeys(moduleVersion, account)
+  const route = toRoute({ moduleVersion, offers, policy, memory: context.routes, stickyKeys: keys })
   const request = toModelInputs(model, toUpstreamEmbeddings(asked))
-  return withAttempts(context, { requestId, request, policy, signal }, async (placed) => {
+  return withAttempts(context, { requestId, request, policy, route, signal }, async (placed) => {
     const timeoutSeconds = secondsLeft(context, placed)
     const finished = await finishJob(context, requestId, {
       ...{ orderHash: placed.orderHash, signal, timeoutSeconds },
@@ -41,6 +47,7 @@ export async function runEmbeddings(
       settlement: finished.settlement,
     }
     await finished.charge(reply)
+    if (placed.provider) context.routes.remember(keys, placed.provider)
     return reply
   })
 }

@@ -6,10 +6,12 @@ import { UpstreamFaultError } from '../upstream/upstream-fault.ts'
 import type { Settlement } from './dialect.ts'
 import { settlementBody } from './dialect.ts'
 import { ModelId } from './request-schema.ts'
+import { ProviderPreferences } from '../routing/provider-preferences.ts'
 
 /** `POST /v1/embeddings`. @see https://platform.openai.com/docs/api-reference/embeddings/create */
 export const EmbeddingsRequest = z.object({
   model: ModelId,
+  provider: ProviderPreferences.nullish(),
   input: z.union(
     [z.string().min(1), z.array(z.string().min(1)).min(1).max(2048)],
     'expected a text or a list of texts',

@@ -36,6 +36,12 @@ export function createMetrics() {
       labelNames: ['outcome'],
       registers,
     }),
+    hedges: new Counter({
+      name: 'gateway_hedges_total',
+      help: 'Streams that were ordered twice, by whether the second order answered',
+      labelNames: ['outcome'],
+      registers,
+    }),
     open: new Gauge({ name: 'gateway_open_requests', help: 'Requests that are being answered', registers }),
   }
 }

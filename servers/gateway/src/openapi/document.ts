@@ -1,9 +1,10 @@
 import { z } from 'zod'
 import { ChatCompletionRequest } from '../dialects/chat-completions/parse-chat-completion.ts'
 import { EmbeddingsRequest } from '../dialects/embeddings.ts'
+import { ImageRequest, SpeechRequest, TranscriptionRequest } from '../dialects/media.ts'
 import { MessageRequest } from '../dialects/messages/parse-message-request.ts'
 import { ResponseRequest } from '../dialects/responses/parse-response-request.ts'
-import { maxPriceHeader, providerHeader } from '../http/policy.ts'
+import { policyHeaders } from '../http/policy.ts'
 import { JobBody, JobView, ListQuery, ModuleView, QuoteBody, QuoteView } from '../jobs/job-schema.ts'
 import { DepositView } from '../routes/deposits.ts'
 import { TopUpBody, TopUpView } from '../routes/top-ups.ts'
@@ -21,10 +22,14 @@ type Operation = {
   readonly isPaid?: boolean
   readonly takesIdempotencyKey?: boolean
   readonly body?: z.ZodType
+  /** The body is a form with a file of this name beside its fields. */
+  readonly file?: string
   readonly query?: z.ZodObject
   readonly status?: 200 | 201
   readonly answer?: z.ZodType
   readonly answerType?: string
+  /** Types that a request may ask for instead. */
+  readonly answerTypes?: readonly string[]
   /** Streams where the request says so. */
   readonly streams?: boolean
 }
@@ -63,6 +68,31 @@ export const operations: readonly Operation[] = [
     isPaid: true,
     body: EmbeddingsRequest,
   },
+  {
+    method: 'post',
+    path: '/v1/images/generations',
+    summary: 'A picture of a text, in the shape of OpenAI images',
+    isPaid: true,
+    body: ImageRequest,
+  },
+  {
+    method: 'post',
+    path: '/v1/audio/speech',
+    summary: 'A text spoken, in the shape of OpenAI speech; the type of the answer is what the module makes',
+    isPaid: true,
+    body: SpeechRequest,
+    answerType: 'audio/*',
+  },
+  {
+    method: 'post',
+    path: '/v1/audio/transcriptions',
+    summary: 'The text of a recording, in the shape of OpenAI transcriptions',
+    isPaid: true,
+    body: TranscriptionRequest,
+    file: 'file',
+    answer: z.object({ text: z.string() }),
+    answerTypes: ['text/plain'],
+  },
   { method: 'get', path: '/v1/models', summary: 'Models with their prices in dollars per token', isOpen: true },
   { method: 'get', path: '/v1/models/{model}', summary: 'One model', isOpen: true },
   {
@@ -71,7 +101,7 @@ export const operations: readonly Operation[] = [
     summary: 'Modules, best match first',
     isOpen: true,
     query: ListQuery,
-    answer: list(ModuleView),
+    answer: list(ModuleView).extend({ next_cursor: z.string().nullable() }),
   },
   { method: 'get', path: '/v1/modules/{module}', summary: 'One module', isOpen: true, answer: ModuleView },
   {
@@ -139,7 +169,13 @@ export const operations: readonly Operation[] = [
     answer: list(TopUpView),
   },
   { method: 'get', path: '/v1/account/top-ups/{id}', summary: 'One top-up by card', answer: TopUpView },
-  { method: 'get', path: '/v1/usage', summary: 'What its requests have cost, as JSON or CSV', query: UsageQuery },
+  {
+    method: 'get',
+    path: '/v1/usage',
+    summary: 'What its requests have cost, as JSON or CSV',
+    query: UsageQuery,
+    answerTypes: ['text/csv'],
+  },
 ]
 
 /** The API as an OpenAPI 3.1 document, made from the schemas with which requests are read. */
@@ -180,6 +216,7 @@ function describe(operation: Operation): Json {
     isPaid,
     takesIdempotencyKey,
     body,
+    file,
     query,
     status = 200,
     answer,
@@ -196,31 +233,50 @@ function describe(operation: Operation): Json {
   const parameters = [
     ...names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
     ...(query ? queryParameters(query) : []),
-    ...(isPaid
-      ? [
-          header(maxPriceHeader, 'Most the request may cost, in LILY'),
-          header(providerHeader, 'Address of the one provider it is for'),
-        ]
-      : []),
+    ...(isPaid ? [...Object.entries(policyHeaders).map(([name, description]) => header(name, description))] : []),
     ...(isPaid || takesIdempotencyKey
       ? [header('idempotency-key', 'The same key with the same request is paid once')]
       : []),
   ]
   const json = { 'application/json': { schema: answer ? toSchema(answer, 'output') : { type: 'object' } } }
-  const content = answerType ? { [answerType]: {} } : streams ? { ...json, 'text/event-stream': {} } : json
+  const content: { [type: string]: Json } = answerType
+    ? { [answerType]: {} }
+    : streams
+      ? { ...json, 'text/event-stream': {} }
+      : json
+  for (const type of operation.answerTypes ?? []) content[type] = {}
   return {
     summary,
+    tags: [tagOf(path)],
     operationId: `${operation.method}${path.replaceAll(/[^a-z]+(\w?)/gi, (_, letter: string) => letter.toUpperCase())}`,
     ...(isOpen ? { security: [] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
-    ...(body
-      ? { requestBody: { required: true, content: { 'application/json': { schema: toSchema(body, 'input') } } } }
-      : {}),
+    ...(body ? { requestBody: { required: true, content: describeBody(toSchema(body, 'input'), file) } } : {}),
     responses: {
       [status]: { description: 'Done', content },
       default: { $ref: '#/components/responses/error' },
     },
   }
+}
+
+/** Heading under which a page shows an operation. */
+function tagOf(path: string): string {
+  const [, , noun = ''] = path.split('/')
+  if (['images', 'audio'].includes(noun)) return 'Pictures and sound'
+  if (['models', 'modules'].includes(noun)) return 'Models and modules'
+  if (['quotes', 'jobs'].includes(noun)) return 'Jobs'
+  return ['account', 'usage'].includes(noun) ? 'Account' : 'Replies'
+}
+
+function describeBody(schema: Json, file: string | undefined): Json {
+  if (file === undefined) return { 'application/json': { schema } }
+  const { properties, required } = schema as { readonly properties?: Json; readonly required?: readonly string[] }
+  const withFile = {
+    ...schema,
+    properties: { ...properties, [file]: { type: 'string', format: 'binary' } },
+    required: [...(required ?? []), file],
+  }
+  return { 'multipart/form-data': { schema: withFile } }
 }
 
 function queryParameters(query: z.ZodObject): readonly Json[] {

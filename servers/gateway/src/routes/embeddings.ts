@@ -2,6 +2,7 @@ import { type RequestHandler, Router } from 'express'
 import { type EmbeddingsReply, runEmbeddings } from '../completion/run-embeddings.ts'
 import type { GatewayContext } from '../context.ts'
 import { embeddingsBody, parseEmbeddingsRequest } from '../dialects/embeddings.ts'
+import { callerOf } from '../http/authenticate.ts'
 import { goneSignal } from '../http/gone-signal.ts'
 import { openPaid, tellSettlement } from '../http/open-paid.ts'
 import { readPolicy } from '../http/policy.ts'
@@ -14,11 +15,18 @@ export function embeddingsRoutes(context: GatewayContext, authentication: Reques
   router.post('/v1/embeddings', authentication, ...body, async (request, response) => {
     const signal = goneSignal(response)
     const asked = parseEmbeddingsRequest(request.body)
-    const policy = readPolicy(request)
+    const policy = readPolicy(request, context.rules)
     const model = await context.models.get(asked.model, 'embeddings')
     const opened = await openPaid(context, request, response, { kind: 'embeddings', model: model.id })
     const reply = opened.isNew
-      ? await runEmbeddings(context, { requestId: opened.requestId, model, asked, policy, signal })
+      ? await runEmbeddings(context, {
+          requestId: opened.requestId,
+          model,
+          asked,
+          policy,
+          account: callerOf(response).accountId,
+          signal,
+        })
       : // Written by this gateway when the request was charged.
         (opened.answer as EmbeddingsReply)
     tellSettlement(response, reply.settlement)

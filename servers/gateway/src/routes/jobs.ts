@@ -21,7 +21,8 @@ import { beginJob } from '../jobs/run-job.ts'
 import { jobView } from '../jobs/views.ts'
 import { askReplica, forward } from '../replicas/forward.ts'
 import { findQuoteOwner } from '../replicas/replica.ts'
-import { bodyPolicy, toJobRequest } from './modules.ts'
+import { toRouteError } from '../routing/route.ts'
+import { bodyPolicy, findRoute, toJobRequest } from './modules.ts'
 
 type JobRequestOf = Request<{ id: string }>
 
@@ -44,7 +45,7 @@ export function jobRoutes(context: GatewayContext, authentication: RequestHandle
 
   router.post('/v1/jobs', authentication, ...body, async (request, response) => {
     const asked = parseJobBody(request.body)
-    const policy = readPolicy(request)
+    const policy = readPolicy(request, context.rules)
     const place = 'quote_id' in asked ? await quotePlacing(context, asked.quote_id, response) : undefined
     if (place?.owner !== undefined) {
       await forward(context, request, response, {
@@ -66,10 +67,16 @@ export function jobRoutes(context: GatewayContext, authentication: RequestHandle
       return
     }
     const { requestId } = opened
-    const { orderHash } = await beginJob(context, requestId, () => {
+    const { orderHash } = await beginJob(context, requestId, async () => {
       if (place?.quote) return placeQuote(context, { requestId, ...place.quote })
       if (!('module' in asked)) throw new LilypadError('INTERNAL', 'A job has a quote or a module.')
-      return placeJob(context, { requestId, request: toJobRequest(asked), policy: bodyPolicy(asked, policy) })
+      const allowed = bodyPolicy(asked, policy)
+      const route = await findRoute(context, asked.module, allowed)
+      return placeJob(context, { requestId, request: toJobRequest(asked), policy: allowed, route }).catch(
+        (error: unknown) => {
+          throw toRouteError(error, allowed)
+        },
+      )
     })
     response.setHeader('location', `/v1/jobs/${orderHash}`)
     response.setHeader('x-lilypad-job', orderHash)

@@ -7,6 +7,7 @@ import { chatCompletions } from '../dialects/chat-completions/chat-completions.t
 import type { Dialect, Envelope, SettledReply } from '../dialects/dialect.ts'
 import { messages } from '../dialects/messages/messages.ts'
 import { responses } from '../dialects/responses/responses.ts'
+import { callerOf } from '../http/authenticate.ts'
 import { EventStream } from '../http/event-stream.ts'
 import { goneSignal } from '../http/gone-signal.ts'
 import { openPaid, tellSettlement } from '../http/open-paid.ts'
@@ -35,7 +36,7 @@ async function reply(context: GatewayContext, dialect: Dialect, request: Request
   const began = performance.now()
   const signal = goneSignal(response)
   const conversation = dialect.parse(request.body)
-  const policy = readPolicy(request)
+  const policy = readPolicy(request, context.rules)
   const model = await context.models.get(conversation.model, 'chat')
   const opened = await openPaid(context, request, response, { kind: dialect.name, model: model.id })
   if (!opened.isNew) {
@@ -49,7 +50,8 @@ async function reply(context: GatewayContext, dialect: Dialect, request: Request
   const onPlaced = (jobId: string) => {
     if (!response.headersSent) response.setHeader('x-lilypad-job', jobId)
   }
-  const call = { requestId, model, conversation, policy, signal, onPlaced }
+  const account = callerOf(response).accountId
+  const call = { requestId, model, conversation, policy, account, signal, onPlaced }
   if (!conversation.isStreamed) {
     const whole = await completeChat(context, call)
     tellSettlement(response, whole.settlement)

@@ -1,5 +1,8 @@
 import type { Conversation, Format, Item, JsonObject, Part, Tool, ToolChoice } from '../conversation/conversation.ts'
 
+/** With what was used so far in each chunk (vLLM, SGLang and our own server do it), a reply that nobody reads on can end where it stands. */
+const streamOptions = { include_usage: true, continuous_usage_stats: true }
+
 type AssistantMessage = {
   role: 'assistant'
   content: unknown
@@ -23,7 +26,7 @@ export function toUpstreamRequest(conversation: Conversation): JsonObject {
     tool_choice: hasTools ? toChoice(toolChoice) : undefined,
     parallel_tool_calls: hasTools ? parallelToolCalls : undefined,
     stream: conversation.isStreamed,
-    stream_options: conversation.isStreamed ? { include_usage: true } : undefined,
+    stream_options: conversation.isStreamed ? streamOptions : undefined,
   })
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { alteredCompletions, alteredStreams } from '../../test/altered-replies.ts'
 import { hostileCompletions, hostileStreams } from '../../test/hostile-replies.ts'
 import type { ReplyEnd, ReplyEvent } from '../conversation/reply.ts'
 import { CompletionReader } from './completion-reader.ts'
@@ -40,6 +41,17 @@ describe('a hostile stream is a typed error and never a clean end', () => {
 
 test.each(hostileCompletions)('a hostile reply in one piece is a typed error: %s', (_, reply, expected) => {
   expect(fault(() => readCompletion(bytesOf(reply)))).toBe(expected)
+})
+
+test('a thousand altered replies are typed errors, each by its name, however they are cut', () => {
+  const streams = alteredStreams()
+  const completions = alteredCompletions()
+  const distinct = new Set([...streams, ...completions].map(([, reply]) => bytesOf(reply).toString('base64')))
+  expect(distinct.size).toBeGreaterThanOrEqual(1000)
+  for (const [name, stream, expected] of streams)
+    for (const length of [100_000_000, 13]) expect([name, fault(() => read(stream, length))]).toEqual([name, expected])
+  for (const [name, reply, expected] of completions)
+    expect([name, fault(() => readCompletion(bytesOf(reply)))]).toEqual([name, expected])
 })
 
 const good = [

@@ -74,10 +74,32 @@ describe('a module that needs a GPU', () => {
   test('goes to the one of equal price that has the model in memory', () => {
     const gpus = new Map([
       [actors.provider.address, [card]],
-      [actors.otherProvider.address, [{ ...card, residentModels: [moduleVersion] }]],
+      [actors.otherProvider.address, [card]],
     ])
+    const isResident = (provider: string) => provider === actors.otherProvider.address
     for (const seed of ['a', 'b', 'c', 'd'])
-      expect(providersOf({ asks: [cheap, equal], manifest, gpus, seed })[0]).toBe(actors.otherProvider.address)
+      expect(providersOf({ asks: [cheap, equal], manifest, gpus, isResident, seed })[0]).toBe(
+        actors.otherProvider.address,
+      )
+  })
+})
+
+describe('a requester who names providers', () => {
+  const [first, second] = [actors.provider.address, actors.otherProvider.address]
+
+  test('gets one of them, or none of them', () => {
+    expect(providersOf({ asks: [cheap, dear], only: [second] })).toEqual([second])
+    expect(providersOf({ asks: [cheap, dear], ignore: [first] })).toEqual([second])
+    expect(providersOf({ asks: [cheap, dear], only: [second], ignore: [second] })).toEqual([])
+  })
+
+  test('gets the preferred one though it is dearer, unless it is busy, let others down, or costs too much', () => {
+    const asks = [cheap, dear]
+    expect(providersOf({ asks, prefer: [second] })).toEqual([second, first])
+    expect(providersOf({ asks, prefer: [second, first] })).toEqual([second, first])
+    expect(providersOf({ asks, prefer: [second], load: new Map([[second, 4]]) })[0]).toBe(first)
+    expect(providersOf({ asks, prefer: [second], setbacks: new Map([[second, 1]]) })[0]).toBe(first)
+    expect(providersOf({ asks, prefer: [second], maxPrice: 15n })).toEqual([first])
   })
 })
 

@@ -4,7 +4,6 @@ import {
   type Bytes32,
   type GpuOffers,
   hasGpusFor,
-  isModelResident,
   type JobInputs,
   keccak256,
   type ModuleManifest,
@@ -23,12 +22,19 @@ export type MatchOptions = {
   readonly token: Address
   readonly maxPrice?: bigint | undefined
   readonly provider?: Address | undefined
+  /** Only these. @default any */
+  readonly only?: readonly Address[] | undefined
+  readonly ignore?: readonly Address[] | undefined
+  /** Wanted before others, the first most. */
+  readonly prefer?: readonly Address[] | undefined
   /** Jobs each provider has now. */
   readonly load: ReadonlyMap<Address, number>
   /** Payers whose job of this module each provider lately declined or let expire. @default none */
   readonly setbacks?: ReadonlyMap<Address, number>
   /** GPUs of the providers that tell them. A provider that tells none has none. @default none */
   readonly gpus?: ReadonlyMap<Address, GpuOffers>
+  /** Whether a provider has the model in memory. @default none has */
+  readonly isResident?: (provider: Address) => boolean
   /** Decides between equals, so that the same call gives the same answer. */
   readonly seed: string
   readonly now: number
@@ -40,7 +46,7 @@ export type Match = { readonly signedAsk: SignedAsk; readonly least: bigint; rea
 const mostSetbacks = 3
 
 export type MatchResult = {
-  /** Best first: free slots, then fewest setbacks, then price, then a resident model, then load, then chance. */
+  /** Best first: free slots, then fewest setbacks, then those that are preferred, then price, then a resident model, then load, then chance. */
   readonly matches: readonly Match[]
   /** Least that any ask costs which was left out for its price alone. */
   readonly cheapestOverCap: bigint | undefined
@@ -48,20 +54,21 @@ export type MatchResult = {
 
 /** Finds the asks that can run a job, best first. */
 export function matchAsks(options: MatchOptions): MatchResult {
-  const { asks, moduleVersion, manifest, inputs, maxPrice, load, setbacks, gpus, seed } = options
+  const { asks, manifest, inputs, maxPrice, load, setbacks, prefer = [], isResident, seed } = options
   const able = asks
     .filter(({ ask }) => canServe(ask, options))
     .map((signedAsk) => {
       const busy = (load.get(signedAsk.ask.provider) ?? 0) / signedAsk.ask.slots
       const range = priceRange(signedAsk.ask, manifest, inputs)
       const setback = Math.min(setbacks?.get(signedAsk.ask.provider) ?? 0, mostSetbacks)
-      const isResident = isModelResident(gpus?.get(signedAsk.ask.provider) ?? [], moduleVersion)
+      const place = prefer.indexOf(signedAsk.ask.provider)
       return {
         signedAsk,
         ...range,
         busy,
         setback,
-        isResident,
+        place: place === -1 ? prefer.length : place,
+        isResident: isResident?.(signedAsk.ask.provider) ?? false,
         chance: keccak256(seed + signedAsk.ask.provider + signedAsk.ask.salt),
       }
     })
@@ -72,6 +79,7 @@ export function matchAsks(options: MatchOptions): MatchResult {
       (a, b) =>
         Number(a.busy >= 1) - Number(b.busy >= 1) ||
         compare(a.setback, b.setback) ||
+        compare(a.place, b.place) ||
         compare(a.most, b.most) ||
         Number(b.isResident) - Number(a.isResident) ||
         compare(a.busy, b.busy) ||
@@ -95,6 +103,8 @@ function canServe(ask: Ask, options: MatchOptions): boolean {
     ask.token === options.token &&
     ask.validUntil > options.now &&
     (options.provider === undefined || ask.provider === options.provider) &&
+    (options.only?.includes(ask.provider) ?? true) &&
+    !options.ignore?.includes(ask.provider) &&
     (options.load.get(ask.provider) ?? 0) < ask.slots * queueFactor
   )
 }

@@ -41,6 +41,8 @@ export async function handleFrame(
     case 'asks':
       connection.asks = frame.asks.map((signedAsk) => checkAsk(context, connection, signedAsk))
       connection.gpus = frame.gpus ?? []
+      connection.region = frame.region
+      connection.resident = new Set(frame.resident)
       tellRefused(context, connection)
       context.log.info({ provider, asks: connection.asks.length }, 'provider.asks')
       return

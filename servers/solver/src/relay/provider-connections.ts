@@ -1,4 +1,13 @@
-import type { Address, GpuOffers, SignedAsk, SignedAttestation, SolverFrame } from '@lilypad-agents/protocol'
+import type {
+  Address,
+  Bytes32,
+  GpuOffers,
+  Region,
+  SignedAsk,
+  SignedAttestation,
+  SolverFrame,
+} from '@lilypad-agents/protocol'
+import { isModelResident } from '@lilypad-agents/protocol'
 import type { JobRow } from '../job/job-row.ts'
 
 /** What a provider has signed about its sandbox, with the required checks that did not hold. Its signature was checked. */
@@ -9,6 +18,9 @@ export type ProviderConnection = {
   readonly provider: Address
   asks: readonly SignedAsk[]
   gpus: GpuOffers
+  region: Region | undefined
+  /** Module versions whose servers are ready. */
+  resident: ReadonlySet<Bytes32>
   /** Undefined until the provider has said something of it. */
   sandbox: AttestedSandbox | undefined
   /** So much waits for the provider already that more has to wait here. */
@@ -23,6 +35,9 @@ export type ProviderConnections = {
   isConnected(provider: Address): boolean
   listAsks(): readonly SignedAsk[]
   listProviders(): readonly Address[]
+  findRegion(provider: Address): Region | undefined
+  /** Whether a provider has the server of a module ready, or its model in the memory of a GPU. */
+  isResident(provider: Address, moduleVersion: Bytes32): boolean
   findSandbox(provider: Address): AttestedSandbox | undefined
   /** GPUs of the providers that have some. */
   listGpus(): ReadonlyMap<Address, GpuOffers>
@@ -48,6 +63,12 @@ export function createProviderConnections(): ProviderConnections {
     },
     isConnected: (provider) => connections.has(provider),
     listAsks: () => [...connections.values()].flatMap(({ asks }) => asks),
+    findRegion: (provider) => connections.get(provider)?.region,
+    isResident(provider, moduleVersion) {
+      const connection = connections.get(provider)
+      if (!connection) return false
+      return connection.resident.has(moduleVersion) || isModelResident(connection.gpus, moduleVersion)
+    },
     findSandbox: (provider) => connections.get(provider)?.sandbox,
     listProviders: () => [...connections.keys()],
     listGpus: () =>

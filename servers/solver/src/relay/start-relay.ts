@@ -160,6 +160,8 @@ export function startRelay(context: SolverContext, outputs: OutputDesk): Relay {
         provider,
         asks: [],
         gpus: [],
+        region: undefined,
+        resident: new Set(),
         sandbox: undefined,
         send,
         close,

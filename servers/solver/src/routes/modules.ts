@@ -44,6 +44,8 @@ export function moduleRoutes(context: SolverContext): Router {
         pricePerInputUnit,
         pricePerOutputUnit,
         token,
+        region: context.providers.findRegion(provider),
+        ...(context.providers.isResident(provider, module.moduleVersion) ? { resident: true } : {}),
       }))
     return z.encode(ModuleListing, { ...module, offers })
   }

@@ -56,14 +56,18 @@ export function quoteRoutes(context: SolverContext): Router {
       token: context.contracts.lilyToken,
       maxPrice: asked.maxPrice,
       provider: asked.provider,
+      only: asked.only,
+      ignore: asked.ignore,
+      prefer: asked.prefer,
       load: await countLoad(context),
       setbacks: await countSetbacks(context, moduleVersion, now - setbackSeconds),
       gpus: context.providers.listGpus(),
+      isResident: (provider) => context.providers.isResident(provider, moduleVersion),
       seed: quoteId,
       now,
     })
     const [best] = matches
-    if (!best) throw noMatch(module.name, cheapestOverCap, asked.maxPrice)
+    if (!best) throw noMatch(module.name, cheapestOverCap, asked)
     const { ask } = best.signedAsk
     const expectedSeconds =
       (await findUsualSeconds(context, moduleVersion)) ?? Math.min(manifest.limits.timeoutSeconds, 10)
@@ -95,7 +99,8 @@ export function quoteRoutes(context: SolverContext): Router {
   return router
 }
 
-function noMatch(module: string, cheapest: bigint | undefined, maxPrice: bigint | undefined): LilypadError {
+function noMatch(module: string, cheapest: bigint | undefined, asked: QuoteRequest): LilypadError {
+  const { maxPrice, provider, only, ignore = [] } = asked
   if (cheapest !== undefined && maxPrice !== undefined) {
     return new LilypadError('PRICE_OVER_CAP', 'Every provider of this module asks more than the maximum price.', {
       details: [
@@ -106,7 +111,10 @@ function noMatch(module: string, cheapest: bigint | undefined, maxPrice: bigint 
   }
   return new LilypadError('NO_PROVIDER_AVAILABLE', 'No provider offers this module now.', {
     details: [`Module: ${module}`],
-    hint: 'try again in a few seconds, or start a provider with `lilypad provider start`',
+    hint:
+      provider !== undefined || only !== undefined || ignore.length > 0
+        ? 'allow other providers, or try again in a few seconds'
+        : 'try again in a few seconds, or start a provider with `lilypad provider start`',
   })
 }
 

@@ -16,6 +16,7 @@ import {
   toFormat,
   TopP,
 } from '../request-schema.ts'
+import { ProviderPreferences } from '../../routing/provider-preferences.ts'
 
 const TextPart = z.object({ type: z.literal('text'), text: z.string() })
 const UserPart = z.discriminatedUnion('type', [
@@ -58,6 +59,7 @@ const Message = z.discriminatedUnion('role', [
 /** `POST /v1/chat/completions`. @see https://platform.openai.com/docs/api-reference/chat/create */
 export const ChatCompletionRequest = z.object({
   model: ModelId,
+  provider: ProviderPreferences.nullish(),
   messages: z.array(Message).min(1).max(maxMessages),
   stream: z.boolean().nullish(),
   max_tokens: MaxTokens,

@@ -13,6 +13,7 @@ import {
   ToolName,
   TopP,
 } from '../request-schema.ts'
+import { ProviderPreferences } from '../../routing/provider-preferences.ts'
 
 const TextBlock = z.object({ type: z.literal('text'), text: z.string() })
 const ImageBlock = z.object({
@@ -55,6 +56,7 @@ const Message = z.discriminatedUnion('role', [
 /** `POST /v1/messages`. @see https://docs.anthropic.com/en/api/messages */
 export const MessageRequest = z.object({
   model: ModelId,
+  provider: ProviderPreferences.nullish(),
   max_tokens: z.int().min(1).max(10_000_000),
   messages: z.array(Message).min(1).max(maxMessages),
   system: z.union([z.string(), z.array(TextBlock).max(maxMessages)]).nullish(),

@@ -16,6 +16,7 @@ import {
   toFormat,
   TopP,
 } from '../request-schema.ts'
+import { ProviderPreferences } from '../../routing/provider-preferences.ts'
 
 const ContentPart = z.discriminatedUnion('type', [
   z.object({ type: z.enum(['input_text', 'output_text', 'text']), text: z.string() }),
@@ -41,6 +42,7 @@ const nothingKept = 'not supported: nothing is kept between requests, so send th
 /** `POST /v1/responses`, without state. @see https://platform.openai.com/docs/api-reference/responses/create */
 export const ResponseRequest = z.object({
   model: ModelId,
+  provider: ProviderPreferences.nullish(),
   input: z.union([
     z.string(),
     z
