@@ -132,6 +132,7 @@ export {
   approveCall,
   type DepositAuthorization,
   getTokenBalance,
+  getTokenDecimals,
   signatureParts,
   signDepositAuthorization,
   transferCall,

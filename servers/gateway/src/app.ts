@@ -14,6 +14,8 @@ import { openApiRoutes } from './routes/open-api.ts'
 import { operationRoutes } from './routes/operations.ts'
 import { replyRoutes } from './routes/replies.ts'
 import { usageRoutes } from './routes/usage.ts'
+import { createPaymentGate } from './x402/pay.ts'
+import { x402Routes } from './x402/routes.ts'
 
 /** Puts the routes together; it does not listen. After `closing` nothing new is begun. */
 export function createApp(
@@ -33,13 +35,15 @@ export function createApp(
     next(new LilypadError('EXECUTOR_UNAVAILABLE', 'The gateway is closing.', { hint: 'ask again in a few seconds' }))
   })
   const authentication = authenticate(context)
+  const gate = createPaymentGate(context)
   app.use(['/v1/models', '/v1/modules'], limitAddress())
   app.use(modelRoutes(context))
-  app.use(replyRoutes(context, authentication))
-  app.use(embeddingsRoutes(context, authentication))
+  app.use(replyRoutes(context, authentication, gate))
+  app.use(embeddingsRoutes(context, authentication, gate))
   app.use(moduleRoutes(context, authentication))
-  app.use(jobRoutes(context, authentication))
+  app.use(jobRoutes(context, authentication, gate))
   app.use(openApiRoutes())
+  app.use(x402Routes(context))
   app.use(usageRoutes(context, authentication))
   app.use((_request, _response, next) => next(new LilypadError('NOT_FOUND', 'There is nothing at this address.')))
   app.use(sendErrors(context.log, openAiErrorBody))

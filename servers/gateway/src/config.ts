@@ -1,10 +1,11 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { createSigner, LilypadError, parseWire, SignedGrant, type Signer } from '@lilypad-agents/protocol'
+import { Address, createSigner, LilypadError, parseWire, SignedGrant, type Signer } from '@lilypad-agents/protocol'
 import { type Network, parseTokenAmount, type SpendingPolicy } from '@lilypad-agents/sdk'
 import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
+import type { X402Config } from './x402/settings.ts'
 
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
@@ -44,10 +45,28 @@ const settings = {
     help: 'where there is no account yet, makes one called "first" and writes a key for it here',
   },
   'first-credit': { env: 'LILYPAD_FIRST_CREDIT', value: 'LILY', help: 'what that account gets  [10]' },
+  x402: {
+    env: 'LILYPAD_X402',
+    value: 'how',
+    help: 'off; sell: strangers pay for each request; all: payments to others are settled too  [off]',
+  },
+  'x402-token': {
+    env: 'LILYPAD_X402_TOKENS',
+    value: 'address',
+    help: 'token of one dollar that strangers may pay in beside LILY; repeat  [none]',
+  },
+  'x402-fee': { env: 'LILYPAD_X402_FEE', value: 'LILY', help: 'comes to the price of a request, for gas  [0]' },
+  'x402-min-transfer': {
+    env: 'LILYPAD_X402_MIN_TRANSFER',
+    value: 'LILY',
+    help: 'least a transfer is worth that gas is paid for: change, and payments to others  [0.01]',
+  },
+  'x402-max-gas-price': { env: 'LILYPAD_X402_MAX_GAS_PRICE', value: 'gwei', help: 'above it nothing is sent  [5]' },
+  'x402-gas-per-day': { env: 'LILYPAD_X402_GAS_PER_DAY', value: 'ETH', help: 'most gas in any 24 hours  [0.05]' },
   'log-level': { env: 'LILYPAD_LOG_LEVEL', value: 'level', help: `${logLevels.join(', ')}  [info]` },
 } as const
 type SettingName = keyof typeof settings
-const lists: readonly string[] = ['allow-host', 'allow-origin'] satisfies readonly SettingName[]
+const lists: readonly string[] = ['allow-host', 'allow-origin', 'x402-token'] satisfies readonly SettingName[]
 
 const Amount = z.string().transform((text, context) => {
   try {
@@ -83,6 +102,12 @@ const Settings = z.strictObject({
   'requests-per-minute': Whole(1, 1_000_000).prefault('600'),
   'first-key-file': File.optional(),
   'first-credit': Amount.prefault('10'),
+  x402: z.enum(['off', 'sell', 'all']).default('off'),
+  'x402-token': z.array(z.string().toLowerCase().pipe(Address)).max(8).default([]),
+  'x402-fee': Amount.prefault('0'),
+  'x402-min-transfer': Amount.prefault('0.01'),
+  'x402-max-gas-price': Amount.prefault('5'),
+  'x402-gas-per-day': Amount.prefault('0.05'),
   'log-level': z.enum(logLevels).default('info'),
 } satisfies { readonly [name in SettingName]: z.ZodType })
 
@@ -106,6 +131,8 @@ export type GatewayConfig = StateConfig & {
   readonly maxBodyBytes: number
   readonly requestsPerMinute: number
   readonly firstKey?: { readonly file: string; readonly credit: bigint } | undefined
+  /** How strangers pay; undefined where only keys are let in. */
+  readonly x402?: X402Config | undefined
   readonly logLevel: (typeof logLevels)[number]
 }
 
@@ -262,7 +289,22 @@ function toConfig(given: z.output<typeof Settings>, state: StateConfig): Gateway
     maxBodyBytes: given['max-body-bytes'],
     requestsPerMinute: given['requests-per-minute'],
     firstKey: firstKeyFile === undefined ? undefined : { file: firstKeyFile, credit: given['first-credit'] },
+    x402: toX402Config(given, signer),
     logLevel: given['log-level'],
+  }
+}
+
+function toX402Config(given: z.output<typeof Settings>, signer: Signer | undefined): X402Config | undefined {
+  if (given.x402 === 'off') return undefined
+  if (!signer) throw invalid(['--x402: it needs --key-file, the key that is paid and pays the gas'])
+  return {
+    dollarTokens: given['x402-token'],
+    isFacilitator: given.x402 === 'all',
+    fee: given['x402-fee'],
+    minTransfer: given['x402-min-transfer'],
+    // Read with 18 decimals, as ether is.
+    maxGasPrice: given['x402-max-gas-price'] / 10n ** 9n,
+    gasPerDay: given['x402-gas-per-day'],
   }
 }
 

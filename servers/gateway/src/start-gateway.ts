@@ -20,6 +20,7 @@ import { accounts } from './db/schema.ts'
 import { createLogger, failureFacts, type Logger } from './log/logger.ts'
 import { createMetrics } from './metrics/metrics.ts'
 import { createModelCatalog } from './models/model-catalog.ts'
+import { openX402Desk } from './x402/desk.ts'
 
 /** A gateway that listens. */
 export type RunningGateway = {
@@ -60,26 +61,33 @@ export async function startGateway(
       ...(grant ? { grant } : {}),
     })
     undo.push(() => client.close())
+    const rules = {
+      usdPerLilyWad: config.usdPerLilyWad,
+      maxBodyBytes: config.maxBodyBytes,
+      requestsPerMinute: config.requestsPerMinute,
+      keepAliveSeconds: 10,
+      slowReaderSeconds: 60,
+      answerSeconds: 86_400,
+      attempts: 3,
+      ...dependencies.rules,
+    }
+    const clock = () => new Date()
+    const x402 =
+      config.x402 && signer
+        ? await openX402Desk({ database, log, clock, rules }, { network, signer, config: config.x402 })
+        : undefined
     const context: GatewayContext = {
+      x402,
       client,
       database,
       models: createModelCatalog(client),
       metrics: createMetrics(),
       log,
-      clock: () => new Date(),
+      clock,
       replica: readReplica(config.stateDirectory),
       active: new Set(),
       background: new Set(),
-      rules: {
-        usdPerLilyWad: config.usdPerLilyWad,
-        maxBodyBytes: config.maxBodyBytes,
-        requestsPerMinute: config.requestsPerMinute,
-        keepAliveSeconds: 10,
-        slowReaderSeconds: 60,
-        answerSeconds: 86_400,
-        attempts: 3,
-        ...dependencies.rules,
-      },
+      rules,
     }
     if (config.firstKey) await makeFirstKey(context, config.firstKey)
     const closing = new AbortController()
@@ -156,6 +164,7 @@ async function sweep(context: GatewayContext, signal: AbortSignal): Promise<void
   while (!signal.aborted) {
     try {
       await settleUnsettled(context)
+      await context.x402?.sweep()
       await forgetAnswers(context.database, { before: nowSeconds(context) - context.rules.answerSeconds })
       // What could not be sent when it was signed.
       await context.client.sendAcknowledgements()

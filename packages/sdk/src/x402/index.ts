@@ -1,4 +1,5 @@
 export {
+  collectAuthorization,
   findAuthorizedTransfer,
   findAuthorizer,
   hashAuthorization,
@@ -7,6 +8,13 @@ export {
   signAuthorization,
   transferWithAuthorizationCall,
 } from './authorization.ts'
+export {
+  type ExpectedPayment,
+  findChainFault,
+  findPaymentFault,
+  type PaymentFault,
+  type PaymentTerms,
+} from './check-payment.ts'
 export { getTokenDomain, type TokenDomain } from '../token/token-domain.ts'
 export { toSignerAccount } from '../wallet/signer-account.ts'
 export {

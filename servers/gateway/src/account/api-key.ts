@@ -4,7 +4,8 @@ import type { Database } from '../db/open-database.ts'
 import { accounts, apiKeys, auditLog } from '../db/schema.ts'
 import { AccountUnknownError } from './account-errors.ts'
 
-const prefix = 'lp-'
+/** Every key begins with it. */
+export const keyPrefix = 'lp-'
 
 /** A key as a request needs it. */
 export type ApiKey = {
@@ -31,7 +32,7 @@ export async function createApiKey(
   },
 ): Promise<{ readonly id: string; readonly key: string }> {
   const { account, name, budget, requestsPerMinute, now } = options
-  const key = `${prefix}${randomBytes(32).toString('base64url')}`
+  const key = `${keyPrefix}${randomBytes(32).toString('base64url')}`
   const id = `key_${randomUUID().replaceAll('-', '')}`
   await database.transaction(async (transaction) => {
     const [owner] = await transaction.select({ id: accounts.id }).from(accounts).where(eq(accounts.name, account))
@@ -56,7 +57,7 @@ export async function createApiKey(
 
 /** The key that a request shows, unless it is none of ours or was revoked. */
 export async function findApiKey(database: Database, key: string): Promise<ApiKey | undefined> {
-  if (!key.startsWith(prefix) || key.length > 100) return undefined
+  if (!key.startsWith(keyPrefix) || key.length > 100) return undefined
   const [found] = await database
     .select({ id: apiKeys.id, accountId: apiKeys.accountId, requestsPerMinute: apiKeys.requestsPerMinute })
     .from(apiKeys)

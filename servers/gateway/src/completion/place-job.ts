@@ -1,5 +1,5 @@
 import { type Address, type Bytes32, LilypadError } from '@lilypad-agents/protocol'
-import type { GivenFile, StoredJob } from '@lilypad-agents/sdk'
+import type { GivenFile, StoredJob, StoredQuote } from '@lilypad-agents/sdk'
 import { notePlaced, reserveFor } from '../account/paid-request.ts'
 import type { GatewayContext } from '../context.ts'
 import { toOrderError } from './job-errors.ts'
@@ -30,6 +30,23 @@ export type PlacedJob = {
 /** How old the solver's choice of a provider may be. One that declines is not chosen again for the same request. */
 const maxQuoteSeconds = 1
 
+/** Gets a price: a new one, or one that was chosen at most so long ago. Nothing is reserved. */
+export function quoteJob(
+  { client }: Pick<GatewayContext, 'client'>,
+  { module, inputs, files }: JobRequest,
+  { maxPrice, provider }: RequestPolicy,
+  maxAgeSeconds = 0,
+): Promise<StoredQuote> {
+  return client.quote({
+    module,
+    inputs,
+    maxAgeSeconds,
+    ...(files ? { files } : {}),
+    ...(maxPrice === undefined ? {} : { maxPrice }),
+    ...(provider === undefined ? {} : { provider }),
+  })
+}
+
 /**
  * Gets a price, sets it aside in the account, and orders. `held` is what an earlier try of the request has set aside: the
  * next one may cost no more.
@@ -45,18 +62,9 @@ export async function placeJob(
   },
 ): Promise<PlacedJob> {
   const { requestId, request, policy, held } = options
-  const { client, database } = context
-  const { module, inputs, files } = request
-  const { provider } = policy
+  const { database } = context
   const ask = (maxPrice: bigint | undefined, maxAgeSeconds: number) =>
-    client.quote({
-      module,
-      inputs,
-      maxAgeSeconds,
-      ...(files ? { files } : {}),
-      ...(maxPrice === undefined ? {} : { maxPrice }),
-      ...(provider === undefined ? {} : { provider }),
-    })
+    quoteJob(context, request, { ...policy, maxPrice }, maxAgeSeconds)
   const placeAgain = async (amount: bigint): Promise<PlacedJob> => {
     const { quoteId } = (await ask(amount, 0)).quote
     await notePlaced(database, { id: requestId, quoteId, orderHash: null })

@@ -1,17 +1,25 @@
 import { type RequestHandler, Router } from 'express'
 import { type EmbeddingsReply, runEmbeddings } from '../completion/run-embeddings.ts'
 import type { GatewayContext } from '../context.ts'
-import { embeddingsBody, parseEmbeddingsRequest } from '../dialects/embeddings.ts'
+import { embeddingsBody, parseEmbeddingsRequest, toUpstreamEmbeddings } from '../dialects/embeddings.ts'
 import { goneSignal } from '../http/gone-signal.ts'
 import { openPaid, tellSettlement } from '../http/open-paid.ts'
 import { readPolicy } from '../http/policy.ts'
 import { readBody } from '../http/read-body.ts'
+import { quoteJob } from '../completion/place-job.ts'
+import { toModelInputs } from '../completion/to-model-inputs.ts'
+import type { PaymentGate } from '../x402/pay.ts'
 
 /** `POST /v1/embeddings`. */
-export function embeddingsRoutes(context: GatewayContext, authentication: RequestHandler): Router {
+export function embeddingsRoutes(context: GatewayContext, authentication: RequestHandler, gate: PaymentGate): Router {
   const router = Router()
   const body = readBody({ maxBytes: context.rules.maxBodyBytes })
-  router.post('/v1/embeddings', authentication, ...body, async (request, response) => {
+  const paid = gate(async (request) => {
+    const asked = parseEmbeddingsRequest(request.body)
+    const model = await context.models.get(asked.model, 'embeddings')
+    return quoteJob(context, toModelInputs(model, toUpstreamEmbeddings(asked)), readPolicy(request))
+  })
+  router.post('/v1/embeddings', authentication, ...body, paid, async (request, response) => {
     const signal = goneSignal(response)
     const asked = parseEmbeddingsRequest(request.body)
     const policy = readPolicy(request)

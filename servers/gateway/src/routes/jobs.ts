@@ -3,7 +3,7 @@ import { Bytes32, JobBundle, LilypadError, parseWire, toLilypadError } from '@li
 import { JobUnknownError, QuoteUnknownError, QuoteUsedError } from '@lilypad-agents/sdk'
 import { z } from 'zod'
 import { findRequestByOrder, findRequestByQuote, listJobRequests, type PaidRequest } from '../account/paid-request.ts'
-import { placeJob, placeQuote } from '../completion/place-job.ts'
+import { placeJob, placeQuote, quoteJob } from '../completion/place-job.ts'
 import { jobKind } from '../completion/settle-unsettled.ts'
 import type { GatewayContext } from '../context.ts'
 import { serverSentEvent } from '../dialects/dialect.ts'
@@ -19,14 +19,23 @@ import { followJob, formatPlace, parsePlace } from '../jobs/follow-job.ts'
 import { type JobBody, ListQuery, QuoteBody, QuoteOrderBody } from '../jobs/job-schema.ts'
 import { beginJob } from '../jobs/run-job.ts'
 import { jobView } from '../jobs/views.ts'
+import { type PaymentGate, recognisePayer } from '../x402/pay.ts'
 import { bodyPolicy, toJobRequest } from './modules.ts'
 
 type JobRequestOf = Request<{ id: string }>
 
 /** `/v1/jobs`: any module as a job that goes on by itself, and every job of the account by its id. */
-export function jobRoutes(context: GatewayContext, authentication: RequestHandler): Router {
+export function jobRoutes(context: GatewayContext, authentication: RequestHandler, gate: PaymentGate): Router {
   const router = Router()
   const { client, database } = context
+  const reader = [authentication, recognisePayer(context)]
+  const paid = gate(async (request) => {
+    const asked = parseJobBody(request.body)
+    if (!('quote_id' in asked)) return quoteJob(context, toJobRequest(asked), bodyPolicy(asked, readPolicy(request)))
+    const stored = await client.findQuote(asked.quote_id)
+    if (!stored) throw new QuoteUnknownError(asked.quote_id)
+    return stored
+  })
   const body = readBody({ maxBytes: context.rules.maxBodyBytes })
 
   const showJob = async (request: PaidRequest, isFresh = true) => {
@@ -35,7 +44,7 @@ export function jobRoutes(context: GatewayContext, authentication: RequestHandle
     return jobView(await (isFresh ? client.getJob(id) : client.getStoredJob(id)), request)
   }
 
-  router.post('/v1/jobs', authentication, ...body, async (request, response) => {
+  router.post('/v1/jobs', authentication, ...body, paid, async (request, response) => {
     const asked = parseJobBody(request.body)
     const policy = readPolicy(request)
     const place = 'quote_id' in asked ? await quotePlacing(context, asked.quote_id, response) : undefined
@@ -67,28 +76,28 @@ export function jobRoutes(context: GatewayContext, authentication: RequestHandle
     response.json({ object: 'list', data: await Promise.all(found.map((job) => showJob(job, false))) })
   })
 
-  router.get('/v1/jobs/:id', authentication, async (request: JobRequestOf, response) => {
+  router.get('/v1/jobs/:id', ...reader, async (request: JobRequestOf, response) => {
     response.json(await showJob(await getOwn(context, request.params.id, response)))
   })
 
-  router.post('/v1/jobs/:id/cancel', authentication, async (request: JobRequestOf, response) => {
+  router.post('/v1/jobs/:id/cancel', ...reader, async (request: JobRequestOf, response) => {
     const own = await getOwn(context, request.params.id, response)
     if (own.orderHash) await client.cancel(own.orderHash)
     response.json(await showJob(own))
   })
 
-  router.get('/v1/jobs/:id/receipt', authentication, async (request: JobRequestOf, response) => {
+  router.get('/v1/jobs/:id/receipt', ...reader, async (request: JobRequestOf, response) => {
     const { orderHash } = await getOwn(context, request.params.id, response)
     if (orderHash) response.json(z.encode(JobBundle, await client.exportBundle(orderHash)))
   })
 
-  router.get('/v1/jobs/:id/outputs/*path', authentication, async (request, response) => {
+  router.get('/v1/jobs/:id/outputs/*path', ...reader, async (request, response) => {
     const { id, path } = request.params as unknown as { readonly id: string; readonly path: readonly string[] }
     const own = await getOwn(context, id, response)
     await sendOutput(context, own, path.join('/'), response)
   })
 
-  router.get('/v1/jobs/:id/events', authentication, async (request: JobRequestOf, response) => {
+  router.get('/v1/jobs/:id/events', ...reader, async (request: JobRequestOf, response) => {
     const { orderHash } = await getOwn(context, request.params.id, response)
     if (orderHash) await sendEvents(context, orderHash, request, response)
   })

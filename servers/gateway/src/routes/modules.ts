@@ -2,8 +2,9 @@ import { type Request, type RequestHandler, Router } from 'express'
 import { parseWire } from '@lilypad-agents/protocol'
 import { parseTokenAmount } from '@lilypad-agents/sdk'
 import type { z } from 'zod'
-import type { JobRequest, RequestPolicy } from '../completion/place-job.ts'
+import { type JobRequest, quoteJob, type RequestPolicy } from '../completion/place-job.ts'
 import type { GatewayContext } from '../context.ts'
+import { callerOf } from '../http/authenticate.ts'
 import { readPolicy } from '../http/policy.ts'
 import { readBody } from '../http/read-body.ts'
 import { ListQuery, QuoteBody } from '../jobs/job-schema.ts'
@@ -31,12 +32,8 @@ export function moduleRoutes(context: GatewayContext, authentication: RequestHan
   const body = readBody({ maxBytes: context.rules.maxBodyBytes })
   router.post('/v1/quotes', authentication, ...body, async (request, response) => {
     const asked = parseWire(QuoteBody, request.body, 'request')
-    const { maxPrice, provider } = bodyPolicy(asked, readPolicy(request))
-    const quote = await client.quote({
-      ...toJobRequest(asked),
-      ...(maxPrice === undefined ? {} : { maxPrice }),
-      ...(provider === undefined ? {} : { provider }),
-    })
+    callerOf(response)
+    const quote = await quoteJob(context, toJobRequest(asked), bodyPolicy(asked, readPolicy(request)))
     response.status(201).json(quoteView(quote))
   })
   return router

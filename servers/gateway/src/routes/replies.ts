@@ -13,6 +13,10 @@ import { openPaid, tellSettlement } from '../http/open-paid.ts'
 import { readPolicy } from '../http/policy.ts'
 import { readBody } from '../http/read-body.ts'
 import { logFailure, sendErrors } from '../http/send-error.ts'
+import { quoteJob } from '../completion/place-job.ts'
+import { toModelInputs } from '../completion/to-model-inputs.ts'
+import { toUpstreamRequest } from '../upstream/to-upstream-request.ts'
+import type { PaymentGate } from '../x402/pay.ts'
 
 const dialects: { readonly [path: string]: Dialect } = {
   '/v1/chat/completions': chatCompletions,
@@ -21,12 +25,17 @@ const dialects: { readonly [path: string]: Dialect } = {
 }
 
 /** Replies of models: one route for each dialect, and one way through for all of them. */
-export function replyRoutes(context: GatewayContext, authentication: RequestHandler): Router {
+export function replyRoutes(context: GatewayContext, authentication: RequestHandler, gate: PaymentGate): Router {
   const router = Router()
   const body = readBody({ maxBytes: context.rules.maxBodyBytes })
   for (const [path, dialect] of Object.entries(dialects)) {
     const answer: RequestHandler = (request, response) => reply(context, dialect, request, response)
-    router.post(path, authentication, ...body, answer, sendErrors(context.log, dialect.encodeError))
+    const paid = gate(async (request) => {
+      const conversation = dialect.parse(request.body)
+      const model = await context.models.get(conversation.model, 'chat')
+      return quoteJob(context, toModelInputs(model, toUpstreamRequest(conversation)), readPolicy(request))
+    })
+    router.post(path, authentication, ...body, paid, answer, sendErrors(context.log, dialect.encodeError))
   }
   return router
 }
