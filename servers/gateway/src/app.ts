@@ -12,6 +12,7 @@ import { modelRoutes } from './routes/models.ts'
 import { moduleRoutes } from './routes/modules.ts'
 import { openApiRoutes } from './routes/open-api.ts'
 import { operationRoutes } from './routes/operations.ts'
+import { orderRoutes } from './routes/orders.ts'
 import { replyRoutes } from './routes/replies.ts'
 import { usageRoutes } from './routes/usage.ts'
 import { createPaymentGate } from './x402/pay.ts'
@@ -43,6 +44,7 @@ export function createApp(
   app.use(moduleRoutes(context, authentication))
   app.use(jobRoutes(context, authentication, gate))
   app.use(openApiRoutes())
+  app.use(orderRoutes(context))
   app.use(x402Routes(context))
   app.use(usageRoutes(context, authentication))
   app.use((_request, _response, next) => next(new LilypadError('NOT_FOUND', 'There is nothing at this address.')))

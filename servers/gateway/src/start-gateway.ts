@@ -74,7 +74,10 @@ export async function startGateway(
     const clock = () => new Date()
     const x402 =
       config.x402 && signer
-        ? await openX402Desk({ database, log, clock, rules }, { network, signer, config: config.x402 })
+        ? await openX402Desk(
+            { database, log, clock, rules },
+            { network, signer, config: config.x402, solver: client.solver },
+          )
         : undefined
     const context: GatewayContext = {
       x402,

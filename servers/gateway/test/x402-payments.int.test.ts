@@ -100,7 +100,10 @@ async function openFor({ keyId, id }: X402Payment): Promise<string> {
 
 /** What the payer's account holds. */
 async function heldFor({ payer }: X402Payment): Promise<bigint | undefined> {
-  const [found] = await database.select().from(accounts).where(eq(accounts.name, `x402:${payer}`))
+  const [found] = await database
+    .select()
+    .from(accounts)
+    .where(eq(accounts.name, `x402:${payer}`))
   return found?.balance
 }
 

@@ -80,6 +80,7 @@ describe('a request without a key', () => {
     expect(required).toMatchObject({
       x402Version: 2,
       accepts: [
+        { scheme: 'lilypad-order', asset: lily() },
         { scheme: 'exact', network: 'eip155:31337', asset: lily(), payTo: seller(), extra: { paymentFlow: 'upfront' } },
         { scheme: 'exact', asset: dollar, extra: { name: 'Dollar' } },
       ],
@@ -154,7 +155,10 @@ describe('the stock client', () => {
 
   test('orders a job, and reads it with its payment', async () => {
     const buyer = await stranger()
-    const answer = await buyer.fetch(`${base.url}/v1/jobs`, json({ module: 'parrot', inputs: { request: chatRequest('a job') } }))
+    const answer = await buyer.fetch(
+      `${base.url}/v1/jobs`,
+      json({ module: 'parrot', inputs: { request: chatRequest('a job') } }),
+    )
     const job = await jsonOf(answer)
     expect(answer.status, JSON.stringify(job)).toBe(201)
     const headers = { 'payment-signature': buyer.payments[0] ?? '' }

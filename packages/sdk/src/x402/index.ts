@@ -15,6 +15,8 @@ export {
   type PaymentFault,
   type PaymentTerms,
 } from './check-payment.ts'
+export { type LilypadFetch, lilypadFetch, type LilypadFetchOptions } from './lilypad-fetch.ts'
+export { OfferedJob, OrderPayment, orderScheme } from './order-payment.ts'
 export { getTokenDomain, type TokenDomain } from '../token/token-domain.ts'
 export { toSignerAccount } from '../wallet/signer-account.ts'
 export {

@@ -30,14 +30,17 @@ export type PlacedJob = {
 /** How old the solver's choice of a provider may be. One that declines is not chosen again for the same request. */
 const maxQuoteSeconds = 1
 
-/** Gets a price: a new one, or one that was chosen at most so long ago. Nothing is reserved. */
-export function quoteJob(
+/** A job with its price, and the files that its inputs name. */
+export type PricedJob = StoredQuote & Pick<JobRequest, 'files'>
+
+/** Gets a price: a new one, or one whose provider was chosen at most so long ago. Nothing is reserved. */
+export async function quoteJob(
   { client }: Pick<GatewayContext, 'client'>,
   { module, inputs, files }: JobRequest,
   { maxPrice, provider }: RequestPolicy,
   maxAgeSeconds = 0,
-): Promise<StoredQuote> {
-  return client.quote({
+): Promise<PricedJob> {
+  const stored = await client.quote({
     module,
     inputs,
     maxAgeSeconds,
@@ -45,6 +48,7 @@ export function quoteJob(
     ...(maxPrice === undefined ? {} : { maxPrice }),
     ...(provider === undefined ? {} : { provider }),
   })
+  return { ...stored, ...(files ? { files } : {}) }
 }
 
 /**

@@ -30,7 +30,7 @@ function sendError(response: Response, error: LilypadError, encodeError: Dialect
   response.setHeader('x-should-retry', String(retryable))
   if (error instanceof PaymentRequiredError) {
     response.setHeader(paymentRequiredHeader, toHeader(error.required))
-    response.status(row.http).json({ ...error.required, ...encodeError(error) })
+    response.status(row.http).json({ ...error.body, ...encodeError(error) })
     return
   }
   response.status(row.http).json(encodeError(error))

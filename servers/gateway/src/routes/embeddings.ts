@@ -8,7 +8,8 @@ import { readPolicy } from '../http/policy.ts'
 import { readBody } from '../http/read-body.ts'
 import { quoteJob } from '../completion/place-job.ts'
 import { toModelInputs } from '../completion/to-model-inputs.ts'
-import type { PaymentGate } from '../x402/pay.ts'
+import { relayEmbeddings } from '../orders/relay-reply.ts'
+import { type PaymentGate, relayedOf } from '../x402/pay.ts'
 
 /** `POST /v1/embeddings`. */
 export function embeddingsRoutes(context: GatewayContext, authentication: RequestHandler, gate: PaymentGate): Router {
@@ -24,6 +25,13 @@ export function embeddingsRoutes(context: GatewayContext, authentication: Reques
     const asked = parseEmbeddingsRequest(request.body)
     const policy = readPolicy(request)
     const model = await context.models.get(asked.model, 'embeddings')
+    const relayed = relayedOf(context, response)
+    if (relayed) {
+      const made = await relayEmbeddings(context, { ...relayed, model, signal }, asked)
+      tellSettlement(response, made.settlement)
+      response.json(embeddingsBody(asked, made))
+      return
+    }
     const opened = await openPaid(context, request, response, { kind: 'embeddings', model: model.id })
     const reply = opened.isNew
       ? await runEmbeddings(context, { requestId: opened.requestId, model, asked, policy, signal })

@@ -19,7 +19,8 @@ import { followJob, formatPlace, parsePlace } from '../jobs/follow-job.ts'
 import { type JobBody, ListQuery, QuoteBody, QuoteOrderBody } from '../jobs/job-schema.ts'
 import { beginJob } from '../jobs/run-job.ts'
 import { jobView } from '../jobs/views.ts'
-import { type PaymentGate, recognisePayer } from '../x402/pay.ts'
+import { sendOrder } from './orders.ts'
+import { type PaymentGate, recognisePayer, relayedOf } from '../x402/pay.ts'
 import { bodyPolicy, toJobRequest } from './modules.ts'
 
 type JobRequestOf = Request<{ id: string }>
@@ -45,6 +46,8 @@ export function jobRoutes(context: GatewayContext, authentication: RequestHandle
   }
 
   router.post('/v1/jobs', authentication, ...body, paid, async (request, response) => {
+    const relayed = relayedOf(context, response)
+    if (relayed) return sendOrder(response, await relayed.relay.place(relayed.order), relayed.relay)
     const asked = parseJobBody(request.body)
     const policy = readPolicy(request)
     const place = 'quote_id' in asked ? await quotePlacing(context, asked.quote_id, response) : undefined

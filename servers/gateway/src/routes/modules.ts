@@ -4,16 +4,18 @@ import { parseTokenAmount } from '@lilypad-agents/sdk'
 import type { z } from 'zod'
 import { type JobRequest, quoteJob, type RequestPolicy } from '../completion/place-job.ts'
 import type { GatewayContext } from '../context.ts'
-import { callerOf } from '../http/authenticate.ts'
 import { readPolicy } from '../http/policy.ts'
 import { readBody } from '../http/read-body.ts'
 import { ListQuery, QuoteBody } from '../jobs/job-schema.ts'
 import { moduleView, quoteView } from '../jobs/views.ts'
+import { orderTemplate } from '../orders/offered-order.ts'
+import { createWalletDoor } from '../x402/pay.ts'
 
 /** `GET /v1/modules` for everybody, `POST /v1/quotes` for keys. */
 export function moduleRoutes(context: GatewayContext, authentication: RequestHandler): Router {
   const router = Router()
   const { client } = context
+  const admitWallets = createWalletDoor(context)
 
   router.get('/v1/modules', async (request, response) => {
     const { query, limit, cursor } = parseWire(ListQuery, request.query, 'query')
@@ -30,11 +32,10 @@ export function moduleRoutes(context: GatewayContext, authentication: RequestHan
   })
 
   const body = readBody({ maxBytes: context.rules.maxBodyBytes })
-  router.post('/v1/quotes', authentication, ...body, async (request, response) => {
+  router.post('/v1/quotes', authentication, admitWallets, ...body, async (request, response) => {
     const asked = parseWire(QuoteBody, request.body, 'request')
-    callerOf(response)
     const quote = await quoteJob(context, toJobRequest(asked), bodyPolicy(asked, readPolicy(request)))
-    response.status(201).json(quoteView(quote))
+    response.status(201).json({ ...quoteView(quote), order: orderTemplate(quote, client.domain) })
   })
   return router
 }

@@ -1,7 +1,7 @@
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { toLilypadError } from '@lilypad-agents/protocol'
-import { completeChat, streamChat } from '../completion/run-chat.ts'
-import type { GatewayContext } from '../context.ts'
+import { type ChatStep, completeChat, streamChat } from '../completion/run-chat.ts'
+import { type GatewayContext, nowSeconds } from '../context.ts'
 import { toReplyEvents } from '../conversation/reply.ts'
 import { chatCompletions } from '../dialects/chat-completions/chat-completions.ts'
 import type { Dialect, Envelope, SettledReply } from '../dialects/dialect.ts'
@@ -16,7 +16,8 @@ import { logFailure, sendErrors } from '../http/send-error.ts'
 import { quoteJob } from '../completion/place-job.ts'
 import { toModelInputs } from '../completion/to-model-inputs.ts'
 import { toUpstreamRequest } from '../upstream/to-upstream-request.ts'
-import type { PaymentGate } from '../x402/pay.ts'
+import { type PaymentGate, relayedOf } from '../x402/pay.ts'
+import { relayCompletion, relayStream } from '../orders/relay-reply.ts'
 
 const dialects: { readonly [path: string]: Dialect } = {
   '/v1/chat/completions': chatCompletions,
@@ -46,7 +47,10 @@ async function reply(context: GatewayContext, dialect: Dialect, request: Request
   const conversation = dialect.parse(request.body)
   const policy = readPolicy(request)
   const model = await context.models.get(conversation.model, 'chat')
-  const opened = await openPaid(context, request, response, { kind: dialect.name, model: model.id })
+  const relayed = relayedOf(context, response)
+  const opened = relayed
+    ? { isNew: true as const, requestId: relayed.order.orderHash.slice(2, 34), createdAt: nowSeconds(context) }
+    : await openPaid(context, request, response, { kind: dialect.name, model: model.id })
   if (!opened.isNew) {
     const { id, createdAt } = opened.earlier
     // Written by this gateway when the request was charged.
@@ -60,7 +64,9 @@ async function reply(context: GatewayContext, dialect: Dialect, request: Request
   }
   const call = { requestId, model, conversation, policy, signal, onPlaced }
   if (!conversation.isStreamed) {
-    const whole = await completeChat(context, call)
+    const whole = await (relayed
+      ? relayCompletion(context, { ...relayed, model, signal })
+      : completeChat(context, call))
     tellSettlement(response, whole.settlement)
     response.json(dialect.encode(envelope, whole))
     return
@@ -75,7 +81,7 @@ async function reply(context: GatewayContext, dialect: Dialect, request: Request
     return text
   }
   try {
-    await streamChat(context, call, async (step) => {
+    const send = async (step: ChatStep) => {
       switch (step.kind) {
         case 'begin':
           context.metrics.firstToken.observe({ route: dialect.name }, (performance.now() - began) / 1000)
@@ -85,7 +91,8 @@ async function reply(context: GatewayContext, dialect: Dialect, request: Request
         case 'end':
           return stream.send(encoder.end(step.end))
       }
-    })
+    }
+    await (relayed ? relayStream(context, { ...relayed, model, signal }, send) : streamChat(context, call, send))
     stream.end()
   } catch (thrown) {
     stream.release()

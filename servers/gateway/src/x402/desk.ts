@@ -13,6 +13,8 @@ import {
   createChainClient,
   getTokenDecimals,
   type Network,
+  signingDomain,
+  type SolverClient,
   toLilypadChain,
   translateChainErrors,
 } from '@lilypad-agents/sdk'
@@ -27,6 +29,7 @@ import {
 } from '@lilypad-agents/sdk/x402'
 import type { GatewayContext } from '../context.ts'
 import { failureFacts } from '../log/logger.ts'
+import { createOrderRelay, type OrderRelay } from '../orders/order-relay.ts'
 import { createGasBudget, type GasBudget } from './gas-budget.ts'
 import {
   closePayment,
@@ -53,6 +56,8 @@ export type X402Desk = {
   readonly tokens: readonly AcceptedToken[]
   readonly client: ChainClient
   readonly gas: GasBudget
+  /** Carries the orders of those who order by themselves. */
+  readonly relay: OrderRelay
   /** Makes the transfer of a payment that was taken, and credits it. @returns whether it is credited; otherwise it never moved */
   collect(payment: X402Payment): Promise<boolean>
   /** Sends back what the request of a payment did not cost, once that is known. */
@@ -81,9 +86,10 @@ export async function openX402Desk(
     readonly network: Network
     readonly signer: Signer
     readonly config: X402Config
+    readonly solver: SolverClient
   },
 ): Promise<X402Desk> {
-  const { network, signer, config } = options
+  const { network, signer, config, solver } = options
   const client = createChainClient({ chain: toLilypadChain(network), account: toSignerAccount(signer) })
   await assertChain(client)
   const { database, log, rules } = context
@@ -174,6 +180,7 @@ export async function openX402Desk(
 
   return {
     ...{ config, payTo, tokens, client, gas, collect, close },
+    relay: createOrderRelay({ solver, domain: signingDomain(client.chain) }),
     async sweep() {
       for (const payment of await listOpenPayments(database, payTo)) {
         try {

@@ -16,6 +16,8 @@ class GasRefusedError extends LilypadError {
 }
 
 export type GasBudget = {
+  /** Whether a transaction would be sent now. */
+  isOpen(): Promise<boolean>
   /** @throws GasRefusedError when a transaction would be refused now */
   check(): Promise<void>
   /** Counts one transaction. @throws GasRefusedError and nothing is counted */
@@ -41,6 +43,14 @@ export function createGasBudget(
   }
 
   return {
+    isOpen: () =>
+      price().then(
+        () => true,
+        (error: unknown) => {
+          if (error instanceof GasRefusedError) return false
+          throw error
+        },
+      ),
     async check() {
       await price()
     },

@@ -1,7 +1,9 @@
 import type { Request } from 'express'
 import { toHex } from '@lilypad-agents/protocol'
-import type { StoredQuote } from '@lilypad-agents/sdk'
+import { orderScheme } from '@lilypad-agents/sdk/x402'
+import type { PricedJob } from '../completion/place-job.ts'
 import { type GatewayContext, nowSeconds } from '../context.ts'
+import { offeredJob, orderTemplate } from '../orders/offered-order.ts'
 import type { X402Desk } from './desk.ts'
 import { PaymentRequiredError } from './payment-required.ts'
 import { putOffer } from './payment-store.ts'
@@ -19,11 +21,12 @@ export async function makeOffer(
     readonly digest: string
     /** Why the payment that came was not taken. */
     readonly fault: string | undefined
-    readonly quote: StoredQuote['quote']
+    readonly job: PricedJob
   },
 ): Promise<PaymentRequiredError> {
-  const { request, digest, fault, quote } = asked
-  const { payTo, tokens, config } = desk
+  const { request, digest, fault, job } = asked
+  const { quote } = job
+  const { payTo, tokens, config, relay, gas } = desk
   const { fee } = config
   const now = nowSeconds(context)
   const id = toHex(crypto.getRandomValues(new Uint8Array(32)))
@@ -32,7 +35,18 @@ export async function makeOffer(
   const amounts = Object.fromEntries(tokens.map(({ asset, toAmount }) => [asset, (toAmount(price) || 1n).toString()]))
   const expiresAt = Math.min(now + offerSeconds, quote.expiresAt)
   await putOffer(context.database, { id, digest, cap, fee, payTo, expiresAt, amounts: JSON.stringify(amounts) }, now)
-  const accepts = tokens.map(({ network, asset, domain }) => ({
+  const { ask } = quote.ask
+  const ordered = {
+    scheme: orderScheme,
+    network: tokens[0]?.network ?? '',
+    amount: cap.toString(),
+    asset: ask.token,
+    payTo: ask.provider,
+    maxTimeoutSeconds: expiresAt - now,
+    extra: { vault: relay.domain.vault, moduleVersion: quote.moduleVersion, inputsDigest: quote.inputsDigest },
+  }
+  // What could not be settled is not offered.
+  const transfers = ((await gas.isOpen()) ? tokens : []).map(({ network, asset, domain }) => ({
     scheme: 'exact',
     network,
     amount: amounts[asset] ?? '',
@@ -43,5 +57,7 @@ export async function makeOffer(
   }))
   const { path } = request
   const url = `${request.protocol}://${request.get('host') ?? 'localhost'}${path}`
-  return new PaymentRequiredError({ fault, url, path, price, accepts })
+  const accepts = [ordered, ...transfers]
+  const order = { ...offeredJob(job), order: orderTemplate(job, relay.domain) }
+  return new PaymentRequiredError({ fault, url, path, price, accepts, order })
 }

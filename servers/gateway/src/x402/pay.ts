@@ -1,24 +1,33 @@
 import { createHash } from 'node:crypto'
 import type { Request, RequestHandler, Response } from 'express'
 import { type Bytes32, LilypadError } from '@lilypad-agents/protocol'
-import { formatTokenAmount, type StoredQuote } from '@lilypad-agents/sdk'
-import type { PaymentResponse } from '@lilypad-agents/sdk/x402'
+import { formatTokenAmount } from '@lilypad-agents/sdk'
+import { orderScheme, type PaymentResponse } from '@lilypad-agents/sdk/x402'
 import { KeyRefusedError } from '../account/account-errors.ts'
 import { releaseRequest } from '../account/paid-request.ts'
+import type { PricedJob } from '../completion/place-job.ts'
 import { type GatewayContext, nowSeconds, runInBackground } from '../context.ts'
 import { maxPriceHeader, readPolicy } from '../http/policy.ts'
 import { createRateLimit } from '../http/rate-limit.ts'
 import { digestOf } from '../http/read-body.ts'
+import type { OrderRelay, WalletOrder } from '../orders/order-relay.ts'
+import { readOrder } from '../orders/read-order.ts'
 import type { X402Desk } from './desk.ts'
 import { makeOffer } from './make-offer.ts'
-import { paymentHeader, paymentId, paymentResponseHeader, readPayment, toHeader } from './payment-header.ts'
-import type { PaymentRequiredError } from './payment-required.ts'
+import {
+  paymentHeader,
+  paymentId,
+  paymentResponseHeader,
+  readExactPayment,
+  readPayment,
+  toHeader,
+} from './payment-header.ts'
 import { findOpenPayment, findPayerAccount, findPayment, isStillPaid } from './payment-store.ts'
 import type { X402Payment } from './payment-tables.ts'
 import { PaymentOpenError, settlePayment } from './settle-payment.ts'
 
 /** Prices the job of a request. Nothing is reserved. */
-export type PriceJob = (request: Request) => Promise<StoredQuote>
+export type PriceJob = (request: Request) => Promise<PricedJob>
 
 /** Makes the door of one paid route. */
 export type PaymentGate = (priceJob: PriceJob) => RequestHandler
@@ -43,24 +52,13 @@ export function createPaymentGate(context: GatewayContext): PaymentGate {
   const perAddress = createRateLimit()
   let pricing = 0
 
-  /** The answer to a request that is not paid. */
-  async function ask(
-    desk: X402Desk,
-    asked: { readonly request: Request; readonly digest: string; readonly fault: string | undefined },
-    response: Response,
-    priceJob: PriceJob,
-  ): Promise<PaymentRequiredError> {
-    const wait = perAddress.take(asked.request.socket.remoteAddress ?? '', pricesPerMinute)
-    if (wait > 0 || pricing >= maxPricing) {
-      response.setHeader('retry-after', String(Math.max(1, wait)))
-      throw new LilypadError('RATE_LIMITED', 'Too many prices are asked for.', { hint: 'wait a little, then go on' })
-    }
+  /** Prices a request that nothing was paid for yet, as often as its address may ask. */
+  async function price(request: Request, response: Response, priceJob: PriceJob): Promise<PricedJob> {
+    const wait = perAddress.take(request.socket.remoteAddress ?? '', pricesPerMinute)
+    if (wait > 0 || pricing >= maxPricing) throw tooManyPrices(response, wait)
     pricing += 1
     try {
-      // What could not be settled is not offered.
-      await desk.gas.check()
-      const { quote } = await priceJob(asked.request)
-      return await makeOffer(context, desk, { ...asked, quote })
+      return await priceJob(request)
     } finally {
       pricing -= 1
     }
@@ -72,21 +70,30 @@ export function createPaymentGate(context: GatewayContext): PaymentGate {
     if (!x402) throw new KeyRefusedError()
     const caller = sha256Of(request.socket.remoteAddress ?? '')
     const digest = sha256Of(`${digestOf(response)} ${request.get('idempotency-key') ?? ''}`)
+    const ask = async (fault?: string) => {
+      const job = await price(request, response, priceJob)
+      return makeOffer(context, x402, { request, digest, fault, job })
+    }
     const given = request.get(paymentHeader)
     if (given === undefined) {
       const since = nowSeconds(context) - retrySeconds
       if (await findOpenPayment(database, { caller, digest, since })) throw new PaymentOpenError()
-      throw await ask(x402, { request, digest, fault: undefined }, response, priceJob)
+      throw await ask()
+    }
+    const payment = readPayment(given)
+    if (payment.accepted.scheme === orderScheme) {
+      const job = await price(request, response, priceJob)
+      letInOrder(readOrder(payment, job, x402.relay, context.clock()), x402, response)
+      return next()
     }
     const { maxPrice } = readPolicy(request)
-    const settled = await settlePayment(context, x402, { payment: readPayment(given), caller, digest })
-    if ('fault' in settled) throw await ask(x402, { request, digest, fault: settled.fault }, response, priceJob)
-    const { payment } = settled
-    await letIn(context, payment, x402, response)
+    const settled = await settlePayment(context, x402, { payment: readExactPayment(payment), caller, digest })
+    if ('fault' in settled) throw await ask(settled.fault)
+    const { id, cap } = settled.payment
+    await letIn(context, settled.payment, x402, response)
     // Nothing that the request asks for may cost more than was paid.
-    if (maxPrice === undefined || maxPrice > payment.cap)
-      request.headers[maxPriceHeader] = formatTokenAmount(payment.cap)
-    response.once('close', () => runInBackground(context, x402.close(payment.id)))
+    if (maxPrice === undefined || maxPrice > cap) request.headers[maxPriceHeader] = formatTokenAmount(cap)
+    response.once('close', () => runInBackground(context, x402.close(id)))
     next()
   }
 }
@@ -112,12 +119,54 @@ async function letIn(
   response.setHeader(paymentResponseHeader, toHeader(settlement))
 }
 
+function letInOrder(order: WalletOrder, { tokens }: X402Desk, response: Response): void {
+  const { orderHash, request } = order
+  response.locals.walletOrder = order
+  // No money moves before the buyer has acknowledged the result, so there is no transaction.
+  const settlement: PaymentResponse & { readonly extra: unknown } = {
+    success: true,
+    transaction: '',
+    network: tokens[0]?.network ?? '',
+    payer: request.order.payer,
+    amount: request.order.maxPrice.toString(),
+    extra: { order: orderHash, status: `/v1/orders/${orderHash}` },
+  }
+  response.setHeader(paymentResponseHeader, toHeader(settlement))
+  response.setHeader('x-lilypad-job', orderHash)
+}
+
+/** The order with which a request was let in, and what carries it. */
+export function relayedOf(
+  context: GatewayContext,
+  response: Response,
+): { readonly relay: OrderRelay; readonly order: WalletOrder } | undefined {
+  const order = response.locals.walletOrder as WalletOrder | undefined
+  return order && context.x402 && { relay: context.x402.relay, order }
+}
+
+/** Lets in those without a key too, as often as an address may ask for prices. */
+export function createWalletDoor(context: GatewayContext): RequestHandler {
+  const perAddress = createRateLimit()
+  return (request, response, next) => {
+    if (response.locals.apiKey !== undefined) return next()
+    if (!context.x402) throw new KeyRefusedError()
+    const wait = perAddress.take(request.socket.remoteAddress ?? '', pricesPerMinute)
+    if (wait > 0) throw tooManyPrices(response, wait)
+    next()
+  }
+}
+
+function tooManyPrices(response: Response, seconds: number): LilypadError {
+  response.setHeader('retry-after', String(Math.max(1, seconds)))
+  return new LilypadError('RATE_LIMITED', 'Too many prices are asked for.', { hint: 'wait a little, then go on' })
+}
+
 /** Knows the payer of an earlier request by its payment, to read what came of it. Its offer is known to its buyer only. */
 export function recognisePayer(context: GatewayContext): RequestHandler {
   return async (request, response, next) => {
     const given = request.get(paymentHeader)
     if (response.locals.apiKey !== undefined || !context.x402 || given === undefined) return next()
-    const payment = readPayment(given)
+    const payment = readExactPayment(readPayment(given))
     const known = await findPayment(context.database, paymentId(payment))
     if (known?.keyId != null && payment.accepted.extra?.offer === known.offerId)
       response.locals.apiKey = await findPayerAccount(context.database, known.keyId)

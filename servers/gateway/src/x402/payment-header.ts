@@ -7,7 +7,8 @@ import {
   LilypadError,
   parseWire,
 } from '@lilypad-agents/protocol'
-import { ExactPayment } from '@lilypad-agents/sdk/x402'
+import { ExactPayment, PaymentRequirements } from '@lilypad-agents/sdk/x402'
+import { z } from 'zod'
 
 /** Headers of x402 v2. */
 export const paymentHeader = 'payment-signature'
@@ -19,11 +20,15 @@ const maxCharacters = 12_000
 /** A value as it stands in a header of x402. */
 export const toHeader = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64')
 
+/** A payment of any scheme. */
+const AnyPayment = z.looseObject({ x402Version: z.literal(2), accepted: PaymentRequirements })
+type AnyPayment = z.output<typeof AnyPayment>
+
 /**
  * Reads the payment of a request.
- * @throws InvalidRequestError when it is none of scheme `exact` by a signed transfer
+ * @throws InvalidRequestError
  */
-export function readPayment(header: string): ExactPayment {
+export function readPayment(header: string): AnyPayment {
   let value: unknown
   try {
     value = header.length > maxCharacters ? undefined : JSON.parse(Buffer.from(header, 'base64').toString())
@@ -34,8 +39,11 @@ export function readPayment(header: string): ExactPayment {
     throw new LilypadError('INVALID_REQUEST', 'The header PAYMENT-SIGNATURE is no payment of x402.', {
       hint: 'send the payment as JSON in Base64, of version 2',
     })
-  return parseWire(ExactPayment, value, 'payment')
+  return parseWire(AnyPayment, value, 'payment')
 }
+
+/** @throws InvalidRequestError when it is none of scheme `exact` by a signed transfer */
+export const readExactPayment = (payment: AnyPayment): ExactPayment => parseWire(ExactPayment, payment, 'payment')
 
 /** A payment is its transfer: a token takes a nonce of an account once. */
 export function paymentId({ accepted, payload: { authorization } }: ExactPayment): Bytes32 {

@@ -9,6 +9,8 @@ export class PaymentRequiredError extends LilypadError {
   override readonly name = 'PaymentRequiredError'
   /** `PaymentRequired` of x402 v2. */
   readonly required: JsonObject
+  /** The same and the job itself. */
+  readonly body: JsonObject
   constructor(options: {
     /** Why a payment that came was not taken, in the words of x402. */
     readonly fault?: string | undefined
@@ -16,8 +18,10 @@ export class PaymentRequiredError extends LilypadError {
     readonly path: string
     readonly price: bigint
     readonly accepts: readonly PaymentRequirements[]
+    /** What a wallet has to sign to order the job itself: too long for a header. */
+    readonly order: JsonObject
   }) {
-    const { fault, url, path, price, accepts } = options
+    const { fault, url, path, price, accepts, order } = options
     super(
       'PAYMENT_REQUIRED',
       fault === undefined ? 'This request has no key and is not paid.' : 'The payment of this request was not taken.',
@@ -37,5 +41,6 @@ export class PaymentRequiredError extends LilypadError {
       accepts,
       extensions: { bazaar: discoveryOf(path) },
     }
+    this.body = { ...this.required, lilypad: order }
   }
 }
