@@ -1,22 +1,16 @@
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { pino } from 'pino'
 import { createSigner, type Hex, keccak256, type Signer } from '@lilypad-agents/protocol'
-import { type ChainClient, getTokenBalance } from '@lilypad-agents/sdk'
+import { type ChainClient, createSolverClient, getTokenBalance } from '@lilypad-agents/sdk'
 import { collectAuthorization, getTokenDomain, signAuthorization, type TokenDomain } from '@lilypad-agents/sdk/x402'
 import { eq } from 'drizzle-orm'
 import { type Actor, startTestChain, type TestChain } from '../../../packages/testkit/src/index.ts'
+import { findApiKeyById } from '../src/account/api-key.ts'
 import { chargeRequest, openRequest, reserveFor } from '../src/account/paid-request.ts'
 import { type Database, openDatabase } from '../src/db/open-database.ts'
 import { accounts } from '../src/db/schema.ts'
 import { openX402Desk, type X402Desk } from '../src/x402/desk.ts'
-import {
-  decodeTransfer,
-  encodeTransfer,
-  findPayerAccount,
-  findPayment,
-  isStillPaid,
-  takePayment,
-} from '../src/x402/payment-store.ts'
+import { decodeTransfer, encodeTransfer, findPayment, isStillPaid, takePayment } from '../src/x402/payment-store.ts'
 import type { X402Payment } from '../src/x402/payment-tables.ts'
 import type { X402Config } from '../src/x402/settings.ts'
 import { createStranger, openBank, type Stranger, x402Config } from './stranger.ts'
@@ -26,6 +20,8 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 })
 const cap = 1_000_000n
 const fee = 1000n
 const value = cap + fee
+/** No order is relayed here. */
+const nowhere = { url: 'http://127.0.0.1:1', domain: { chainId: 31_337, vault: `0x${'0'.repeat(40)}` as const } }
 let chain: TestChain
 let bank: ChainClient
 let seller: Actor
@@ -59,7 +55,7 @@ const openDesk = (change: Partial<X402Config> = {}, signer: Signer = seller.sign
       clock: () => new Date(now * 1000),
       rules: { usdPerLilyWad: 10n ** 18n },
     },
-    { network: chain.network, signer, config: { ...x402Config, fee, ...change } },
+    { network: chain.network, signer, config: { ...x402Config, fee, ...change }, solver: createSolverClient(nowhere) },
   )
 
 /** A payment that was written down, of which nothing has happened on chain. */
@@ -91,7 +87,7 @@ async function get(id: Hex): Promise<X402Payment> {
 
 /** Notes a request for a settled payment. */
 async function openFor({ keyId, id }: X402Payment): Promise<string> {
-  const key = await findPayerAccount(database, keyId ?? '')
+  const key = await findApiKeyById(database, keyId ?? '')
   if (!key) throw new TypeError('not settled')
   const request = { id: `request of ${id}`, key, replica: 'r', kind: 'chat', model: 'm', digest: id, now }
   await openRequest(database, { ...request, idempotencyKey: id })

@@ -94,7 +94,7 @@ describe('a request without a key', () => {
   test('with a wrong key, or where there is nothing to pay for, is refused', async () => {
     expect((await post(base.url, '/v1/chat/completions', 'lp-wrong', chat('hello'))).status).toBe(401)
     expect((await fetch(`${base.url}/v1/account`)).status).toBe(401)
-    expect((await post(base.url, '/v1/quotes', undefined, { module: 'parrot' })).status).toBe(401)
+    expect((await fetch(`${base.url}/v1/jobs`)).status).toBe(401)
     expect((await post(base.url, '/v1/chat/completions', undefined, { model: 'parrot' })).status).toBe(400)
     expect((await post(base.url, '/v1/chat/completions', undefined, { ...chat('x'), model: 'none' })).status).toBe(404)
     expect((await again('nonsense', chat('x'))).status).toBe(400)

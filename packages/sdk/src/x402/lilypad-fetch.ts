@@ -105,7 +105,7 @@ export function lilypadFetch(options: LilypadFetchOptions): LilypadFetch {
     return isOver || verified === false || (delivery !== null && delivery.receipt.status !== 0)
   }
 
-  async function payingFetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+  async function payingFetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
     const request = new Request(input, init)
     const copy = request.clone()
     const key = await keyOf(request.clone())

@@ -55,11 +55,22 @@ export async function createApiKey(
   return { id, key }
 }
 
+const columns = { id: apiKeys.id, accountId: apiKeys.accountId, requestsPerMinute: apiKeys.requestsPerMinute }
+
+/** A key by its id, for whom the gateway knows by something else than the key. */
+export async function findApiKeyById(database: Database, id: string): Promise<ApiKey | undefined> {
+  const [found] = await database
+    .select(columns)
+    .from(apiKeys)
+    .where(and(eq(apiKeys.id, id), isNull(apiKeys.revokedAt)))
+  return found
+}
+
 /** The key that a request shows, unless it is none of ours or was revoked. */
 export async function findApiKey(database: Database, key: string): Promise<ApiKey | undefined> {
   if (!key.startsWith(keyPrefix) || key.length > 100) return undefined
   const [found] = await database
-    .select({ id: apiKeys.id, accountId: apiKeys.accountId, requestsPerMinute: apiKeys.requestsPerMinute })
+    .select(columns)
     .from(apiKeys)
     .where(and(eq(apiKeys.hash, hashKey(key)), isNull(apiKeys.revokedAt)))
   return found

@@ -1,3 +1,4 @@
+import { AcknowledgementRequest, OrderRequest } from '@lilypad-agents/protocol'
 import { z } from 'zod'
 import { ChatCompletionRequest } from '../dialects/chat-completions/parse-chat-completion.ts'
 import { EmbeddingsRequest } from '../dialects/embeddings.ts'
@@ -5,7 +6,10 @@ import { MessageRequest } from '../dialects/messages/parse-message-request.ts'
 import { ResponseRequest } from '../dialects/responses/parse-response-request.ts'
 import { maxPriceHeader, providerHeader } from '../http/policy.ts'
 import { JobBody, JobView, ListQuery, ModuleView, QuoteBody, QuoteView } from '../jobs/job-schema.ts'
+import { LaneQuery, OrderView } from '../routes/orders.ts'
 import { UsageQuery } from '../routes/usage.ts'
+import { FacilitatorBody, SettleAnswer, VerifyAnswer } from '../x402/facilitator.ts'
+import { PaymentView, SupportedView } from '../x402/routes.ts'
 
 type Json = { readonly [name: string]: unknown }
 
@@ -15,7 +19,10 @@ type Operation = {
   readonly path: string
   readonly summary: string
   readonly isOpen?: boolean
+  /** Paid by a key, or without one by x402. */
   readonly isPaid?: boolean
+  /** Takes an `Authorization` that the key of the order signed. */
+  readonly isSigned?: boolean
   readonly body?: z.ZodType
   readonly query?: z.ZodObject
   readonly status?: 200 | 201
@@ -109,6 +116,75 @@ export const operations: readonly Operation[] = [
     answerType: 'application/octet-stream',
   },
   { method: 'get', path: '/v1/jobs/{id}/receipt', summary: 'Everything that proves a job, to be checked anywhere' },
+  {
+    method: 'post',
+    path: '/v1/orders',
+    summary: 'Places an order that a wallet signed; the same order again is the same job',
+    isOpen: true,
+    body: OrderRequest,
+    status: 201,
+    answer: OrderView,
+  },
+  {
+    method: 'get',
+    path: '/v1/orders/{id}',
+    summary: 'An order of a wallet, with what to sign to acknowledge it',
+    isSigned: true,
+    query: LaneQuery,
+    answer: OrderView,
+  },
+  {
+    method: 'post',
+    path: '/v1/orders/{id}/acknowledgement',
+    summary: 'Acknowledges a delivered job by a signed voucher',
+    isOpen: true,
+    body: AcknowledgementRequest,
+    answer: OrderView,
+  },
+  {
+    method: 'post',
+    path: '/v1/orders/{id}/cancel',
+    summary: 'Asks for the job to be stopped; the access is signed over the cancellation subject',
+    isSigned: true,
+    answer: OrderView,
+  },
+  {
+    method: 'get',
+    path: '/v1/orders/{id}/outputs/{path}',
+    summary: 'An output file of a delivered job',
+    isSigned: true,
+    answerType: 'application/octet-stream',
+  },
+  {
+    method: 'get',
+    path: '/x402/payments/{id}',
+    summary: 'A payment by x402: what it cost, and what went back',
+    isOpen: true,
+    answer: PaymentView,
+  },
+  {
+    method: 'get',
+    path: '/x402/supported',
+    summary: 'What this facilitator settles',
+    isOpen: true,
+    answer: SupportedView,
+  },
+  {
+    method: 'post',
+    path: '/x402/verify',
+    summary: 'Whether a payment to another seller can be settled',
+    isOpen: true,
+    body: FacilitatorBody,
+    answer: VerifyAnswer,
+  },
+  {
+    method: 'post',
+    path: '/x402/settle',
+    summary: 'Settles a payment to another seller, once',
+    isOpen: true,
+    body: FacilitatorBody,
+    answer: SettleAnswer,
+  },
   { method: 'get', path: '/v1/account', summary: 'What the account has' },
   { method: 'get', path: '/v1/usage', summary: 'What its requests have cost, as JSON or CSV', query: UsageQuery },
 ]
@@ -132,8 +208,20 @@ export function openApiDocument(): Json {
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer' },
         apiKey: { type: 'apiKey', in: 'header', name: 'x-api-key' },
+        wallet: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'authorization',
+          description: '`Lilypad <validUntil>:<signature>` over an Access whose subject is the hash of the order',
+        },
       },
       responses: {
+        paymentRequired: {
+          description:
+            'The account does not cover the request or, without a key, what it costs and how to pay it by x402',
+          headers: { 'payment-required': { schema: { type: 'string' }, description: '`PaymentRequired` of x402 v2' } },
+          content: { 'application/json': { schema: { type: 'object', required: ['error'] } } },
+        },
         error: {
           description: 'What went wrong; under /v1/messages in the shape of Anthropic',
           content: { 'application/json': { schema: { type: 'object', required: ['error'] } } },
@@ -144,7 +232,7 @@ export function openApiDocument(): Json {
 }
 
 function describe(operation: Operation): Json {
-  const { path, summary, isOpen, isPaid, body, query, status = 200, answer, answerType, streams } = operation
+  const { path, summary, isOpen, isPaid, isSigned, body, query, status = 200, answer, answerType, streams } = operation
   const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name)
   const header = (name: string, description: string) => ({
     name,
@@ -160,6 +248,7 @@ function describe(operation: Operation): Json {
           header(maxPriceHeader, 'Most the request may cost, in LILY'),
           header(providerHeader, 'Address of the one provider it is for'),
           header('idempotency-key', 'The same key with the same request is paid once'),
+          header('payment-signature', 'A payment by x402 instead of a key, where the gateway takes them'),
         ]
       : []),
   ]
@@ -168,13 +257,14 @@ function describe(operation: Operation): Json {
   return {
     summary,
     operationId: `${operation.method}${path.replaceAll(/[^a-z]+(\w?)/gi, (_, letter: string) => letter.toUpperCase())}`,
-    ...(isOpen ? { security: [] } : {}),
+    ...(isOpen ? { security: [] } : isSigned ? { security: [{ wallet: [] }] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body
       ? { requestBody: { required: true, content: { 'application/json': { schema: toSchema(body, 'input') } } } }
       : {}),
     responses: {
       [status]: { description: 'Done', content },
+      ...(isPaid ? { 402: { $ref: '#/components/responses/paymentRequired' } } : {}),
       default: { $ref: '#/components/responses/error' },
     },
   }

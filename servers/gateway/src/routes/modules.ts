@@ -8,7 +8,6 @@ import { readPolicy } from '../http/policy.ts'
 import { readBody } from '../http/read-body.ts'
 import { ListQuery, QuoteBody } from '../jobs/job-schema.ts'
 import { moduleView, quoteView } from '../jobs/views.ts'
-import { orderTemplate } from '../orders/offered-order.ts'
 import { createWalletDoor } from '../x402/pay.ts'
 
 /** `GET /v1/modules` for everybody, `POST /v1/quotes` for keys. */
@@ -35,7 +34,7 @@ export function moduleRoutes(context: GatewayContext, authentication: RequestHan
   router.post('/v1/quotes', authentication, admitWallets, ...body, async (request, response) => {
     const asked = parseWire(QuoteBody, request.body, 'request')
     const quote = await quoteJob(context, toJobRequest(asked), bodyPolicy(asked, readPolicy(request)))
-    response.status(201).json({ ...quoteView(quote), order: orderTemplate(quote, client.domain) })
+    response.status(201).json(quoteView(quote, client.domain))
   })
   return router
 }

@@ -4,6 +4,7 @@ import { type Bytes32, LilypadError } from '@lilypad-agents/protocol'
 import { formatTokenAmount } from '@lilypad-agents/sdk'
 import { orderScheme, type PaymentResponse } from '@lilypad-agents/sdk/x402'
 import { KeyRefusedError } from '../account/account-errors.ts'
+import { findApiKeyById } from '../account/api-key.ts'
 import { releaseRequest } from '../account/paid-request.ts'
 import type { PricedJob } from '../completion/place-job.ts'
 import { type GatewayContext, nowSeconds, runInBackground } from '../context.ts'
@@ -22,7 +23,7 @@ import {
   readPayment,
   toHeader,
 } from './payment-header.ts'
-import { findOpenPayment, findPayerAccount, findPayment, isStillPaid } from './payment-store.ts'
+import { findOpenPayment, findPayment, isStillPaid } from './payment-store.ts'
 import type { X402Payment } from './payment-tables.ts'
 import { PaymentOpenError, settlePayment } from './settle-payment.ts'
 
@@ -104,7 +105,7 @@ async function letIn(
   { tokens }: X402Desk,
   response: Response,
 ): Promise<void> {
-  const key = keyId === null ? undefined : await findPayerAccount(database, keyId)
+  const key = keyId === null ? undefined : await findApiKeyById(database, keyId)
   if (!key || transaction === null) throw new LilypadError('INTERNAL', 'A settled payment has a key.')
   response.locals.apiKey = key
   response.locals.x402Payment = id
@@ -169,7 +170,7 @@ export function recognisePayer(context: GatewayContext): RequestHandler {
     const payment = readExactPayment(readPayment(given))
     const known = await findPayment(context.database, paymentId(payment))
     if (known?.keyId != null && payment.accepted.extra?.offer === known.offerId)
-      response.locals.apiKey = await findPayerAccount(context.database, known.keyId)
+      response.locals.apiKey = await findApiKeyById(context.database, known.keyId)
     next()
   }
 }

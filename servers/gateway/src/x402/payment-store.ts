@@ -161,15 +161,6 @@ export async function isStillPaid(database: Database, id: Hex): Promise<boolean>
   return database.transaction(async (transaction) => (await lock(transaction, id)).state === 'settled')
 }
 
-/** The account behind the key of a payment. */
-export async function findPayerAccount(
-  database: Database,
-  keyId: string,
-): Promise<{ readonly id: string; readonly accountId: string; readonly requestsPerMinute: null } | undefined> {
-  const [found] = await database.select({ accountId: apiKeys.accountId }).from(apiKeys).where(eq(apiKeys.id, keyId))
-  return found && { id: keyId, accountId: found.accountId, requestsPerMinute: null }
-}
-
 /**
  * Ends a payment whose request is over: what it did not cost is taken out of the account and goes back by a transfer that is signed here.
  * Nothing happens while the request runs, or while one may still come.
