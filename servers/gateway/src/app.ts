@@ -43,7 +43,7 @@ export function createApp(
   app.use(embeddingsRoutes(context, authentication, gate))
   app.use(moduleRoutes(context, authentication))
   app.use(jobRoutes(context, authentication, gate))
-  app.use(openApiRoutes())
+  app.use(openApiRoutes(context))
   app.use(orderRoutes(context))
   app.use(x402Routes(context))
   app.use(usageRoutes(context, authentication))

@@ -279,6 +279,22 @@ describe('a payment', () => {
   })
 })
 
+test('the document describes the routes of payments, and each answers', async () => {
+  const { paths, components } = await jsonOf(fetch(`${base.url}/openapi.json`))
+  expect(components.securitySchemes.wallet.name).toBe('authorization')
+  const added = Object.keys(paths).filter((path) => path.startsWith('/x402') || path.startsWith('/v1/orders'))
+  expect(added).toHaveLength(9)
+  for (const path of added)
+    for (const [method, { security }] of Object.entries<Json>(paths[path])) {
+      const address = path.replace('{id}', `0x${'0'.repeat(64)}`).replace('{path}', 'x')
+      const response = await fetch(`${base.url}${address}`, {
+        method: method.toUpperCase(),
+        ...(method === 'post' ? { headers: { 'content-type': 'application/json' }, body: '{}' } : {}),
+      })
+      expect([path, response.status < 500 && response.status !== 401]).toEqual([path, security.length === 0])
+    }
+})
+
 describe('the facilitator', () => {
   const facilitator = () => new HTTPFacilitatorClient({ url: `${base.url}/x402` })
   const shop: Hex = `0x${'5a'.repeat(20)}`

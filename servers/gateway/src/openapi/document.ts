@@ -23,6 +23,8 @@ type Operation = {
   readonly isPaid?: boolean
   /** Takes an `Authorization` that the key of the order signed. */
   readonly isSigned?: boolean
+  /** Served only where strangers pay by x402, or payments to others are settled. */
+  readonly part?: 'payments' | 'facilitator'
   readonly body?: z.ZodType
   readonly query?: z.ZodObject
   readonly status?: 200 | 201
@@ -34,7 +36,7 @@ type Operation = {
 
 const list = (item: z.ZodType) => z.object({ object: z.literal('list'), data: z.array(item) })
 
-export const operations: readonly Operation[] = [
+const operations: readonly Operation[] = [
   {
     method: 'post',
     path: '/v1/chat/completions',
@@ -119,6 +121,7 @@ export const operations: readonly Operation[] = [
   {
     method: 'post',
     path: '/v1/orders',
+    part: 'payments',
     summary: 'Places an order that a wallet signed; the same order again is the same job',
     isOpen: true,
     body: OrderRequest,
@@ -128,6 +131,7 @@ export const operations: readonly Operation[] = [
   {
     method: 'get',
     path: '/v1/orders/{id}',
+    part: 'payments',
     summary: 'An order of a wallet, with what to sign to acknowledge it',
     isSigned: true,
     query: LaneQuery,
@@ -136,6 +140,7 @@ export const operations: readonly Operation[] = [
   {
     method: 'post',
     path: '/v1/orders/{id}/acknowledgement',
+    part: 'payments',
     summary: 'Acknowledges a delivered job by a signed voucher',
     isOpen: true,
     body: AcknowledgementRequest,
@@ -144,6 +149,7 @@ export const operations: readonly Operation[] = [
   {
     method: 'post',
     path: '/v1/orders/{id}/cancel',
+    part: 'payments',
     summary: 'Asks for the job to be stopped; the access is signed over the cancellation subject',
     isSigned: true,
     answer: OrderView,
@@ -151,6 +157,7 @@ export const operations: readonly Operation[] = [
   {
     method: 'get',
     path: '/v1/orders/{id}/outputs/{path}',
+    part: 'payments',
     summary: 'An output file of a delivered job',
     isSigned: true,
     answerType: 'application/octet-stream',
@@ -158,6 +165,7 @@ export const operations: readonly Operation[] = [
   {
     method: 'get',
     path: '/x402/payments/{id}',
+    part: 'payments',
     summary: 'A payment by x402: what it cost, and what went back',
     isOpen: true,
     answer: PaymentView,
@@ -165,6 +173,7 @@ export const operations: readonly Operation[] = [
   {
     method: 'get',
     path: '/x402/supported',
+    part: 'facilitator',
     summary: 'What this facilitator settles',
     isOpen: true,
     answer: SupportedView,
@@ -172,6 +181,7 @@ export const operations: readonly Operation[] = [
   {
     method: 'post',
     path: '/x402/verify',
+    part: 'facilitator',
     summary: 'Whether a payment to another seller can be settled',
     isOpen: true,
     body: FacilitatorBody,
@@ -180,6 +190,7 @@ export const operations: readonly Operation[] = [
   {
     method: 'post',
     path: '/x402/settle',
+    part: 'facilitator',
     summary: 'Settles a payment to another seller, once',
     isOpen: true,
     body: FacilitatorBody,
@@ -189,10 +200,17 @@ export const operations: readonly Operation[] = [
   { method: 'get', path: '/v1/usage', summary: 'What its requests have cost, as JSON or CSV', query: UsageQuery },
 ]
 
+/** What a gateway serves beside what each does. */
+type Served = { readonly takesPayments: boolean; readonly isFacilitator: boolean }
+
+function isServed({ part }: Operation, { takesPayments, isFacilitator }: Served): boolean {
+  return part === undefined || (part === 'payments' ? takesPayments : isFacilitator)
+}
+
 /** The API as an OpenAPI 3.1 document, made from the schemas with which requests are read. */
-export function openApiDocument(): Json {
+export function openApiDocument(served: Served): Json {
   const paths: { [path: string]: { [method: string]: Json } } = {}
-  for (const operation of operations)
+  for (const operation of operations.filter((described) => isServed(described, served)))
     paths[operation.path] = { ...paths[operation.path], [operation.method]: describe(operation) }
   return {
     openapi: '3.1.1',
