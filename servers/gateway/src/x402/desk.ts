@@ -19,7 +19,6 @@ import {
   translateChainErrors,
 } from '@lilypad-agents/sdk'
 import {
-  collectAuthorization,
   getTokenDomain,
   isAuthorizationUsed,
   type PaymentTerms,
@@ -31,6 +30,7 @@ import type { GatewayContext } from '../context.ts'
 import { failureFacts } from '../log/logger.ts'
 import { createOrderRelay, type OrderRelay } from '../orders/order-relay.ts'
 import { createGasBudget, type GasBudget } from './gas-budget.ts'
+import { collectInTurn } from './collect-in-turn.ts'
 import {
   closePayment,
   creditPayment,
@@ -136,10 +136,8 @@ export async function openX402Desk(
     const worth = (change * (cap + fee)) / value
     if (worth < config.minTransfer) return noteChange(database, { id, transaction: null, now: now() })
     await gas.take()
-    const made = await collectAuthorization(client, {
-      ...{ token: asset, ...decodeTransfer(changeTransfer) },
-      fromBlock: BigInt(changeFromBlock),
-    })
+    const transfer = decodeTransfer(changeTransfer)
+    const made = await collectInTurn(client, { token: asset, ...transfer, fromBlock: BigInt(changeFromBlock) })
     await noteChange(database, { id, transaction: made?.transaction ?? null, now: now() })
     log.info({ payment: id, change: change.toString(), transaction: made?.transaction }, 'x402.change')
   }
@@ -156,10 +154,7 @@ export async function openX402Desk(
       }
       await gas.take()
     }
-    const made = await collectAuthorization(client, {
-      ...{ token: asset, ...signed },
-      fromBlock: BigInt(fromBlock),
-    })
+    const made = await collectInTurn(client, { token: asset, ...signed, fromBlock: BigInt(fromBlock) })
     if (!made) {
       await voidPayment(database, id, now())
       return false
@@ -169,22 +164,25 @@ export async function openX402Desk(
     return true
   }
 
-  async function close(id: Bytes32): Promise<void> {
+  async function close(id: Bytes32, fromBlock?: number): Promise<void> {
     const closed = await closePayment(database, {
       ...{ id, idleSince: now() - idleSeconds, now: now(), sign: signChange },
       toChange: ({ value, cap, fee }, unspent) => (value * unspent) / (cap + fee),
-      fromBlock: await blockNumber(),
+      fromBlock: fromBlock ?? (await blockNumber()),
     })
     if (closed?.state === 'returning') await sendChange(closed)
   }
 
   return {
-    ...{ config, payTo, tokens, client, gas, collect, close },
+    ...{ config, payTo, tokens, client, gas, collect, close: (id) => close(id) },
     relay: createOrderRelay({ solver, domain: signingDomain(client.chain) }),
     async sweep() {
-      for (const payment of await listOpenPayments(database, payTo)) {
+      const open = await listOpenPayments(database, payTo)
+      if (open.length === 0) return
+      const fromBlock = await blockNumber()
+      for (const payment of open) {
         try {
-          if (payment.state === 'settled') await close(payment.id)
+          if (payment.state === 'settled') await close(payment.id, fromBlock)
           else if (payment.state === 'returning') await sendChange(payment)
           else if (payment.takenAt < now() - leaseSeconds) await finishTaken(payment)
         } catch (error) {

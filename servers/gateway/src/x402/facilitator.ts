@@ -1,7 +1,6 @@
 import { type Address, LilypadError } from '@lilypad-agents/protocol'
 import { translateChainErrors } from '@lilypad-agents/sdk'
 import {
-  collectAuthorization,
   ExactPayment,
   findAuthorizedTransfer,
   findChainFault,
@@ -11,6 +10,7 @@ import {
   transferWithAuthorizationCall,
 } from '@lilypad-agents/sdk/x402'
 import { z } from 'zod'
+import { collectInTurn } from './collect-in-turn.ts'
 import type { AcceptedToken, X402Desk } from './desk.ts'
 import { paymentId } from './payment-header.ts'
 
@@ -121,7 +121,7 @@ export function createFacilitator(desk: X402Desk, now: () => number): Facilitato
     if (!isValid) return fail(invalidReason)
     await gas.take()
     const fromBlock = await translateChainErrors('eth_blockNumber', () => client.getBlockNumber({ cacheTime: 0 }))
-    const made = await collectAuthorization(client, { token: asset, ...payload, fromBlock })
+    const made = await collectInTurn(client, { token: asset, ...payload, fromBlock })
     return made ? succeed(made) : fail('invalid_transaction_state')
   }
 
