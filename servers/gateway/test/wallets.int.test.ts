@@ -1,6 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { accessType, type Hex, jobOrderType, keccak256, toHex } from '@lilypad-agents/protocol'
-import { createChainClient, getAccount, type SpendingPolicy, toLilypadChain } from '@lilypad-agents/sdk'
+import {
+  createChainClient,
+  getAccount,
+  parseTokenAmount,
+  type SpendingPolicy,
+  toLilypadChain,
+} from '@lilypad-agents/sdk'
 import { lilypadFetch } from '@lilypad-agents/sdk/x402'
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
@@ -24,7 +30,6 @@ const chat = (content: string) => ({
 const reader = () => createChainClient({ chain: toLilypadChain(base.market.network) })
 const vaultOf = async (payer: Hex) =>
   (await getAccount(reader(), { payer, token: base.market.network.contracts.lilyToken })).balance
-const wei = (text: string) => BigInt(Math.round(Number(text) * 1e18))
 
 /** A wallet with LILY in the vault, and a `fetch` that pays with it. */
 async function openWallet(policy: Partial<SpendingPolicy> = {}, send: typeof fetch = fetch) {
@@ -64,7 +69,7 @@ describe('a client of another maker, with one line', () => {
     expect(jobs.map(({ verified, acknowledgement }) => [verified, acknowledgement !== null])).toEqual(
       Array.from({ length: 3 }, () => [true, true]),
     )
-    const costs = [whole.lilypad, last, vectors.lilypad].map(({ cost }) => wei(cost.amount))
+    const costs = [whole.lilypad, last, vectors.lilypad].map(({ cost }) => parseTokenAmount(cost.amount))
     await expectPaid(
       payer,
       before,
@@ -109,7 +114,7 @@ describe('a client of another maker, with one line', () => {
     expect(reply.choices[0].message.content).toContain('again and again')
     await pay.settled()
     expect(await pay.lilypad.listJobs()).toHaveLength(1)
-    await expectPaid(payer, before, wei(reply.lilypad.cost.amount))
+    await expectPaid(payer, before, parseTokenAmount(reply.lilypad.cost.amount))
     await pay.close()
   })
 })

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Hex } from '@lilypad-agents/protocol'
-import { type ChainClient, getTokenBalance } from '@lilypad-agents/sdk'
+import { type ChainClient, getTokenBalance, parseTokenAmount } from '@lilypad-agents/sdk'
 import { sql } from 'drizzle-orm'
 import { pino } from 'pino'
 import { type RunningGateway, startGateway } from '../src/start-gateway.ts'
@@ -75,7 +75,7 @@ describe.skipIf(databaseUrl === undefined)('two gateways over one Postgres', () 
       const bodies = [...(await Promise.all(answers.filter(({ ok }) => ok).map(jsonOf))), ...replies]
       expect(new Set(bodies.map(({ lilypad }) => lilypad.job_id)).size).toBe(1)
       await settle()
-      const cost = BigInt(Math.round(Number(bodies[0].lilypad.cost.amount) * 1e18))
+      const cost = parseTokenAmount(bodies[0].lilypad.cost.amount)
       expect(await balanceOf(buyer.address)).toBe(buyer.amount - cost)
     },
   )
@@ -96,7 +96,7 @@ describe.skipIf(databaseUrl === undefined)('two gateways over one Postgres', () 
     const costs = await Promise.all(
       paid.map(async ({ payment }, index) => {
         const reply = await jsonOf(send(index % 2 ? second.url : base.url, payment, bodies[index]))
-        return BigInt(Math.round(Number(reply.lilypad.cost.amount) * 1e18))
+        return parseTokenAmount(reply.lilypad.cost.amount)
       }),
     )
     await settle()

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Hex } from '@lilypad-agents/protocol'
-import { type ChainClient, getTokenBalance, sendCallSync } from '@lilypad-agents/sdk'
+import { type ChainClient, getTokenBalance, parseTokenAmount, sendCallSync } from '@lilypad-agents/sdk'
 import { HTTPFacilitatorClient } from '@x402/core/server'
 import { decodePaymentResponseHeader } from '@x402/fetch'
 import { sql } from 'drizzle-orm'
@@ -116,7 +116,7 @@ describe('the stock client', () => {
     expect(payment).toMatchObject({ payer: buyer.address, asset: lily(), cost: body.lilypad.cost.amount })
     const cost = BigInt(payment.amount) - BigInt(payment.change)
     expect(BigInt(payment.change)).toBeGreaterThan(0n)
-    expect(Number(cost)).toBe(Number(payment.cost) * 1e18)
+    expect(cost).toBe(parseTokenAmount(payment.cost))
     expect(await balanceOf(buyer.address)).toBe(buyer.amount - cost)
     expect(await balanceOf(seller())).toBe(before + cost)
     await expectBooksToClose()

@@ -6,7 +6,11 @@ import { collectInTurn } from './collect-in-turn.ts'
 const transfer = {
   token: `0x${'aa'.repeat(20)}`,
   authorization: {
-    ...{ from: `0x${'bb'.repeat(20)}`, to: `0x${'cc'.repeat(20)}`, value: 1n, validAfter: 0n, validBefore: 1n },
+    from: `0x${'bb'.repeat(20)}`,
+    to: `0x${'cc'.repeat(20)}`,
+    value: 1n,
+    validAfter: 0n,
+    validBefore: 1n,
     nonce: `0x${'dd'.repeat(32)}`,
   },
   signature: `0x${'ee'.repeat(65)}`,

@@ -72,7 +72,7 @@ const farAway = 1n << 39n
 /** How long a payment without a request is waited for: its sender repeats it where the answer was lost. */
 const idleSeconds = 120
 /** How long a payment is left to the process that took it. */
-const leaseSeconds = 60
+const leaseSeconds = 20
 const clockSlackSeconds = 60
 
 type DeskContext = Pick<GatewayContext, 'database' | 'log' | 'clock'> & {

@@ -11,7 +11,7 @@ import type { X402Payment } from './payment-tables.ts'
 /** How long a payment has to be good for when it comes, so that it can be settled. */
 const settleSeconds = 20
 /** How long a payment is left to the process that took it, and how long others wait for that. */
-const leaseSeconds = 60
+const leaseSeconds = 20
 const waitMilliseconds = 15_000
 const pollMilliseconds = 250
 
