@@ -22,6 +22,7 @@ const contracts = [
   'Rewards',
   'LilypadGovernor',
   'ContractDeployer',
+  'DepositAddress',
   { name: 'TimelockController', source: 'node_modules/@openzeppelin/contracts/governance/TimelockController.sol' },
 ].map((entry) => {
   const { name, source = `contracts/src/${entry}.sol` } = typeof entry === 'string' ? { name: entry } : entry

@@ -1,5 +1,6 @@
 export { agentRegistryAbi, agentRegistryBytecode } from './generated/agent-registry.ts'
 export { contractDeployerAbi, contractDeployerBytecode } from './generated/contract-deployer.ts'
+export { depositAddressAbi, depositAddressBytecode } from './generated/deposit-address.ts'
 export { identityRegistryAbi, identityRegistryBytecode } from './generated/identity-registry.ts'
 export { jobClaimsAbi, jobClaimsBytecode } from './generated/job-claims.ts'
 export { jobEscrowAbi, jobEscrowBytecode } from './generated/job-escrow.ts'

@@ -138,6 +138,8 @@ export {
   signDepositAuthorization,
   transferCall,
 } from './token/token-actions.ts'
+export { type DepositTerms, sweepDepositAddress, toDepositAddress } from './vault/deposit-address.ts'
+export { toSignerAccount } from './wallet/signer-account.ts'
 export { depositAndGrantNonce } from './vault/deposit-and-grant-nonce.ts'
 export { type DepositAndGrant, signDepositAndGrant } from './vault/sign-deposit-and-grant.ts'
 export { auditVault, type VaultAudit } from './vault/audit-vault.ts'

@@ -16,6 +16,12 @@ export async function findParent(pid: number): Promise<number | undefined> {
   return parent === undefined ? undefined : Number(parent)
 }
 
+/** Niceness, real-time priority and policy, as the kernel writes them. */
+export async function readScheduling(pid: number): Promise<string> {
+  const fields = (await readFields(pid)) ?? []
+  return [fields[16], fields[37], fields[38]].join(' ')
+}
+
 const fieldsOf = (stat: string) => stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 
 /** Fields after the command, which stands in parentheses and may hold anything: state, parent, …; the 20th is the start time. */

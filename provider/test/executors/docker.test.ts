@@ -63,8 +63,12 @@ const starts = allStarts.filter(({ kind }) => kind === 'engine' || copyProblem =
 for (const { name, kind, warmSlots, Executor } of starts) {
   describeExecutor({
     name: `docker-${name}`,
-    create: ({ stateDirectory }) =>
-      new Executor({ stateDirectory, nodeId: `suite-${name}`, warmSlots, copySlots: kind === 'copied' }),
+    create: async ({ stateDirectory }) => {
+      const copySlots = kind === 'copied'
+      const executor = new Executor({ stateDirectory, nodeId: `suite-${name}`, warmSlots, copySlots })
+      if (copySlots) await executor.prepare(runtimeOf(await buildBusyboxImage()), undefined, { limits: suiteLimits })
+      return executor
+    },
     programs: async () => {
       const runtime = runtimeOf(await buildBusyboxImage())
       return Object.fromEntries(names.map((program) => [program, { runtime, args: shellArguments(shell[program]) }]))

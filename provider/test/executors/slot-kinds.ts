@@ -24,15 +24,20 @@ export async function findCopyProblem(): Promise<string | undefined> {
 export class CopyingExecutor extends DockerExecutor {
   readonly #prepared = new Set<string>()
 
+  override async prepare(...[runtime, path, options = {}]: Parameters<DockerExecutor['prepare']>): Promise<void> {
+    await super.prepare(runtime, path, options)
+    this.#prepared.add(keyOf(runtime, options))
+  }
+
   override async run(task: ExecutorTask, options?: RunOptions): Promise<Execution> {
     const { runtime, limits, network } = task
     const wanted = { limits, ...(network === undefined ? {} : { network }) }
-    const key = JSON.stringify([runtime, wanted, process.getuid?.()])
-    if (!this.#prepared.has(key)) await this.prepare(runtime, undefined, wanted)
-    this.#prepared.add(key)
+    if (!this.#prepared.has(keyOf(runtime, wanted))) await this.prepare(runtime, undefined, wanted)
     return super.run(task, options)
   }
 }
+
+const keyOf = (...facts: readonly unknown[]) => JSON.stringify([...facts, process.getuid?.()])
 
 /** A slot that waits or runs a job. */
 export type OpenSlot = { readonly hostname: string; readonly memoryBytes: number; kill(): Promise<void> }

@@ -6,6 +6,7 @@ import { authenticate, limitAddress } from './http/authenticate.ts'
 import { type DoorRules, guardDoor } from './http/guard.ts'
 import { measure } from './http/measure.ts'
 import { sendErrors } from './http/send-error.ts'
+import { depositRoutes } from './routes/deposits.ts'
 import { embeddingsRoutes } from './routes/embeddings.ts'
 import { jobRoutes } from './routes/jobs.ts'
 import { modelRoutes } from './routes/models.ts'
@@ -14,6 +15,7 @@ import { openApiRoutes } from './routes/open-api.ts'
 import { operationRoutes } from './routes/operations.ts'
 import { orderRoutes } from './routes/orders.ts'
 import { replyRoutes } from './routes/replies.ts'
+import { topUpRoutes } from './routes/top-ups.ts'
 import { usageRoutes } from './routes/usage.ts'
 import { createPaymentGate } from './x402/pay.ts'
 import { x402Routes } from './x402/routes.ts'
@@ -47,6 +49,8 @@ export function createApp(
   app.use(orderRoutes(context))
   app.use(x402Routes(context))
   app.use(usageRoutes(context, authentication))
+  app.use(topUpRoutes(context, authentication))
+  app.use(depositRoutes(context, authentication))
   app.use((_request, _response, next) => next(new LilypadError('NOT_FOUND', 'There is nothing at this address.')))
   app.use(sendErrors(context.log, openAiErrorBody))
   return app

@@ -73,18 +73,49 @@ test('strangers pay only where that is asked for, in ether and gwei as people wr
   })
 })
 
+const lily = 10n ** 18n
 test.each([
   [['account', 'create', 'acme'], { name: 'account create', account: 'acme' }],
-  [['account', 'credit', 'acme', '0.5', 'invoice 1'], { amount: 5n * 10n ** 17n, reference: 'invoice 1' }],
+  [['account', 'credit', 'acme', '0.5', 'invoice 1'], { amount: lily / 2n, reference: 'invoice 1' }],
   [['account', 'list'], { name: 'account list' }],
   [
-    ['key', 'create', 'acme', '--budget', '1', '--requests-per-minute', '9'],
-    { budget: 10n ** 18n, requestsPerMinute: 9 },
+    ['key', 'create', 'acme', '--budget', '1', '--requests-per-minute', '9', '--models', 'chat, vectors'],
+    { label: 'key', limits: { budget: lily, requestsPerMinute: 9, models: ['chat', 'vectors'] } },
   ],
-  [['key', 'create', 'acme'], { budget: undefined, requestsPerMinute: undefined, label: 'key' }],
+  [['key', 'create', 'acme'], { label: 'key', limits: { budget: undefined, requestsPerMinute: undefined } }],
+  [
+    ['key', 'limit', 'key_1', '--day-budget', '0.5', '--month-budget', '2', '--expires', '2027-01-31'],
+    { id: 'key_1', limits: { dayBudget: lily / 2n, monthBudget: 2n * lily, expiresAt: 1_801_353_600 } },
+  ],
+  [['key', 'rotate', 'key_1', '--grace', '0'], { id: 'key_1', graceSeconds: 0 }],
+  [['key', 'rotate', 'key_1'], { graceSeconds: 86_400 }],
+  [['key', 'disable', 'key_1'], { name: 'key disable', id: 'key_1' }],
   [['key', 'revoke', 'key_1'], { name: 'key revoke', id: 'key_1' }],
-  [['--help'], { name: 'help' }],
-])('%j', (args, expected) => expect(read(args)).toMatchObject(expected))
+  [['key', 'list'], { name: 'key list', account: undefined }],
+  [['ledger', 'check'], { name: 'ledger check' }],
+])('%j', (args, command) => expect(read(args)).toMatchObject({ name: 'state', command }))
+
+test('help is asked for', () => expect(read(['--help'])).toEqual({ name: 'help' }))
+
+test('cards need both secrets, which can be read nowhere', () => {
+  const secrets = { STRIPE_SECRET_KEY: 'sk_test_51secret', STRIPE_WEBHOOK_SECRET: 'whsec_secret' }
+  expect(read([], secrets)).toMatchObject({
+    config: { stripe: { secretKey: 'sk_test_51secret', returnUrl: 'http://127.0.0.1:8602/' } },
+  })
+  expect(read(['--public-url', 'https://gateway.example/'], secrets)).toMatchObject({
+    config: { stripe: { returnUrl: 'https://gateway.example/' } },
+  })
+  const wrongs = [{ STRIPE_SECRET_KEY: 'sk_test_51secret' }, { ...secrets, STRIPE_SECRET_KEY: 'pk-secret' }]
+  for (const env of wrongs) {
+    try {
+      read([], env)
+      expect.unreachable()
+    } catch (error) {
+      expect(String(error)).toContain('--stripe-secret-key')
+      expect(String(error)).not.toMatch(/51secret|pk-secret/)
+    }
+  }
+})
 
 describe('what is wrong is named, and no key is in it', () => {
   test.each([
@@ -98,6 +129,9 @@ describe('what is wrong is named, and no key is in it', () => {
     [['--x402', 'sell'], /--key-file/],
     [['--x402', 'maybe'], /--x402/],
     [['--x402-token', '0x1'], /--x402-token/],
+    [['key', 'create', 'acme', '--expires', 'soon'], /--expires/],
+    [['key', 'limit', 'key_1', '--day-budget', 'much'], /--day-budget/],
+    [['key', 'list', '--grace', '-1'], /--grace/],
   ])('%j', (args, named) => {
     expect(() => read(args)).toThrow(
       expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringMatching(named) }),

@@ -6,6 +6,9 @@ import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import type { X402Config } from './x402/settings.ts'
+import { LimitFlags, limitFlags, readStateCommand, type StateCommand, stateUsage } from './admin/state-command.ts'
+import type { StripeSettings } from './billing/card-processor.ts'
+import type { DepositRules } from './deposits/watch-deposits.ts'
 
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
@@ -63,6 +66,33 @@ const settings = {
   },
   'x402-max-gas-price': { env: 'LILYPAD_X402_MAX_GAS_PRICE', value: 'gwei', help: 'above it nothing is sent  [5]' },
   'x402-gas-per-day': { env: 'LILYPAD_X402_GAS_PER_DAY', value: 'ETH', help: 'most gas in any 24 hours  [0.05]' },
+  'replica-url': {
+    env: 'LILYPAD_REPLICA_URL',
+    value: 'url',
+    help: 'where other gateways of the same database reach it  [its address]',
+  },
+  'deposit-confirmations': {
+    env: 'LILYPAD_DEPOSIT_CONFIRMATIONS',
+    value: 'n',
+    help: 'blocks after which a deposit on chain counts  [12]',
+  },
+  'deposit-least': {
+    env: 'LILYPAD_DEPOSIT_LEAST',
+    value: 'LILY',
+    help: 'less is left at its address until more comes  [1]',
+  },
+  'public-url': { env: 'LILYPAD_PUBLIC_URL', value: 'url', help: 'where customers reach it  [http://<host>:<port>/]' },
+  'stripe-secret-key': {
+    env: 'STRIPE_SECRET_KEY',
+    value: 'key',
+    help: 'takes cards through Stripe; better given as the variable  [no cards]',
+  },
+  'stripe-webhook-secret': {
+    env: 'STRIPE_WEBHOOK_SECRET',
+    value: 'secret',
+    help: 'signs the events that Stripe sends to /stripe/webhook',
+  },
+  'stripe-url': { env: 'STRIPE_API_URL', value: 'url', help: 'where Stripe answers  [https://api.stripe.com]' },
   'log-level': { env: 'LILYPAD_LOG_LEVEL', value: 'level', help: `${logLevels.join(', ')}  [info]` },
 } as const
 type SettingName = keyof typeof settings
@@ -108,6 +138,16 @@ const Settings = z.strictObject({
   'x402-min-transfer': Amount.prefault('0.01'),
   'x402-max-gas-price': Amount.prefault('5'),
   'x402-gas-per-day': Amount.prefault('0.05'),
+  'replica-url': z.url({ protocol: /^https?$/ }).optional(),
+  'deposit-confirmations': Whole(1, 10_000).prefault('12'),
+  'deposit-least': Amount.prefault('1'),
+  'public-url': z.url({ protocol: /^https?$/ }).optional(),
+  'stripe-secret-key': z
+    .string()
+    .regex(/^[a-z]+_(test|live)_\w+$/, 'expected a key such as sk_test_…')
+    .optional(),
+  'stripe-webhook-secret': z.string().startsWith('whsec_', 'expected whsec_…').optional(),
+  'stripe-url': z.url({ protocol: /^https?$/ }).optional(),
   'log-level': z.enum(logLevels).default('info'),
 } satisfies { readonly [name in SettingName]: z.ZodType })
 
@@ -133,6 +173,11 @@ export type GatewayConfig = StateConfig & {
   readonly firstKey?: { readonly file: string; readonly credit: bigint } | undefined
   /** How strangers pay; undefined where only keys are let in. */
   readonly x402?: X402Config | undefined
+  /** Where other gateways that share the database reach this one. */
+  readonly replicaUrl?: string | undefined
+  readonly deposits: DepositRules
+  /** Cards are taken where this is set. */
+  readonly stripe?: StripeSettings | undefined
   readonly logLevel: (typeof logLevels)[number]
 }
 
@@ -140,36 +185,22 @@ export type GatewayConfig = StateConfig & {
 export type GatewayCommand =
   | { readonly name: 'serve'; readonly config: GatewayConfig }
   | { readonly name: 'help' }
-  | { readonly name: 'account create'; readonly account: string; readonly state: StateConfig }
   | {
-      readonly name: 'account credit'
-      readonly account: string
-      readonly amount: bigint
-      readonly reference: string
+      readonly name: 'state'
+      readonly command: StateCommand
       readonly state: StateConfig
+      readonly ledger: LedgerConfig
     }
-  | { readonly name: 'account list'; readonly state: StateConfig }
-  | {
-      readonly name: 'key create'
-      readonly account: string
-      readonly label: string
-      readonly budget: bigint | undefined
-      readonly requestsPerMinute: number | undefined
-      readonly state: StateConfig
-    }
-  | { readonly name: 'key revoke'; readonly id: string; readonly state: StateConfig }
+
+/** Which chain a ledger is compared with: the network's file, and whose account in the vault; without a payer none. */
+export type LedgerConfig = { readonly network: string; findPayer(): Address | undefined }
 
 const usage = `lilypad-gateway: OpenAI- and Anthropic-shaped HTTP over a Lilypad network
 
 Usage
   lilypad-gateway [serve] [settings]
-  lilypad-gateway account create <name>
-  lilypad-gateway account credit <name> <LILY> <reference>   the same reference counts once
-  lilypad-gateway account list
-  lilypad-gateway key create <account> [--label text] [--budget LILY] [--requests-per-minute n]
-  lilypad-gateway key revoke <key id>
-
-The last five change the database: with the embedded one, stop the gateway first; with Postgres they work beside it.
+${stateUsage}
+All but the first change or read the accounts, beside a gateway that runs too. They write JSON.
 `
 
 /**
@@ -182,8 +213,9 @@ export function readCommand(options: {
 }): GatewayCommand {
   const { values, positionals } = readFlags(options.args)
   if (values.help) return { name: 'help' }
-  const { label = 'key', budget, ...flags } = values
-  const [noun = 'serve', verb = '', ...rest] = positionals
+  const [noun = 'serve', ...rest] = positionals
+  const isServed = noun === 'serve' && rest.length === 0
+  const { limits, flags } = takeLimits(values, isServed)
   const given = Object.fromEntries(
     Object.entries(settings).flatMap(([name, { env }]) => {
       const variable = options.env[env]?.trim()
@@ -194,36 +226,27 @@ export function readCommand(options: {
   )
   const parsed = parseSettings(Settings, given)
   const state = { stateDirectory: parsed['state-dir'], databaseUrl: parsed['database-url'] }
-  const [first, second, third] = rest
-  const count = rest.length
-  switch (`${noun} ${verb}`) {
-    case 'serve ':
-      return { name: 'serve', config: toConfig(parsed, state) }
-    case 'account create':
-      if (first !== undefined && count === 1) return { name: 'account create', account: first, state }
-      break
-    case 'account credit':
-      if (first !== undefined && second !== undefined && third !== undefined && count === 3)
-        return { name: 'account credit', account: first, amount: parseTokenAmount(second), reference: third, state }
-      break
-    case 'account list':
-      if (count === 0) return { name: 'account list', state }
-      break
-    case 'key create':
-      if (first !== undefined && count === 1)
-        return {
-          name: 'key create',
-          account: first,
-          label: String(label),
-          budget: budget === undefined ? undefined : parseTokenAmount(String(budget)),
-          requestsPerMinute: flags['requests-per-minute'] === undefined ? undefined : parsed['requests-per-minute'],
-          state,
-        }
-      break
-    case 'key revoke':
-      if (first !== undefined && count === 1) return { name: 'key revoke', id: first, state }
+  if (isServed) return { name: 'serve', config: toConfig(parsed, state) }
+  const command = readStateCommand(positionals, limits)
+  if (!command) throw invalid([`Command: ${JSON.stringify(positionals.join(' ').slice(0, 100))}`])
+  const ledger = { network: parsed.network, findPayer: () => readPayer(parsed) }
+  return { name: 'state', command, state, ledger }
+}
+
+/** Flags of keys apart from those of the gateway; `requests-per-minute` is both. */
+function takeLimits(values: FlagValues, isServed: boolean) {
+  const isLimit = (name: string) => name in limitFlags || (!isServed && name === 'requests-per-minute')
+  const entries = Object.entries(values)
+  return {
+    flags: Object.fromEntries(entries.filter(([name]) => !isLimit(name))) as FlagValues,
+    limits: parseSettings(LimitFlags, Object.fromEntries(entries.filter(([name]) => isLimit(name)))),
   }
-  throw invalid([`Command: ${JSON.stringify(positionals.join(' ').slice(0, 100))}`])
+}
+
+/** Whose account in the vault the deposits go to. */
+function readPayer(given: z.output<typeof Settings>): Address | undefined {
+  if (given['grant-file'] !== undefined) return readGrant(given['grant-file']).grant.payer
+  return given['key-file'] === undefined ? undefined : createSigner(readKeyFile(given['key-file'])).address
 }
 
 type FlagValues = { readonly [flag: string]: string | boolean | (string | boolean)[] | undefined }
@@ -236,8 +259,7 @@ function readFlags(args: readonly string[]): { readonly values: FlagValues; read
       allowPositionals: true,
       options: {
         help: { type: 'boolean', short: 'h' },
-        label: { type: 'string' },
-        budget: { type: 'string' },
+        ...Object.fromEntries(Object.keys(limitFlags).map((name) => [name, { type: 'string' as const }])),
         ...Object.fromEntries(Object.keys(settings).map(text)),
       },
     })
@@ -268,6 +290,7 @@ function toConfig(given: z.output<typeof Settings>, state: StateConfig): Gateway
     throw invalid([`--allow-host: say under which names others reach ${given.host}`])
   const least = (a: bigint, b: bigint | undefined) => (b !== undefined && b < a ? b : a)
   const firstKeyFile = given['first-key-file']
+  const replicaUrl = given['replica-url']
   return {
     ...state,
     network,
@@ -284,12 +307,19 @@ function toConfig(given: z.output<typeof Settings>, state: StateConfig): Gateway
     host: given.host,
     port: given.port,
     metricsPort: given['metrics-port'],
-    allowedHosts: [...(isLocal ? loopbackNames : []), ...given['allow-host']],
+    allowedHosts: [
+      ...(isLocal ? loopbackNames : []),
+      ...(replicaUrl === undefined ? [] : [new URL(replicaUrl).hostname]),
+      ...given['allow-host'],
+    ],
     allowedOrigins: given['allow-origin'],
     maxBodyBytes: given['max-body-bytes'],
     requestsPerMinute: given['requests-per-minute'],
     firstKey: firstKeyFile === undefined ? undefined : { file: firstKeyFile, credit: given['first-credit'] },
     x402: toX402Config(given, signer),
+    replicaUrl: replicaUrl?.replace(/\/$/, ''),
+    deposits: { confirmations: given['deposit-confirmations'], least: given['deposit-least'] },
+    stripe: readStripe(given),
     logLevel: given['log-level'],
   }
 }
@@ -306,6 +336,16 @@ function toX402Config(given: z.output<typeof Settings>, signer: Signer | undefin
     maxGasPrice: given['x402-max-gas-price'] / 10n ** 9n,
     gasPerDay: given['x402-gas-per-day'],
   }
+}
+
+function readStripe(given: z.output<typeof Settings>): StripeSettings | undefined {
+  const secretKey = given['stripe-secret-key']
+  const webhookSecret = given['stripe-webhook-secret']
+  if (secretKey === undefined && webhookSecret === undefined) return undefined
+  if (secretKey === undefined || webhookSecret === undefined)
+    throw invalid(['--stripe-secret-key and --stripe-webhook-secret: cards need both'])
+  const returnUrl = given['public-url'] ?? `http://${given.host}:${given.port}/`
+  return { secretKey, webhookSecret, returnUrl, apiUrl: given['stripe-url'] }
 }
 
 function readGrant(path: string): SignedGrant {

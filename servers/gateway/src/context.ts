@@ -1,5 +1,9 @@
 import type { Lilypad } from '@lilypad-agents/sdk'
+import type { CardProcessor } from './billing/card-processor.ts'
+import type { DepositChain } from './deposits/deposit-chain.ts'
+import type { DepositRules } from './deposits/watch-deposits.ts'
 import type { Database } from './db/open-database.ts'
+import type { LedgerChain } from './ledger/check-ledger.ts'
 import { failureFacts, type Logger } from './log/logger.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import type { ModelCatalog } from './models/model-catalog.ts'
@@ -31,6 +35,10 @@ export type GatewayContext = {
   readonly database: Database
   readonly models: ModelCatalog
   readonly metrics: Metrics
+  /** Who takes card payments, where that is set up. */
+  readonly cards?: CardProcessor | undefined
+  /** How deposits on chain come in, where the gateway has a key. */
+  readonly deposits?: { readonly chain: DepositChain & LedgerChain; readonly rules: DepositRules } | undefined
   readonly log: Logger
   readonly clock: () => Date
   readonly rules: GatewayRules
@@ -59,6 +67,8 @@ export type GatewayRules = {
   readonly answerSeconds: number
   /** Providers that are asked one after the other while nothing was sent yet. */
   readonly attempts: number
+  /** Pause between two looks at what is open, and at the chain. */
+  readonly sweepSeconds: number
 }
 
 /** Now, in Unix seconds. */

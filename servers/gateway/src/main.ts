@@ -1,11 +1,12 @@
 #!/usr/bin/env node
 import process from 'node:process'
 import { toLilypadError } from '@lilypad-agents/protocol'
-import { formatTokenAmount } from '@lilypad-agents/sdk'
-import { createAccount, creditAccount, listAccounts } from './account/account.ts'
-import { createApiKey, revokeApiKey } from './account/api-key.ts'
+import { readNetworkFile } from '@lilypad-agents/sdk/node'
+import { z } from 'zod'
+import { askRunning } from './admin/admin-server.ts'
+import { administer } from './admin/administer.ts'
 import { type GatewayCommand, helpText, readCommand } from './config.ts'
-import type { Database } from './db/open-database.ts'
+import { createDepositChain } from './deposits/deposit-chain.ts'
 import { openState, startGateway } from './start-gateway.ts'
 
 // Before the start, so that a signal that comes during it closes what was opened.
@@ -19,48 +20,36 @@ const stopping = new Promise<void>((resolve) => {
   }
 })
 
-type StateCommand = Exclude<GatewayCommand, { readonly name: 'serve' | 'help' }>
+const isBalanced = (result: unknown) => z.object({ isBalanced: z.literal(true) }).safeParse(result).success
 
-/** Changes or reads the accounts. What it gives is written as one JSON object. */
-async function administer(database: Database, command: StateCommand): Promise<unknown> {
-  const now = Math.floor(Date.now() / 1000)
-  switch (command.name) {
-    case 'account create':
-      return { id: await createAccount(database, { name: command.account, now }), name: command.account }
-    case 'account credit': {
-      const { account, amount, reference } = command
-      const { isNew, balance } = await creditAccount(database, { account, amount, reference, now })
-      return { account, isNew, balance: formatTokenAmount(balance) }
-    }
-    case 'account list':
-      return (await listAccounts(database)).map(({ balance, reserved, ...account }) => ({
-        ...account,
-        balance: formatTokenAmount(balance),
-        reserved: formatTokenAmount(reserved),
-      }))
-    case 'key create': {
-      const { account, label, budget, requestsPerMinute } = command
-      return createApiKey(database, { account, name: label, budget, requestsPerMinute, now })
-    }
-    case 'key revoke':
-      return { id: command.id, revoked: await revokeApiKey(database, { id: command.id, now }) }
+type StateCall = Extract<GatewayCommand, { readonly name: 'state' }>
+
+/** Runs a command on the accounts, in the gateway that has the embedded database open where one does. */
+async function runOnState({ command, state, ledger }: StateCall, args: readonly string[]): Promise<unknown> {
+  const asked = state.databaseUrl === undefined ? await askRunning(state.stateDirectory, args) : undefined
+  if (asked) return asked.result
+  const payer = command.name === 'ledger check' ? ledger.findPayer() : undefined
+  const chain = payer && createDepositChain({ network: readNetworkFile(ledger.network), payer })
+  const { database, close } = await openState(state)
+  try {
+    return await administer({ database, chain }, command)
+  } finally {
+    await close()
   }
 }
 
 try {
-  const command = readCommand({ args: process.argv.slice(2), env: process.env })
+  const args = process.argv.slice(2)
+  const command = readCommand({ args, env: process.env })
   if (command.name === 'help') process.stdout.write(helpText())
   else if (command.name === 'serve') {
     const gateway = await startGateway(command.config)
     await stopping
     await gateway.close()
   } else {
-    const { database, close } = await openState(command.state)
-    try {
-      process.stdout.write(`${JSON.stringify(await administer(database, command))}\n`)
-    } finally {
-      await close()
-    }
+    const result = await runOnState(command, args)
+    process.stdout.write(`${JSON.stringify(result)}\n`)
+    if (command.command.name === 'ledger check' && !isBalanced(result)) process.exit(1)
   }
   process.exit(0)
 } catch (error) {

@@ -11,16 +11,24 @@ import { lockStateDirectory, sqliteStore } from '@lilypad-agents/sdk/node'
 import { createAccount, creditAccount } from './account/account.ts'
 import { createApiKey } from './account/api-key.ts'
 import { forgetAnswers } from './account/paid-request.ts'
+import { startAdminServer } from './admin/admin-server.ts'
+import { administer } from './admin/administer.ts'
 import { createApp } from './app.ts'
+import { createStripeCards } from './billing/card-processor.ts'
 import { settleUnsettled } from './completion/settle-unsettled.ts'
-import type { GatewayConfig, StateConfig } from './config.ts'
+import { type GatewayConfig, readCommand, type StateConfig } from './config.ts'
 import { type GatewayContext, nowSeconds } from './context.ts'
+import { takeLease } from './db/lease.ts'
 import { openDatabase, type Database } from './db/open-database.ts'
+import { createDepositChain } from './deposits/deposit-chain.ts'
+import { watchDeposits } from './deposits/watch-deposits.ts'
 import { accounts } from './db/schema.ts'
 import { createLogger, failureFacts, type Logger } from './log/logger.ts'
 import { createMetrics } from './metrics/metrics.ts'
 import { createModelCatalog } from './models/model-catalog.ts'
 import { openX402Desk } from './x402/desk.ts'
+import { forgetQuotes, tellReplica } from './replicas/replica.ts'
+import { settleOrphans } from './replicas/settle-orphans.ts'
 
 /** A gateway that listens. */
 export type RunningGateway = {
@@ -31,7 +39,7 @@ export type RunningGateway = {
   close(): Promise<void>
 }
 
-const sweepMilliseconds = 5000
+const leaseSeconds = 60
 const drainMilliseconds = 20_000
 const settleMilliseconds = 10_000
 
@@ -41,7 +49,12 @@ const settleMilliseconds = 10_000
  */
 export async function startGateway(
   config: GatewayConfig,
-  dependencies: { readonly log?: Logger; readonly rules?: Partial<GatewayContext['rules']> } = {},
+  dependencies: {
+    readonly log?: Logger
+    /** In place of the one that the settings name: replicas in one process share it, and it stays open. */
+    readonly database?: Database
+    readonly rules?: Partial<GatewayContext['rules']>
+  } = {},
 ): Promise<RunningGateway> {
   installNativeCrypto()
   const log = dependencies.log ?? createLogger(config.logLevel)
@@ -50,7 +63,9 @@ export async function startGateway(
     for (const step of undo.reverse()) await step()
   })
   try {
-    const { database, close: closeState } = await openState(config)
+    const { database, close: closeState } = dependencies.database
+      ? { database: dependencies.database, close: async () => {} }
+      : await openState(config)
     undo.push(closeState)
     const { network, signer, grant, policy } = config
     const client = createLilypad({
@@ -69,6 +84,7 @@ export async function startGateway(
       slowReaderSeconds: 60,
       answerSeconds: 86_400,
       attempts: 3,
+      sweepSeconds: 5,
       ...dependencies.rules,
     }
     const clock = () => new Date()
@@ -79,12 +95,15 @@ export async function startGateway(
             { network, signer, config: config.x402, solver: client.solver },
           )
         : undefined
+    const chain = signer && createDepositChain({ network, signer, payer: grant?.grant.payer ?? signer.address })
     const context: GatewayContext = {
       x402,
       client,
       database,
       models: createModelCatalog(client),
       metrics: createMetrics(),
+      deposits: chain && { chain, rules: config.deposits },
+      cards: config.stripe && createStripeCards(config.stripe),
       log,
       clock,
       replica: readReplica(config.stateDirectory),
@@ -100,17 +119,31 @@ export async function startGateway(
       createApp(context, { closing: closing.signal, door }),
     )
     server.maxConnections = 10_000
-    const sweeping = sweep(context, closing.signal)
+    await listen(server, config.host, config.port)
+    const url = urlOf(server, config.host)
+    const told = { id: context.replica, url: config.replicaUrl ?? url }
+    const sweeping = Promise.all([
+      repeat(context, closing.signal, 'replica.failed', () => tellReplica(database, told)),
+      repeat(context, closing.signal, 'sweep.failed', () => settle(context)),
+      repeat(context, closing.signal, 'deposits.failed', () => takeDeposits(context)),
+    ])
     undo.push(async () => {
       closing.abort()
       await closeServer(server)
       await sweeping
       await settled(context, settleMilliseconds)
     })
-    await listen(server, config.host, config.port)
     const metricsServer = config.metricsPort === undefined ? undefined : await serveMetrics(context, config.metricsPort)
     if (metricsServer) undo.push(() => closeServer(metricsServer, 0))
-    const url = urlOf(server, config.host)
+    const admin = await startAdminServer({
+      stateDirectory: config.stateDirectory,
+      run(args) {
+        const asked = readCommand({ args, env: {} })
+        if (asked.name === 'state') return administer({ database, chain }, asked.command)
+        throw new LilypadError('INVALID_REQUEST', 'This is not a command on the accounts.')
+      },
+    })
+    undo.push(() => admin.close())
     const metricsUrl = metricsServer && `${urlOf(metricsServer, '127.0.0.1')}/metrics`
     log.info({ url, metricsUrl, key: undefined, orders: signer !== undefined }, 'listening')
     return { url, metricsUrl, context, close }
@@ -163,23 +196,42 @@ async function makeFirstKey(
   writeFileSync(file, `${key}\n`, { mode: 0o600 })
 }
 
-async function sweep(context: GatewayContext, signal: AbortSignal): Promise<void> {
+async function settle(context: GatewayContext): Promise<void> {
+  await settleUnsettled(context)
+  await settleOrphans(context)
+  await context.x402?.sweep()
+  await forgetQuotes(context.database, nowSeconds(context))
+  await forgetAnswers(context.database, { before: nowSeconds(context) - context.rules.answerSeconds })
+  // What could not be sent when it was signed.
+  await context.client.sendAcknowledgements()
+}
+
+/** One replica at a time, so that two do not pay for the same sweep. */
+async function takeDeposits(context: GatewayContext): Promise<void> {
+  const { database, deposits, log, replica } = context
+  if (!deposits || !(await takeLease(database, { name: 'deposits', holder: replica, seconds: leaseSeconds }))) return
+  await watchDeposits({ database, log, ...deposits })
+}
+
+/** Does work every few seconds until the signal; what it throws is logged. */
+async function repeat(
+  context: GatewayContext,
+  signal: AbortSignal,
+  failed: string,
+  work: () => Promise<void>,
+): Promise<void> {
   while (!signal.aborted) {
-    try {
-      await settleUnsettled(context)
-      await context.x402?.sweep()
-      await forgetAnswers(context.database, { before: nowSeconds(context) - context.rules.answerSeconds })
-      // What could not be sent when it was signed.
-      await context.client.sendAcknowledgements()
-    } catch (error) {
-      context.log.error(failureFacts(error), 'sweep.failed')
-    }
+    await work().catch((error: unknown) => context.log.error(failureFacts(error), failed))
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, sweepMilliseconds)
-      signal.addEventListener('abort', () => {
-        clearTimeout(timer)
-        resolve()
-      })
+      const timer = setTimeout(resolve, context.rules.sweepSeconds * 1000)
+      signal.addEventListener(
+        'abort',
+        () => {
+          clearTimeout(timer)
+          resolve()
+        },
+        { once: true },
+      )
     })
   }
 }

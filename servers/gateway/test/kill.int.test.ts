@@ -52,10 +52,16 @@ test('after kill -9 the next start settles what was open, and the ledger is whol
     const wei = (text: string) => Number(text) * 1e18
     const charged = data.reduce((sum: number, { cost }: { cost: string }) => sum + wei(cost), 0)
     expect(wei((await account(second.url)).balance)).toBeCloseTo(1e15 - charged, -2)
-    // A running embedded database is one process's: the command says what to do, and harms nothing.
-    const beside = await runGatewayCommand(['account', 'list', ...state()])
-    expect(beside.code).toBe(1)
-    expect(beside.err).toMatch(/Another gateway/)
+    // A running embedded database is one process's: the command is carried out there.
+    const beside = await runGatewayCommand(['account', 'credit', 'first', '0.002', 'beside', ...state()])
+    expect([beside.code, JSON.parse(beside.out)]).toMatchObject([0, { account: 'first', isNew: true }])
+    const checked = await runGatewayCommand(['ledger', 'check', ...state()])
+    expect([checked.code, JSON.parse(checked.out)]).toMatchObject([
+      0,
+      { isBalanced: true, faults: [], operator: '0.003' },
+    ])
+    const wrong = await runGatewayCommand(['account', 'credit', 'nobody', '1', 'x', ...state()])
+    expect([wrong.code, wrong.err]).toEqual([1, expect.stringMatching(/no such account/)])
   } finally {
     const exited = once(second.child, 'exit')
     second.child.kill('SIGTERM')

@@ -72,6 +72,7 @@ export async function startTestGateway(
     allowedOrigins: ['https://app.example'],
     maxBodyBytes: 200_000,
     requestsPerMinute: 100_000,
+    deposits: { confirmations: 1, least: 10n ** 15n },
     logLevel: 'silent',
     ...(typeof options.config === 'function' ? await options.config(market) : options.config),
   }

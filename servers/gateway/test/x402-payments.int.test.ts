@@ -113,8 +113,10 @@ test('is charged what its request has cost and the fee; the rest goes back once'
   await desk.close(payment.id)
   expect((await get(payment.id)).state).toBe('settled')
   // Its key may spend the price and not the fee.
-  await expect(reserveFor(database, { id, amount: cap + 1n })).rejects.toMatchObject({ code: 'INSUFFICIENT_BALANCE' })
-  await reserveFor(database, { id, amount: cap })
+  await expect(reserveFor(database, { id, amount: cap + 1n, now })).rejects.toMatchObject({
+    code: 'INSUFFICIENT_BALANCE',
+  })
+  await reserveFor(database, { id, amount: cap, now })
   await chargeRequest(database, { id, price: 300n, receipt: keccak256('r'), inputUnits: 1, outputUnits: 1, now })
   await Promise.all([desk.close(payment.id), (await openDesk()).close(payment.id), desk.sweep()])
   await desk.sweep()

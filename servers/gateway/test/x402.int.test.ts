@@ -7,6 +7,7 @@ import { sql } from 'drizzle-orm'
 import OpenAI from 'openai'
 import { parseAbi } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
+import { checkLedger } from '../src/ledger/check-ledger.ts'
 import { x402Payments } from '../src/x402/payment-tables.ts'
 import { deployStableToken } from './stable-token.ts'
 import { createStranger, openBank, type Stranger, x402Config } from './stranger.ts'
@@ -70,6 +71,7 @@ async function expectBooksToClose(): Promise<void> {
         from accounts where name like 'x402:%'`,
   )) as unknown as { rows: Json[] }
   expect(rows[0]).toEqual({ balance: '0', reserved: '0' })
+  expect((await checkLedger(base.database, undefined)).faults).toEqual([])
 }
 
 describe('a request without a key', () => {

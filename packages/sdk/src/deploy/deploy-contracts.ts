@@ -2,12 +2,10 @@ import { contractDeployerAbi, contractDeployerBytecode } from '@lilypad-agents/a
 import { type Address, type Bytes32, LilypadError } from '@lilypad-agents/protocol'
 import { encodeDeployData, encodeFunctionData, getContractAddress, type Hex, keccak256, zeroHash } from 'viem'
 import { ContractRevertedError, translateChainErrors } from '../chain/chain-errors.ts'
+import { deterministicProxy } from '../chain/deterministic-proxy.ts'
 import type { ChainClient } from '../chain/lilypad-chain.ts'
 import type { ContractName, Network } from '../chain/network.ts'
 import { type DeploymentOptions, planDeployment } from './deployment-plan.ts'
-
-/** The deterministic deployment proxy, at the same address on every chain that matters. @see EIP-1014, Arachnid's proxy */
-const deterministicProxy = '0x4e59b44847b379578588920ca78fbf26c0b4956c'
 
 /** A chain that is slower than this can be deployed to again: what stands is left as it is. */
 const blockWaitMilliseconds = 180_000

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import { quotePath } from '../../outputs/collect-outputs.ts'
 import { type ProcessIdentity, findProcess, hasEnded, killProcess } from '../process-identity.ts'
@@ -47,7 +48,7 @@ class CopiedContainer implements LaunchedContainer {
   }
 
   async start(): Promise<void> {
-    const { spec, runtime, root, files } = this.#pattern
+    const { spec, runtime, root, files, nice } = this.#pattern
     const { folder, inputFolder, volume } = this.#place
     const rootFolder = join(this.#bundle, 'root')
     await mkdir(rootFolder, { recursive: true, mode: 0o700 })
@@ -71,7 +72,9 @@ class CopiedContainer implements LaunchedContainer {
     ])
     const command = runtimeCommand(runtime, this.#bundle)
     const mount = commandLine('mount', '-n', '-t', 'overlay', '-o', root.mountOptions, 'overlay', rootFolder)
+    const difference = nice - getPriority()
     const run = commandLine(
+      ...(difference === 0 ? [] : ['nice', '-n', String(difference)]),
       ...[...command, 'run', '--detach', '--bundle', this.#bundle],
       ...['--pid-file', join(this.#bundle, 'pid'), this.#id],
     )

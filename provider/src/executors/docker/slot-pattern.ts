@@ -11,9 +11,10 @@ import {
   utimes,
   writeFile,
 } from 'node:fs/promises'
+import { getPriority } from 'node:os'
 import { join, resolve } from 'node:path'
 import type Docker from 'dockerode'
-import { findParent } from '../process-identity.ts'
+import { findParent, readScheduling } from '../process-identity.ts'
 import type { PooledSlot } from '../slot-pool.ts'
 import {
   CannotCopyError,
@@ -47,6 +48,8 @@ export type SlotPattern = PooledSlot & {
   readonly groups: ReadonlyMap<string, string>
   readonly groupMounts: ControlGroupMounts
   readonly id: string
+  /** How nice its first process is to others: what is started from here takes after this process. */
+  readonly nice: number
 }
 
 /** How one more root file system is mounted like that of a pattern. */
@@ -92,6 +95,7 @@ export async function readPattern(docker: Docker, slot: Slot, runtime: CopyRunti
     walls: await readWalls(pid),
     groups,
     groupMounts: await findControlGroupMounts(),
+    nice: getPriority(pid),
     get isBroken() {
       return slot.isBroken
     },
@@ -101,12 +105,14 @@ export async function readPattern(docker: Docker, slot: Slot, runtime: CopyRunti
 
 /** What the kernel says about who a process is and what it may do. */
 export async function readWalls(pid: number): Promise<string> {
-  const [status, profile] = await Promise.all([
+  const [status, scheduling, killedFirst, profile] = await Promise.all([
     readFile(`/proc/${pid}/status`, 'utf8'),
+    readScheduling(pid),
+    readFile(`/proc/${pid}/oom_score_adj`, 'utf8'),
     readFile(`/proc/${pid}/attr/current`, 'utf8').catch(() => ''),
   ])
   const lines = status.match(/^(?:Uid|Gid|Groups|NoNewPrivs|Cap\w+|Seccomp|Seccomp_filters|SigIgn|SigBlk):.*$/gm) ?? []
-  return [...lines, profile].join('\n')
+  return [...lines, scheduling, killedFirst, profile].join('\n')
 }
 
 async function readNamespace(pid: number | 'self', name: string): Promise<string> {

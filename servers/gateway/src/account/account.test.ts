@@ -5,7 +5,17 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../db/open-database.ts'
 import { accounts, apiKeys, auditLog, ledgerEntries, requests } from '../db/schema.ts'
 import { createAccount, creditAccount, getBalance } from './account.ts'
-import { type ApiKey, createApiKey, findApiKey, revokeApiKey } from './api-key.ts'
+import {
+  type ApiKey,
+  createApiKey,
+  findApiKey,
+  type KeyLimits,
+  limitApiKey,
+  listApiKeys,
+  revokeApiKey,
+  rotateApiKey,
+  switchApiKey,
+} from './api-key.ts'
 import { chargeRequest, forgetAnswers, openRequest, releaseRequest, reserveFor } from './paid-request.ts'
 
 let database: Database
@@ -22,9 +32,9 @@ let account: string
 let accountId: string
 let key: ApiKey
 let secret: string
-const withKey = async (budget?: bigint) => {
-  const made = await createApiKey(database, { account, name: 'k', budget, now })
-  const found = await findApiKey(database, made.key)
+const withKey = async (limits: KeyLimits = {}) => {
+  const made = await createApiKey(database, { account, name: 'k', ...limits, now })
+  const found = await findApiKey(database, made.key, now)
   if (!found) return expect.unreachable()
   return { ...made, found }
 }
@@ -58,8 +68,8 @@ const release = (id: string) => releaseRequest(database, { id, errorCode: 'TIMED
 describe('keys', () => {
   test('a key is found by itself alone, and is nowhere in the database', async () => {
     expect(secret).toMatch(/^lp-[A-Za-z0-9_-]{43}$/)
-    expect(await findApiKey(database, `${secret}x`)).toBeUndefined()
-    expect(await findApiKey(database, '')).toBeUndefined()
+    expect(await findApiKey(database, `${secret}x`, now)).toBeUndefined()
+    expect(await findApiKey(database, '', now)).toBeUndefined()
     const rows = [...(await database.select().from(apiKeys)), ...(await database.select().from(auditLog))]
     expect(rows.flatMap((row) => Object.values(row).map(String)).join(' ')).not.toContain(secret.slice(3, -4))
   })
@@ -68,9 +78,47 @@ describe('keys', () => {
     const { id } = await open()
     expect(await revokeApiKey(database, { id: key.id, now })).toBe(true)
     expect(await revokeApiKey(database, { id: key.id, now })).toBe(false)
-    expect(await findApiKey(database, secret)).toBeUndefined()
-    await expect(reserveFor(database, { id, amount: 1n })).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
+    expect(await findApiKey(database, secret, now)).toBeUndefined()
+    await expect(reserveFor(database, { id, amount: 1n, now })).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
     expect(await getBalance(database, accountId)).toEqual({ balance: 1000n, reserved: 0n })
+  })
+
+  test('switched off it is none until it is on again; after its time it is none', async () => {
+    const { id } = key
+    const set = (isEnabled: boolean) => switchApiKey(database, { id, isEnabled, now })
+    expect(await set(false)).toBe(true)
+    expect(await findApiKey(database, secret, now)).toBeUndefined()
+    expect(await set(true)).toBe(true)
+    expect(await findApiKey(database, secret, now)).toMatchObject({ id })
+    await limitApiKey(database, { id, expiresAt: now + 1, now })
+    expect(await findApiKey(database, secret, now)).toMatchObject({ id })
+    expect(await findApiKey(database, secret, now + 1)).toBeUndefined()
+    await revokeApiKey(database, { id, now })
+    expect(await set(true)).toBe(false)
+  })
+
+  test('rotated it is another secret with the same past; the one before is good for a while', async () => {
+    const { id } = key
+    const opened = await open({ idempotencyKey: 'kept' })
+    const next = await rotateApiKey(database, { id, graceSeconds: 10, now })
+    expect(next.id).toBe(id)
+    const found = await findApiKey(database, next.key, now)
+    expect(found).toMatchObject({ id })
+    expect(await findApiKey(database, secret, now + 9)).toMatchObject({ id })
+    expect(await findApiKey(database, secret, now + 10)).toBeUndefined()
+    expect((await open({ key: found ?? key, idempotencyKey: 'kept' })).opened).toMatchObject({
+      earlier: { id: opened.id },
+    })
+    const last = await rotateApiKey(database, { id, graceSeconds: 10, now })
+    expect(await findApiKey(database, secret, now)).toBeUndefined()
+    expect(await findApiKey(database, last.key, now)).toMatchObject({ id })
+    await expect(rotateApiKey(database, { id: 'key_none', graceSeconds: 0, now })).rejects.toThrow(/no such key/)
+  })
+
+  test('are listed without a secret', async () => {
+    const [listed] = await listApiKeys(database, account)
+    expect(listed).toMatchObject({ account, id: key.id, hint: secret.slice(-4), spent: 0n })
+    expect(Object.keys(listed ?? {}).join()).not.toMatch(/hash/i)
   })
 
   test('an account that is none gets no key and no money', async () => {
@@ -94,7 +142,7 @@ test('a credit counts once, whoever repeats it', async () => {
 describe('a request', () => {
   test('holds what it may cost, is charged what it cost, and frees the rest', async () => {
     const { id } = await open()
-    await reserveFor(database, { id, amount: 400n })
+    await reserveFor(database, { id, amount: 400n, now })
     expect(await getBalance(database, accountId)).toEqual({ balance: 1000n, reserved: 400n })
     expect(await charge(id, 150n)).toBe(true)
     expect(await getBalance(database, accountId)).toEqual({ balance: 850n, reserved: 0n })
@@ -106,7 +154,7 @@ describe('a request', () => {
     ['released, then charged', release, charge, 1000n],
   ])('%s is settled once', async (_, first, second, balance) => {
     const { id } = await open()
-    await reserveFor(database, { id, amount: 400n })
+    await reserveFor(database, { id, amount: 400n, now })
     expect(await first(id, 150n)).toBe(true)
     expect(await second(id, 150n)).toBe(false)
     expect(await getBalance(database, accountId)).toEqual({ balance, reserved: 0n })
@@ -114,33 +162,54 @@ describe('a request', () => {
 
   test('never costs more than was held', async () => {
     const { id } = await open()
-    await reserveFor(database, { id, amount: 100n })
+    await reserveFor(database, { id, amount: 100n, now })
     await expect(charge(id, 101n)).rejects.toMatchObject({ code: 'INTERNAL' })
     expect(await getBalance(database, accountId)).toEqual({ balance: 1000n, reserved: 100n })
   })
 
   test('that the account does not cover is refused with both amounts', async () => {
     const { id } = await open()
-    await expect(reserveFor(database, { id, amount: 1001n })).rejects.toMatchObject({
+    await expect(reserveFor(database, { id, amount: 1001n, now })).rejects.toMatchObject({
       code: 'INSUFFICIENT_BALANCE',
       details: ['Needed: up to 0.000000000000001001 LILY   Available: 0.000000000000001 LILY'],
     })
   })
 
   test('that the budget of its key does not cover is refused, and the account stays free', async () => {
-    const { found } = await withKey(300n)
+    const { found } = await withKey({ budget: 300n })
     const first = await open({ key: found })
-    await reserveFor(database, { id: first.id, amount: 200n })
+    await reserveFor(database, { id: first.id, amount: 200n, now })
     const second = await open({ key: found })
-    await expect(reserveFor(database, { id: second.id, amount: 101n })).rejects.toThrow(/budget/)
+    await expect(reserveFor(database, { id: second.id, amount: 101n, now })).rejects.toThrow(/budget/)
     expect(await getBalance(database, accountId)).toEqual({ balance: 1000n, reserved: 200n })
     await charge(first.id, 50n)
-    await reserveFor(database, { id: second.id, amount: 250n })
+    await reserveFor(database, { id: second.id, amount: 250n, now })
+  })
+
+  test.each([
+    ['day', { dayBudget: 300n }, 86_400],
+    ['month', { monthBudget: 300n }, 31 * 86_400],
+  ] as const)('that passes what its key may spend in a %s is refused until the next', async (name, limits, seconds) => {
+    const { found } = await withKey(limits)
+    const begin = async (amount: bigint, at: number) => {
+      const { id } = await open({ key: found })
+      await reserveFor(database, { id, amount, now: at })
+      return id
+    }
+    const spent = await begin(200n, now)
+    await expect(begin(101n, now)).rejects.toThrow(name === 'day' ? /today/ : /this month/)
+    await charge(spent, 150n)
+    await release(await begin(150n, now))
+    await expect(begin(151n, now)).rejects.toMatchObject({
+      code: 'INSUFFICIENT_BALANCE',
+      details: [expect.stringContaining('Available: 0.00000000000000015 LILY')],
+    })
+    await begin(300n, now + seconds)
   })
 
   test('many at once never hold more than there is', async () => {
     const opened = await Promise.all(Array.from({ length: 12 }, () => open()))
-    const held = await Promise.allSettled(opened.map(({ id }) => reserveFor(database, { id, amount: 300n })))
+    const held = await Promise.allSettled(opened.map(({ id }) => reserveFor(database, { id, amount: 300n, now })))
     expect(held.filter(({ status }) => status === 'fulfilled')).toHaveLength(3)
     expect(await getBalance(database, accountId)).toEqual({ balance: 1000n, reserved: 900n })
   })
@@ -149,7 +218,7 @@ describe('a request', () => {
 describe('an idempotency key', () => {
   test('brings back the request that it came with first, with its answer', async () => {
     const { id } = await open({ idempotencyKey: 'a' })
-    await reserveFor(database, { id, amount: 10n })
+    await reserveFor(database, { id, amount: 10n, now })
     expect((await open({ idempotencyKey: 'a' })).opened).toMatchObject({
       isNew: false,
       earlier: { id, state: 'reserved' },
@@ -184,7 +253,7 @@ describe('an idempotency key', () => {
 
   test('without an idempotency key no answer is kept', async () => {
     const { id } = await open()
-    await reserveFor(database, { id, amount: 10n })
+    await reserveFor(database, { id, amount: 10n, now })
     await charge(id, 10n)
     const [row] = await database.select().from(requests).where(eq(requests.id, id))
     expect(row?.answer).toBeNull()
@@ -208,7 +277,7 @@ test('after any order of moves the balance is the sum of the ledger, and what is
         if (move === 'credit') await creditAccount(database, { account, amount, reference: randomUUID(), now })
         else if (move === 'open') {
           const { id: opened } = await open()
-          await reserveFor(database, { id: opened, amount }).catch((error) =>
+          await reserveFor(database, { id: opened, amount, now }).catch((error) =>
             expect(error.code).toBe('INSUFFICIENT_BALANCE'),
           )
           ids.push(opened)

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { eq, sql } from 'drizzle-orm'
 import { LilypadError } from '@lilypad-agents/protocol'
-import type { Database } from '../db/open-database.ts'
-import { accounts, auditLog, ledgerEntries } from '../db/schema.ts'
+import type { Database, Transaction } from '../db/open-database.ts'
+import { accounts, auditLog, ledgerEntries, type LedgerSource } from '../db/schema.ts'
 import { AccountUnknownError } from './account-errors.ts'
 
 /** Amounts in base units of LILY. */
@@ -47,29 +47,52 @@ export async function creditAccount(
   const { account, amount, reference, now } = options
   if (amount <= 0n) throw new LilypadError('INVALID_REQUEST', 'A credit is an amount above zero.')
   return database.transaction(async (transaction) => {
-    const [owner] = await transaction.select().from(accounts).where(eq(accounts.name, account)).for('update')
+    const [owner] = await transaction.select().from(accounts).where(eq(accounts.name, account))
     if (!owner) throw new AccountUnknownError(account)
-    const entered = await transaction
-      .insert(ledgerEntries)
-      .values({ accountId: owner.id, amount, reference, createdAt: now })
-      .onConflictDoNothing()
-      .returning({ id: ledgerEntries.id })
-    if (entered.length === 0) return { isNew: false, balance: owner.balance }
-    const [credited] = await transaction
-      .update(accounts)
-      .set({ balance: sql`${accounts.balance} + ${amount.toString()}::numeric` })
-      .where(eq(accounts.id, owner.id))
-      .returning({ balance: accounts.balance })
+    const balance = await enterChange(transaction, { accountId: owner.id, source: 'operator', amount, reference, now })
+    if (balance === undefined) return { isNew: false, balance: (await getBalance(transaction, owner.id)).balance }
     const details = JSON.stringify({ amount: amount.toString(), reference })
     await transaction
       .insert(auditLog)
       .values({ action: 'account.credited', subject: owner.id, details, createdAt: now })
-    return { isNew: true, balance: credited?.balance ?? owner.balance + amount }
+    return { isNew: true, balance }
   })
 }
 
+/**
+ * Enters a change of a balance with where its other side is, once for each reference. It may leave less than nothing: credit that is
+ * taken back may be spent already.
+ * @returns the balance after it, or undefined when the reference was entered before
+ */
+export async function enterChange(
+  transaction: Transaction,
+  change: {
+    readonly accountId: string
+    readonly source: Exclude<LedgerSource, 'job'>
+    /** Base units. */
+    readonly amount: bigint
+    readonly reference: string
+    readonly now: number
+  },
+): Promise<bigint | undefined> {
+  const { accountId, source, amount, reference, now } = change
+  const entered = await transaction
+    .insert(ledgerEntries)
+    .values({ accountId, source, amount, reference, createdAt: now })
+    .onConflictDoNothing({ target: ledgerEntries.reference })
+    .returning({ id: ledgerEntries.id })
+  if (entered.length === 0) return undefined
+  const [changed] = await transaction
+    .update(accounts)
+    .set({ balance: sql`${accounts.balance} + ${amount.toString()}::numeric` })
+    .where(eq(accounts.id, accountId))
+    .returning({ balance: accounts.balance })
+  if (!changed) throw new AccountUnknownError(accountId)
+  return changed.balance
+}
+
 /** @throws {@link AccountUnknownError} */
-export async function getBalance(database: Database, accountId: string): Promise<AccountBalance> {
+export async function getBalance(database: Database | Transaction, accountId: string): Promise<AccountBalance> {
   const [found] = await database
     .select({ balance: accounts.balance, reserved: accounts.reserved })
     .from(accounts)

@@ -1,15 +1,14 @@
-import { and, desc, eq, inArray, isNotNull, isNull, lt, or, sql } from 'drizzle-orm'
+import { and, desc, eq, inArray, isNotNull, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import { type Hex, LilypadError } from '@lilypad-agents/protocol'
 import type { AnyPgColumn } from 'drizzle-orm/pg-core'
 import { QuoteUsedError } from '@lilypad-agents/sdk'
 import type { Database, Transaction } from '../db/open-database.ts'
 import { accounts, apiKeys, ledgerEntries, requests } from '../db/schema.ts'
-import { AccountEmptyError, KeyRefusedError } from './account-errors.ts'
+import { AccountEmptyError, KeyRefusedError, type Shortage } from './account-errors.ts'
 import type { ApiKey } from './api-key.ts'
+import { type Windows, windowsOf } from './window.ts'
 
 export type PaidRequest = typeof requests.$inferSelect
-
-const maxIdempotencyKey = 255
 
 /** Adds to a column in the database, so that two writers never lose each other's change. */
 const plus = (column: AnyPgColumn, amount: bigint) => sql`${column} + ${amount.toString()}::numeric`
@@ -17,7 +16,7 @@ const plus = (column: AnyPgColumn, amount: bigint) => sql`${column} + ${amount.t
 /**
  * Notes a request before anything is done for it. With an idempotency key that came before, the earlier request is given
  * back instead; one that was released cost nothing and may be tried again.
- * @throws LilypadError INVALID_REQUEST for a key that is too long, STATE_CONFLICT when it came with another request
+ * @throws LilypadError STATE_CONFLICT when the idempotency key came with another request
  */
 export async function openRequest(
   database: Database,
@@ -33,8 +32,6 @@ export async function openRequest(
   },
 ): Promise<{ readonly isNew: true } | { readonly isNew: false; readonly earlier: PaidRequest }> {
   const { id, key, replica, kind, model, digest, idempotencyKey, now } = request
-  if (idempotencyKey !== undefined && (idempotencyKey === '' || idempotencyKey.length > maxIdempotencyKey))
-    throw new LilypadError('INVALID_REQUEST', `An idempotency key has 1 to ${maxIdempotencyKey} characters.`)
   return database.transaction(async (transaction) => {
     if (idempotencyKey !== undefined)
       await transaction
@@ -85,9 +82,10 @@ export async function openRequest(
  */
 export async function reserveFor(
   database: Database,
-  options: { readonly id: string; readonly amount: bigint; readonly quoteId?: Hex },
+  options: { readonly id: string; readonly amount: bigint; readonly quoteId?: Hex; readonly now: number },
 ): Promise<void> {
-  const { id, amount, quoteId = null } = options
+  const { id, amount, now, quoteId = null } = options
+  const windows = windowsOf(now)
   await database.transaction(async (transaction) => {
     const [request] = await transaction.select().from(requests).where(eq(requests.id, id)).for('update')
     if (request?.state !== 'open') throw new LilypadError('INTERNAL', 'Only an open request is reserved for.')
@@ -110,18 +108,16 @@ export async function reserveFor(
         and(
           eq(apiKeys.id, keyId),
           isNull(apiKeys.revokedAt),
-          or(
-            isNull(apiKeys.budget),
-            sql`${apiKeys.budget} - ${apiKeys.spent} - ${apiKeys.reserved} >= ${needed}::numeric`,
-          ),
+          covers(apiKeys.budget, apiKeys.spent, needed),
+          covers(apiKeys.dayBudget, spentOnDay(windows), needed),
+          covers(apiKeys.monthBudget, spentInMonth(windows), needed),
         ),
       )
       .returning({ id: apiKeys.id })
     if (allowed.length === 0) {
       const [key] = await transaction.select().from(apiKeys).where(eq(apiKeys.id, keyId))
       if (!key || key.revokedAt !== null) throw new KeyRefusedError()
-      const available = (key.budget ?? 0n) - key.spent - key.reserved
-      throw new AccountEmptyError({ what: 'budget', needed: amount, available })
+      throw shortageOf(key, amount, windows)
     }
     await transaction
       .update(requests)
@@ -131,6 +127,33 @@ export async function reserveFor(
         throw isTaken(error) && quoteId !== null ? new QuoteUsedError(quoteId) : error
       })
   })
+}
+
+/** What a key has spent in the present day and month; nothing when its last charge was in an earlier one. */
+const spentOnDay = ({ day }: Windows) =>
+  sql`case when ${apiKeys.lastDay} = ${day} then ${apiKeys.spentOnDay} else 0 end`
+const spentInMonth = ({ month }: Windows) =>
+  sql`case when ${apiKeys.lastMonth} = ${month} then ${apiKeys.spentInMonth} else 0 end`
+
+/** Whether a budget, if there is one, has room beside what was spent and is reserved. */
+const covers = (budget: AnyPgColumn, spent: AnyPgColumn | SQL, needed: string) =>
+  or(isNull(budget), sql`${budget} - (${spent}) - ${apiKeys.reserved} >= ${needed}::numeric`)
+
+function shortageOf(key: typeof apiKeys.$inferSelect, needed: bigint, { day, month }: Windows): AccountEmptyError {
+  const { budget, dayBudget, monthBudget, spent, reserved } = key
+  const rooms: readonly (readonly [Shortage, bigint | null, bigint])[] = [
+    ['budget', budget, spent],
+    ['day', dayBudget, key.lastDay === day ? key.spentOnDay : 0n],
+    ['month', monthBudget, key.lastMonth === month ? key.spentInMonth : 0n],
+  ]
+  const left = rooms.flatMap(([what, limit, used]) =>
+    limit === null ? [] : [{ what, available: limit - used - reserved }],
+  )
+  const least = left.reduce(
+    (a, b) => (b.available < a.available ? b : a),
+    left[0] ?? { what: 'budget' as const, available: 0n },
+  )
+  return new AccountEmptyError({ ...least, needed })
 }
 
 /** Whether the database refuses a row because another has what only one may have. */
@@ -162,13 +185,21 @@ async function closeRequest(
   if (!open) return undefined
   const { price } = change
   if (price > open.held) throw new LilypadError('INTERNAL', 'A request costs more than was set aside for it.')
+  const windows = windowsOf(now)
   await transaction
     .update(accounts)
     .set({ balance: plus(accounts.balance, -price), reserved: plus(accounts.reserved, -open.held) })
     .where(eq(accounts.id, open.accountId))
   await transaction
     .update(apiKeys)
-    .set({ spent: plus(apiKeys.spent, price), reserved: plus(apiKeys.reserved, -open.held) })
+    .set({
+      spent: plus(apiKeys.spent, price),
+      reserved: plus(apiKeys.reserved, -open.held),
+      spentOnDay: sql`${spentOnDay(windows)} + ${price.toString()}::numeric`,
+      spentInMonth: sql`${spentInMonth(windows)} + ${price.toString()}::numeric`,
+      lastDay: windows.day,
+      lastMonth: windows.month,
+    })
     .where(eq(apiKeys.id, open.keyId))
   await transaction
     .update(requests)
@@ -204,7 +235,7 @@ export async function chargeRequest(
     if (closed && price > 0n)
       await transaction
         .insert(ledgerEntries)
-        .values({ accountId: closed.accountId, amount: -price, requestId: id, createdAt: now })
+        .values({ accountId: closed.accountId, source: 'job', amount: -price, requestId: id, createdAt: now })
     return closed !== undefined
   })
 }

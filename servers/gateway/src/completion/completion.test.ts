@@ -110,7 +110,7 @@ beforeEach(async () => {
   await createAccount(database, { name: account, now })
   await creditAccount(database, { account, amount: credit, reference: account, now })
   const made = await createApiKey(database, { account, name: 'k', now })
-  key = (await findApiKey(database, made.key)) ?? expect.unreachable()
+  key = (await findApiKey(database, made.key, now)) ?? expect.unreachable()
 })
 
 function contextOf(client: GatewayClient): GatewayContext {
@@ -132,6 +132,7 @@ function contextOf(client: GatewayClient): GatewayContext {
       slowReaderSeconds: 1,
       answerSeconds: 1,
       attempts: 3,
+      sweepSeconds: 5,
     },
   }
 }

@@ -1,7 +1,7 @@
 import { type Address, type Bytes32, LilypadError } from '@lilypad-agents/protocol'
 import type { GivenFile, StoredJob, StoredQuote } from '@lilypad-agents/sdk'
 import { notePlaced, reserveFor } from '../account/paid-request.ts'
-import type { GatewayContext } from '../context.ts'
+import { type GatewayContext, nowSeconds } from '../context.ts'
 import { toOrderError } from './job-errors.ts'
 
 /** What a customer allows for one request. */
@@ -57,7 +57,7 @@ export async function quoteJob(
  * @throws AccountEmptyError PriceOverCapError {@link GatewayCannotOrderError}
  */
 export async function placeJob(
-  context: Pick<GatewayContext, 'client' | 'database'>,
+  context: Pick<GatewayContext, 'client' | 'database' | 'clock'>,
   options: {
     readonly requestId: string
     readonly request: JobRequest
@@ -87,17 +87,17 @@ export async function placeJob(
 
 /** Sets the price of a quote aside in the account, and orders it. */
 export async function placeQuote(
-  context: Pick<GatewayContext, 'client' | 'database'>,
+  context: Pick<GatewayContext, 'client' | 'database' | 'clock'>,
   options: { readonly requestId: string; readonly quoteId: Bytes32; readonly maxPrice: bigint },
 ): Promise<PlacedJob> {
   const { requestId, quoteId, maxPrice } = options
-  await reserveFor(context.database, { id: requestId, amount: maxPrice, quoteId })
+  await reserveFor(context.database, { id: requestId, amount: maxPrice, quoteId, now: nowSeconds(context) })
   return { ...(await order(context, requestId, quoteId)), held: maxPrice }
 }
 
 /** Orders a quote that the money of a request is set aside for. */
 export async function order(
-  { client, database }: Pick<GatewayContext, 'client' | 'database'>,
+  { client, database }: Pick<GatewayContext, 'client' | 'database' | 'clock'>,
   requestId: string,
   quoteId: Bytes32,
 ): Promise<Omit<PlacedJob, 'held'>> {

@@ -1,4 +1,4 @@
-import { bigint, bigserial, customType, index, integer, pgTable, text, uniqueIndex } from 'drizzle-orm/pg-core'
+import { bigint, bigserial, boolean, customType, index, integer, pgTable, text, uniqueIndex } from 'drizzle-orm/pg-core'
 import { sql } from 'drizzle-orm'
 import type { Hex } from '@lilypad-agents/protocol'
 
@@ -19,6 +19,8 @@ export const accounts = pgTable('accounts', {
   balance: amount('balance').notNull(),
   /** What open requests may still cost. */
   reserved: amount('reserved').notNull(),
+  /** Where its customer sends tokens: see DepositAddress. Null until somebody asks for it. */
+  depositAddress: hex('deposit_address').unique(),
   createdAt: seconds('created_at').notNull(),
 })
 
@@ -39,7 +41,22 @@ export const apiKeys = pgTable(
     budget: amount('budget'),
     spent: amount('spent').notNull(),
     reserved: amount('reserved').notNull(),
+    /** Most it may spend in a UTC day, and in a UTC month; what is reserved counts for the present one. */
+    dayBudget: amount('day_budget'),
+    monthBudget: amount('month_budget'),
+    /** What was spent in the day and month of the last charge, each counted from 1970-01. */
+    spentOnDay: amount('spent_on_day').notNull().default(sql`0`),
+    spentInMonth: amount('spent_in_month').notNull().default(sql`0`),
+    lastDay: integer('last_day').notNull().default(0),
+    lastMonth: integer('last_month').notNull().default(0),
     requestsPerMinute: integer('requests_per_minute'),
+    /** Models and modules it may use; null for all. */
+    models: text('models').array(),
+    expiresAt: seconds('expires_at'),
+    disabledAt: seconds('disabled_at'),
+    /** After a rotation the key before it is good until then. */
+    previousHash: text('previous_hash').unique(),
+    previousUntil: seconds('previous_until'),
     revokedAt: seconds('revoked_at'),
     createdAt: seconds('created_at').notNull(),
   },
@@ -90,6 +107,10 @@ export const requests = pgTable(
   ],
 )
 
+/** Where the other side of an entry is: on chain, at the card processor, with the operator, or in a job that was paid. */
+export const ledgerSources = ['operator', 'deposit', 'card', 'x402', 'job'] as const
+export type LedgerSource = (typeof ledgerSources)[number]
+
 /** Every change of a balance, in order. Never altered. */
 export const ledgerEntries = pgTable(
   'ledger_entries',
@@ -98,14 +119,107 @@ export const ledgerEntries = pgTable(
     accountId: text('account_id')
       .notNull()
       .references(() => accounts.id),
-    /** Above zero for a credit, below for a charge. */
+    /** Above zero for a credit, below for a charge and for a credit that is taken back. */
     amount: amount('amount').notNull(),
+    source: text('source').$type<LedgerSource>().notNull().default('operator'),
     requestId: text('request_id').unique(),
     /** What a credit is for: a deposit's transaction, an invoice. The same one counts once. */
     reference: text('reference').unique(),
     createdAt: seconds('created_at').notNull(),
   },
-  (table) => [index('ledger_entries_account').on(table.accountId, table.id)],
+  (table) => [
+    index('ledger_entries_account').on(table.accountId, table.id),
+    index('ledger_entries_source').on(table.source),
+  ],
+)
+
+/** Credit that a customer buys by card: what it costs and brings is fixed when it is asked for. */
+export const topUps = pgTable(
+  'top_ups',
+  {
+    id: text('id').primaryKey(),
+    accountId: text('account_id')
+      .notNull()
+      .references(() => accounts.id),
+    /** `refused`: what was paid is not what was asked for. */
+    state: text('state').$type<'open' | 'paid' | 'expired' | 'refused'>().notNull(),
+    usdCents: integer('usd_cents').notNull(),
+    /** What it brings when it is paid whole, and the rate that says so: dollars per LILY times 10^18. */
+    credit: amount('credit').notNull(),
+    usdPerLilyWad: amount('usd_per_lily_wad').notNull(),
+    /** What of it is in the account now: less when it was paid back or is disputed. */
+    credited: amount('credited').notNull(),
+    /** Names of the processor: of the page where it is paid, and of the payment. */
+    sessionId: text('session_id').unique(),
+    url: text('url'),
+    paymentId: text('payment_id').unique(),
+    idempotencyKey: text('idempotency_key'),
+    createdAt: seconds('created_at').notNull(),
+    paidAt: seconds('paid_at'),
+  },
+  (table) => [
+    uniqueIndex('top_ups_idempotency').on(table.accountId, table.idempotencyKey),
+    index('top_ups_account').on(table.accountId, table.createdAt),
+  ],
+)
+
+/** Refunds and disputes of card payments, by the processor's name of each. They may come before the payment itself. */
+export const cardReversals = pgTable(
+  'card_reversals',
+  {
+    id: text('id').primaryKey(),
+    paymentId: text('payment_id').notNull(),
+    kind: text('kind').$type<'refund' | 'refund-total' | 'dispute'>().notNull(),
+    usdCents: integer('usd_cents').notNull(),
+    /** Whether the money is away. */
+    isStanding: boolean('is_standing').notNull(),
+    /** Whether this is its end; what comes after it was sent before. */
+    isFinal: boolean('is_final').notNull(),
+    toldAt: seconds('told_at').notNull(),
+  },
+  (table) => [index('card_reversals_payment').on(table.paymentId)],
+)
+
+/** Events of the card processor that were taken in: each counts once. */
+export const cardEvents = pgTable('card_events', {
+  id: text('id').primaryKey(),
+  type: text('type').notNull(),
+  receivedAt: seconds('received_at').notNull(),
+})
+
+/** How far a chain was read; the hash tells whether that block is still there. */
+export const chainCursors = pgTable('chain_cursors', {
+  /** Chain, vault and payer. */
+  name: text('name').primaryKey(),
+  startBlock: bigint('start_block', { mode: 'bigint' }).notNull(),
+  blockNumber: bigint('block_number', { mode: 'bigint' }).notNull(),
+  blockHash: hex('block_hash').notNull(),
+})
+
+/** Work that one replica does at a time. */
+export const leases = pgTable('leases', {
+  name: text('name').primaryKey(),
+  holder: text('holder').notNull(),
+  until: seconds('until').notNull(),
+})
+
+/** Gateways that share this database. */
+export const replicas = pgTable('replicas', {
+  id: text('id').primaryKey(),
+  /** Where the others reach it. */
+  url: text('url').notNull(),
+  seenAt: seconds('seen_at').notNull(),
+})
+
+/** Which gateway has a quote that was asked for by itself. */
+export const quoteOwners = pgTable(
+  'quote_owners',
+  {
+    quoteId: hex('quote_id').primaryKey(),
+    replica: text('replica').notNull(),
+    expiresAt: seconds('expires_at').notNull(),
+  },
+  (table) => [index('quote_owners_expiry').on(table.expiresAt)],
 )
 
 /** What operators did. Never altered. */

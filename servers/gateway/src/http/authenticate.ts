@@ -2,7 +2,7 @@ import type { Request, RequestHandler, Response } from 'express'
 import { LilypadError } from '@lilypad-agents/protocol'
 import { KeyRefusedError } from '../account/account-errors.ts'
 import { type ApiKey, findApiKey, keyPrefix } from '../account/api-key.ts'
-import type { GatewayContext } from '../context.ts'
+import { type GatewayContext, nowSeconds } from '../context.ts'
 import { createRateLimit } from './rate-limit.ts'
 
 /** The key with which a request was let in. */
@@ -26,7 +26,7 @@ export function authenticate(context: GatewayContext): RequestHandler {
     const shown = shownKey(request)
     // Clients want some key to be set: one that cannot be ours is none, and its request may pay for itself.
     if (context.x402 && !shown?.startsWith(keyPrefix)) return next()
-    const key = shown === undefined ? undefined : await findApiKey(context.database, shown)
+    const key = shown === undefined ? undefined : await findApiKey(context.database, shown, nowSeconds(context))
     if (!key) {
       perAddress.take(address, wrongKeysPerMinute)
       throw new KeyRefusedError()

@@ -12,6 +12,7 @@ const exposed = [
   'x-lilypad-receipt',
   'x-lilypad-cost',
   'x-lilypad-replayed',
+  'x-lilypad-next-cursor',
   'x-ratelimit-limit-requests',
   'x-ratelimit-remaining-requests',
   'retry-after',

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import type { Request, Response } from 'express'
 import { LilypadError } from '@lilypad-agents/protocol'
+import { ModelNotAllowedError } from '../account/account-errors.ts'
 import { openRequest, type PaidRequest } from '../account/paid-request.ts'
 import { type GatewayContext, nowSeconds } from '../context.ts'
 import type { Settlement } from '../dialects/dialect.ts'
 import { callerOf } from './authenticate.ts'
-import { digestOf } from './read-body.ts'
+import { assertIdempotencyKey, digestOf } from './read-body.ts'
 import { assertStillPaid, paymentOf } from '../x402/pay.ts'
 
 /** A request that is now noted, or the answer to the one that it repeats. */
@@ -15,7 +16,7 @@ export type OpenedPaid =
 
 /**
  * Notes a paid request before anything is done for it.
- * @throws LilypadError STATE_CONFLICT when it repeats one that is not answered yet, or whose answer is gone
+ * @throws ModelNotAllowedError; LilypadError STATE_CONFLICT when it repeats one that is not answered yet, or whose answer is gone
  */
 export async function openPaid(
   context: GatewayContext,
@@ -25,6 +26,8 @@ export async function openPaid(
   /** What a repeat is answered with: what was answered, or the order that was placed. */
   { repeats = 'answers' }: { readonly repeats?: 'answers' | 'orders' } = {},
 ): Promise<OpenedPaid> {
+  const key = callerOf(response)
+  if (key.models && !key.models.includes(what.model)) throw new ModelNotAllowedError({ ...what, models: key.models })
   const requestId = randomUUID().replaceAll('-', '')
   const createdAt = nowSeconds(context)
   // One payment is one request, however often it comes.
@@ -32,10 +35,10 @@ export async function openPaid(
   const opened = await openRequest(context.database, {
     ...what,
     id: requestId,
-    key: callerOf(response),
+    key,
     replica: context.replica,
     digest: digestOf(response),
-    idempotencyKey: payment ?? request.get('idempotency-key'),
+    idempotencyKey: payment ?? assertIdempotencyKey(request.get('idempotency-key')),
     now: createdAt,
   })
   if (opened.isNew) {

@@ -10,6 +10,15 @@ export function digestOf(response: Response): string {
   return String(response.locals.digest)
 }
 
+const maxIdempotencyKey = 255
+
+/** @throws LilypadError INVALID_REQUEST for a key that is empty or too long */
+export function assertIdempotencyKey(key: string | undefined): string | undefined {
+  if (key === '' || (key?.length ?? 0) > maxIdempotencyKey)
+    throw new LilypadError('INVALID_REQUEST', `An idempotency key has 1 to ${maxIdempotencyKey} characters.`)
+  return key
+}
+
 /** Reads a JSON body up to a size and a depth. */
 export function readBody(options: { readonly maxBytes: number }): readonly RequestHandler[] {
   return [

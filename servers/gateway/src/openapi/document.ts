@@ -7,6 +7,8 @@ import { ResponseRequest } from '../dialects/responses/parse-response-request.ts
 import { maxPriceHeader, providerHeader } from '../http/policy.ts'
 import { JobBody, JobView, ListQuery, ModuleView, QuoteBody, QuoteView } from '../jobs/job-schema.ts'
 import { LaneQuery, OrderView } from '../routes/orders.ts'
+import { DepositView } from '../routes/deposits.ts'
+import { TopUpBody, TopUpView } from '../routes/top-ups.ts'
 import { UsageQuery } from '../routes/usage.ts'
 import { FacilitatorBody, SettleAnswer, VerifyAnswer } from '../x402/facilitator.ts'
 import { PaymentView, SupportedView } from '../x402/routes.ts'
@@ -25,6 +27,7 @@ type Operation = {
   readonly isSigned?: boolean
   /** Served only where strangers pay by x402, or payments to others are settled. */
   readonly part?: 'payments' | 'facilitator'
+  readonly takesIdempotencyKey?: boolean
   readonly body?: z.ZodType
   readonly query?: z.ZodObject
   readonly status?: 200 | 201
@@ -197,6 +200,24 @@ const operations: readonly Operation[] = [
     answer: SettleAnswer,
   },
   { method: 'get', path: '/v1/account', summary: 'What the account has' },
+  { method: 'get', path: '/v1/account/deposit', summary: 'Where to send tokens for the account', answer: DepositView },
+  {
+    method: 'post',
+    path: '/v1/account/top-ups',
+    summary: 'Buys credit by card; the reply says where to pay',
+    takesIdempotencyKey: true,
+    body: TopUpBody,
+    status: 201,
+    answer: TopUpView,
+  },
+  {
+    method: 'get',
+    path: '/v1/account/top-ups',
+    summary: 'Top-ups by card, newest first',
+    query: ListQuery,
+    answer: list(TopUpView),
+  },
+  { method: 'get', path: '/v1/account/top-ups/{id}', summary: 'One top-up by card', answer: TopUpView },
   { method: 'get', path: '/v1/usage', summary: 'What its requests have cost, as JSON or CSV', query: UsageQuery },
 ]
 
@@ -250,7 +271,20 @@ export function openApiDocument(served: Served): Json {
 }
 
 function describe(operation: Operation): Json {
-  const { path, summary, isOpen, isPaid, isSigned, body, query, status = 200, answer, answerType, streams } = operation
+  const {
+    path,
+    summary,
+    isOpen,
+    isPaid,
+    isSigned,
+    takesIdempotencyKey,
+    body,
+    query,
+    status = 200,
+    answer,
+    answerType,
+    streams,
+  } = operation
   const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name)
   const header = (name: string, description: string) => ({
     name,
@@ -265,9 +299,11 @@ function describe(operation: Operation): Json {
       ? [
           header(maxPriceHeader, 'Most the request may cost, in LILY'),
           header(providerHeader, 'Address of the one provider it is for'),
-          header('idempotency-key', 'The same key with the same request is paid once'),
           header('payment-signature', 'A payment by x402 instead of a key, where the gateway takes them'),
         ]
+      : []),
+    ...(isPaid || takesIdempotencyKey
+      ? [header('idempotency-key', 'The same key with the same request is paid once')]
       : []),
   ]
   const json = { 'application/json': { schema: answer ? toSchema(answer, 'output') : { type: 'object' } } }

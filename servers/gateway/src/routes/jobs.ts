@@ -21,6 +21,8 @@ import { beginJob } from '../jobs/run-job.ts'
 import { jobView } from '../jobs/views.ts'
 import { sendOrder } from './orders.ts'
 import { type PaymentGate, recognisePayer, relayedOf } from '../x402/pay.ts'
+import { askReplica, forward } from '../replicas/forward.ts'
+import { findQuoteOwner } from '../replicas/replica.ts'
 import { bodyPolicy, toJobRequest } from './modules.ts'
 
 type JobRequestOf = Request<{ id: string }>
@@ -45,20 +47,34 @@ export function jobRoutes(context: GatewayContext, authentication: RequestHandle
     return jobView(await (isFresh ? client.getJob(id) : client.getStoredJob(id)), request)
   }
 
+  const answerJob = async (job: PaidRequest, request: Request, response: Response) => {
+    if (isOwn(context, job)) response.json(await showJob(job))
+    else await forward(context, request, response, whereIs(job))
+  }
+
   router.post('/v1/jobs', authentication, ...body, paid, async (request, response) => {
     const relayed = relayedOf(context, response)
     if (relayed) return sendOrder(response, await relayed.relay.place(relayed.order), relayed.relay)
     const asked = parseJobBody(request.body)
     const policy = readPolicy(request)
     const place = 'quote_id' in asked ? await quotePlacing(context, asked.quote_id, response) : undefined
+    if (place?.owner !== undefined) {
+      await forward(context, request, response, {
+        ...place.owner,
+        path: '/v1/jobs',
+        method: 'POST',
+        body: request.body,
+      })
+      return
+    }
     if (place?.earlier) {
-      response.json(await showJob(place.earlier))
+      await answerJob(place.earlier, request, response)
       return
     }
     const model = place?.model ?? ('module' in asked ? asked.module : '')
     const opened = await openPaid(context, request, response, { kind: jobKind, model }, { repeats: 'orders' })
     if (!opened.isNew) {
-      response.json(await showJob(opened.earlier))
+      await answerJob(opened.earlier, request, response)
       return
     }
     const { requestId } = opened
@@ -76,34 +92,47 @@ export function jobRoutes(context: GatewayContext, authentication: RequestHandle
     const { limit } = parseWire(ListQuery, request.query, 'query')
     const { accountId } = callerOf(response)
     const found = await listJobRequests(database, { accountId, kind: jobKind, limit })
-    response.json({ object: 'list', data: await Promise.all(found.map((job) => showJob(job, false))) })
+    const show = (job: PaidRequest) =>
+      isOwn(context, job) ? showJob(job, false) : askReplica(context, request, whereIs(job))
+    response.json({ object: 'list', data: await Promise.all(found.map(show)) })
   })
 
   router.get('/v1/jobs/:id', ...reader, async (request: JobRequestOf, response) => {
-    response.json(await showJob(await getOwn(context, request.params.id, response)))
+    await answerJob(await getOwn(context, request.params.id, response), request, response)
   })
 
-  router.post('/v1/jobs/:id/cancel', ...reader, async (request: JobRequestOf, response) => {
-    const own = await getOwn(context, request.params.id, response)
-    if (own.orderHash) await client.cancel(own.orderHash)
+  /** Routes of one job are answered by the replica that has it. */
+  const onJob =
+    (answer: (job: PaidRequest & { orderHash: Bytes32 }, request: Request, response: Response) => Promise<void>) =>
+    async (request: Request, response: Response): Promise<void> => {
+      const own = await getOwn(context, String(request.params.id), response)
+      const { originalUrl: path } = request
+      const method = request.method === 'POST' ? 'POST' : 'GET'
+      const { orderHash, replica } = own
+      if (orderHash === null) throw new JobUnknownError(own.id)
+      if (isOwn(context, own)) await answer({ ...own, orderHash }, request, response)
+      else await forward(context, request, response, { replica, path, method })
+    }
+
+  const cancel = onJob(async (own, _request, response) => {
+    await client.cancel(own.orderHash)
     response.json(await showJob(own))
   })
+  router.post('/v1/jobs/:id/cancel', ...reader, cancel)
 
-  router.get('/v1/jobs/:id/receipt', ...reader, async (request: JobRequestOf, response) => {
-    const { orderHash } = await getOwn(context, request.params.id, response)
-    if (orderHash) response.json(z.encode(JobBundle, await client.exportBundle(orderHash)))
+  const receipt = onJob(async ({ orderHash }, _request, response) => {
+    response.json(z.encode(JobBundle, await client.exportBundle(orderHash)))
   })
+  router.get('/v1/jobs/:id/receipt', ...reader, receipt)
 
-  router.get('/v1/jobs/:id/outputs/*path', ...reader, async (request, response) => {
-    const { id, path } = request.params as unknown as { readonly id: string; readonly path: readonly string[] }
-    const own = await getOwn(context, id, response)
+  const output = onJob(async (own, request, response) => {
+    const { path } = request.params as unknown as { readonly path: readonly string[] }
     await sendOutput(context, own, path.join('/'), response)
   })
+  router.get('/v1/jobs/:id/outputs/*path', ...reader, output)
 
-  router.get('/v1/jobs/:id/events', ...reader, async (request: JobRequestOf, response) => {
-    const { orderHash } = await getOwn(context, request.params.id, response)
-    if (orderHash) await sendEvents(context, orderHash, request, response)
-  })
+  const events = onJob(({ orderHash }, request, response) => sendEvents(context, orderHash, request, response))
+  router.get('/v1/jobs/:id/events', ...reader, events)
   return router
 }
 
@@ -113,16 +142,25 @@ function parseJobBody(body: unknown): JobBody {
   return isQuote ? parseWire(QuoteOrderBody, body, 'request') : parseWire(QuoteBody, body, 'request')
 }
 
-/** A quote that can be ordered, or the request of the same account that ordered it already. */
+/** A quote that can be ordered, the request of the same account that ordered it already, or the replica that has it. */
 async function quotePlacing(context: GatewayContext, quoteId: Bytes32, response: Response) {
   const earlier = await findRequestByQuote(context.database, quoteId)
   if (earlier && earlier.accountId !== callerOf(response).accountId) throw new QuoteUsedError(quoteId)
-  if (earlier?.orderHash) return { earlier, quote: undefined, model: earlier.model }
+  const none = { earlier: undefined, quote: undefined, owner: undefined }
+  if (earlier?.orderHash) return { ...none, earlier, model: earlier.model }
   const stored = await context.client.findQuote(quoteId)
-  if (!stored) throw new QuoteUnknownError(quoteId)
-  const { module, maxPrice } = stored.quote
-  return { earlier: undefined, quote: { quoteId, maxPrice }, model: module }
+  if (stored) {
+    const { module, maxPrice } = stored.quote
+    return { ...none, quote: { quoteId, maxPrice }, model: module }
+  }
+  const replica = await findQuoteOwner(context.database, quoteId)
+  if (replica === undefined || replica === context.replica) throw new QuoteUnknownError(quoteId)
+  return { ...none, owner: { replica }, model: '' }
 }
+
+/** Whether this replica's client store has a job. */
+const isOwn = (context: GatewayContext, { replica }: PaidRequest) => replica === context.replica
+const whereIs = ({ replica, orderHash }: PaidRequest) => ({ replica, path: `/v1/jobs/${orderHash}` })
 
 /** The request of this account behind a job. Whose it is not never learns that it is there. */
 async function getOwn(context: GatewayContext, id: string, response: Response): Promise<PaidRequest> {

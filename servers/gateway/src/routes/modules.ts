@@ -9,6 +9,7 @@ import { readBody } from '../http/read-body.ts'
 import { ListQuery, QuoteBody } from '../jobs/job-schema.ts'
 import { moduleView, quoteView } from '../jobs/views.ts'
 import { createWalletDoor } from '../x402/pay.ts'
+import { noteQuote } from '../replicas/replica.ts'
 
 /** `GET /v1/modules` for everybody, `POST /v1/quotes` for keys. */
 export function moduleRoutes(context: GatewayContext, authentication: RequestHandler): Router {
@@ -34,6 +35,8 @@ export function moduleRoutes(context: GatewayContext, authentication: RequestHan
   router.post('/v1/quotes', authentication, admitWallets, ...body, async (request, response) => {
     const asked = parseWire(QuoteBody, request.body, 'request')
     const quote = await quoteJob(context, toJobRequest(asked), bodyPolicy(asked, readPolicy(request)))
+    const { quoteId, expiresAt } = quote.quote
+    await noteQuote(context.database, { quoteId, expiresAt, replica: context.replica })
     response.status(201).json(quoteView(quote, client.domain))
   })
   return router

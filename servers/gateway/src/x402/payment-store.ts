@@ -101,7 +101,7 @@ async function enter(
 ): Promise<void> {
   const { accountId, amount, reference, now } = entry
   if (amount === 0n) return
-  await transaction.insert(ledgerEntries).values({ accountId, amount, reference, createdAt: now })
+  await transaction.insert(ledgerEntries).values({ accountId, amount, source: 'x402', reference, createdAt: now })
   await transaction
     .update(accounts)
     .set({ balance: sql`${accounts.balance} + ${amount.toString()}::numeric` })
