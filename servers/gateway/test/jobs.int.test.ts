@@ -159,7 +159,7 @@ describe('the document', () => {
         expect([path, response.status]).toEqual([path, isOpen ? 200 : 401])
       }
     const bodies = Object.values<Json>(document.paths).flatMap(({ post: operation }) => operation?.requestBody ?? [])
-    expect(bodies.length).toBe(6)
+    expect(bodies.length).toBe(7)
     expect(JSON.stringify(document)).not.toContain('"pattern":""')
   })
 
