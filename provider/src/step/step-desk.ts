@@ -56,6 +56,7 @@ export class StepDesk {
     if (!isStepLane(order.lane)) return undefined
     const run = new RunSteps({
       ...{ domain, signer, order, policy, paidSeconds },
+      pricePerOutputUnit: request.ask.ask.pricePerOutputUnit,
       terms: stepTerms({ manifest, inputs, ask: request.ask.ask, maxPrice: order.maxPrice }),
       acknowledgedPrice: journal.steps.find(orderHash)?.step.step.price ?? 0n,
       send: (step) => void send({ type: 'step', orderHash, step }),

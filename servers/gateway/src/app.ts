@@ -11,9 +11,11 @@ import { embeddingsRoutes } from './routes/embeddings.ts'
 import { jobRoutes } from './routes/jobs.ts'
 import { modelRoutes } from './routes/models.ts'
 import { moduleRoutes } from './routes/modules.ts'
+import { networkRoutes } from './routes/network.ts'
 import { openApiRoutes } from './routes/open-api.ts'
 import { operationRoutes } from './routes/operations.ts'
 import { orderRoutes } from './routes/orders.ts'
+import { pageRoutes } from './routes/page.ts'
 import { replyRoutes } from './routes/replies.ts'
 import { topUpRoutes } from './routes/top-ups.ts'
 import { usageRoutes } from './routes/usage.ts'
@@ -48,6 +50,8 @@ export function createApp(
   app.use(openApiRoutes(context))
   app.use(orderRoutes(context))
   app.use(x402Routes(context))
+  app.use(networkRoutes(context))
+  app.use(pageRoutes())
   app.use(usageRoutes(context, authentication))
   app.use(topUpRoutes(context, authentication))
   app.use(depositRoutes(context, authentication))

@@ -23,6 +23,7 @@ const settings = {
   'max-per-day': { env: 'LILYPAD_MAX_PER_DAY', value: 'LILY', help: 'most in any 24 hours  [100]' },
   'max-total': { env: 'LILYPAD_MAX_TOTAL', value: 'LILY', help: 'most ever, with this state folder  [10000]' },
   'usd-per-lily': { env: 'LILYPAD_USD_PER_LILY', value: 'USD', help: 'rate at which prices are shown in dollars  [1]' },
+  'explorer-url': { env: 'LILYPAD_EXPLORER_URL', value: 'url', help: 'block explorer that the page links to  [none]' },
   host: { env: 'LILYPAD_HOST', value: 'host', help: 'address to listen on  [127.0.0.1]' },
   port: { env: 'LILYPAD_PORT', value: 'port', help: 'port; 0 takes a free one  [8602]' },
   'metrics-port': { env: 'LILYPAD_METRICS_PORT', value: 'port', help: 'port on 127.0.0.1 for GET /metrics  [none]' },
@@ -41,6 +42,11 @@ const settings = {
     env: 'LILYPAD_REQUESTS_PER_MINUTE',
     value: 'n',
     help: 'of a key without a limit of its own  [600]',
+  },
+  'keep-files-days': {
+    env: 'LILYPAD_KEEP_FILES_DAYS',
+    value: 'days',
+    help: 'files of jobs are removed here after so many days  [7]',
   },
   'first-key-file': {
     env: 'LILYPAD_FIRST_KEY_FILE',
@@ -123,6 +129,7 @@ const Settings = z.strictObject({
   'max-per-day': Amount.prefault('100'),
   'max-total': Amount.prefault('10000'),
   'usd-per-lily': Amount.prefault('1'),
+  'explorer-url': z.url({ protocol: /^https?$/ }).optional(),
   host: z.string().min(1).default('127.0.0.1'),
   port: Port.prefault('8602'),
   'metrics-port': Port.optional(),
@@ -130,6 +137,7 @@ const Settings = z.strictObject({
   'allow-origin': z.array(z.string().min(1)).default([]),
   'max-body-bytes': Whole(1024, 256 * 1024 ** 2).prefault('4194304'),
   'requests-per-minute': Whole(1, 1_000_000).prefault('600'),
+  'keep-files-days': Whole(2, 36_500).prefault('7'),
   'first-key-file': File.optional(),
   'first-credit': Amount.prefault('10'),
   x402: z.enum(['off', 'sell', 'all']).default('off'),
@@ -163,6 +171,8 @@ export type GatewayConfig = StateConfig & {
   readonly policy: SpendingPolicy
   /** Dollars per LILY times 10^18. */
   readonly usdPerLilyWad: bigint
+  /** Block explorer of the chain, for links. */
+  readonly explorerUrl?: string | undefined
   readonly host: string
   readonly port: number
   readonly metricsPort?: number | undefined
@@ -170,6 +180,8 @@ export type GatewayConfig = StateConfig & {
   readonly allowedOrigins: readonly string[]
   readonly maxBodyBytes: number
   readonly requestsPerMinute: number
+  /** How long inputs and outputs of jobs stay in the state folder. */
+  readonly keepFilesSeconds: number
   readonly firstKey?: { readonly file: string; readonly credit: bigint } | undefined
   /** How strangers pay; undefined where only keys are let in. */
   readonly x402?: X402Config | undefined
@@ -304,6 +316,7 @@ function toConfig(given: z.output<typeof Settings>, state: StateConfig): Gateway
       acknowledgeSteps: true,
     },
     usdPerLilyWad: given['usd-per-lily'],
+    explorerUrl: given['explorer-url'],
     host: given.host,
     port: given.port,
     metricsPort: given['metrics-port'],
@@ -315,6 +328,7 @@ function toConfig(given: z.output<typeof Settings>, state: StateConfig): Gateway
     allowedOrigins: given['allow-origin'],
     maxBodyBytes: given['max-body-bytes'],
     requestsPerMinute: given['requests-per-minute'],
+    keepFilesSeconds: given['keep-files-days'] * 86_400,
     firstKey: firstKeyFile === undefined ? undefined : { file: firstKeyFile, credit: given['first-credit'] },
     x402: toX402Config(given, signer),
     replicaUrl: replicaUrl?.replace(/\/$/, ''),

@@ -23,6 +23,7 @@ export type GatewayClient = Pick<
   | 'cancel'
   | 'complete'
   | 'sendAcknowledgements'
+  | 'forgetFiles'
   | 'stream'
   | 'watchJob'
   | 'fetchOutputs'
@@ -32,6 +33,7 @@ export type GatewayClient = Pick<
 /** What routes and background work share. */
 export type GatewayContext = {
   readonly client: GatewayClient
+  readonly network: { readonly name: string; readonly explorerUrl?: string | undefined }
   readonly database: Database
   readonly models: ModelCatalog
   readonly metrics: Metrics
@@ -63,6 +65,8 @@ export type GatewayRules = {
   readonly keepAliveSeconds: number
   /** How long a reader may take nothing of a stream before it is given up. */
   readonly slowReaderSeconds: number
+  /** How long files of jobs are kept. */
+  readonly keepFilesSeconds: number
   /** How long an answer is kept for repeats with its idempotency key. */
   readonly answerSeconds: number
   /** Providers that are asked one after the other while nothing was sent yet. */

@@ -19,7 +19,7 @@ import { settleUnsettled } from './completion/settle-unsettled.ts'
 import { type GatewayConfig, readCommand, type StateConfig } from './config.ts'
 import { type GatewayContext, nowSeconds } from './context.ts'
 import { takeLease } from './db/lease.ts'
-import { openDatabase, type Database } from './db/open-database.ts'
+import { type Database, openDatabase, type OpenDatabase } from './db/open-database.ts'
 import { createDepositChain } from './deposits/deposit-chain.ts'
 import { watchDeposits } from './deposits/watch-deposits.ts'
 import { accounts } from './db/schema.ts'
@@ -40,6 +40,7 @@ export type RunningGateway = {
 }
 
 const leaseSeconds = 60
+const tidyMilliseconds = 3_600_000
 const drainMilliseconds = 20_000
 const settleMilliseconds = 10_000
 
@@ -63,9 +64,10 @@ export async function startGateway(
     for (const step of undo.reverse()) await step()
   })
   try {
-    const { database, close: closeState } = dependencies.database
-      ? { database: dependencies.database, close: async () => {} }
+    const opened = dependencies.database
+      ? { database: dependencies.database, tidy: async () => {}, close: async () => {} }
       : await openState(config)
+    const { database, tidy, close: closeState } = opened
     undo.push(closeState)
     const { network, signer, grant, policy } = config
     const client = createLilypad({
@@ -80,6 +82,7 @@ export async function startGateway(
       usdPerLilyWad: config.usdPerLilyWad,
       maxBodyBytes: config.maxBodyBytes,
       requestsPerMinute: config.requestsPerMinute,
+      keepFilesSeconds: config.keepFilesSeconds,
       keepAliveSeconds: 10,
       slowReaderSeconds: 60,
       answerSeconds: 86_400,
@@ -99,6 +102,7 @@ export async function startGateway(
     const context: GatewayContext = {
       x402,
       client,
+      network: { name: network.name, explorerUrl: config.explorerUrl },
       database,
       models: createModelCatalog(client),
       metrics: createMetrics(),
@@ -126,6 +130,7 @@ export async function startGateway(
       repeat(context, closing.signal, 'replica.failed', () => tellReplica(database, told)),
       repeat(context, closing.signal, 'sweep.failed', () => settle(context)),
       repeat(context, closing.signal, 'deposits.failed', () => takeDeposits(context)),
+      repeat(context, closing.signal, 'tidy.failed', createTidying(context, tidy)),
     ])
     undo.push(async () => {
       closing.abort()
@@ -154,14 +159,14 @@ export async function startGateway(
 }
 
 /** Opens the accounts. The embedded database takes one process at a time. */
-export async function openState(config: StateConfig): Promise<{ readonly database: Database; close(): Promise<void> }> {
+export async function openState(config: StateConfig): Promise<OpenDatabase> {
   const { stateDirectory, databaseUrl } = config
   mkdirSync(stateDirectory, { recursive: true, mode: 0o700 })
   const lock = databaseUrl === undefined ? await lockStateDirectory(stateDirectory, { service: 'gateway' }) : undefined
   try {
     const opened = await openDatabase({ directory: join(stateDirectory, 'db'), databaseUrl })
     return {
-      database: opened.database,
+      ...opened,
       async close() {
         await opened.close()
         await lock?.release()
@@ -194,6 +199,17 @@ async function makeFirstKey(
   const { key } = await createApiKey(database, { account, name: 'first', now })
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
   writeFileSync(file, `${key}\n`, { mode: 0o600 })
+}
+
+/** Makes the database let go of its log, and once an hour removes files of old jobs. */
+function createTidying(context: GatewayContext, tidyDatabase: () => Promise<void>): () => Promise<void> {
+  let filesAt = Number.NEGATIVE_INFINITY
+  return async () => {
+    await tidyDatabase()
+    if (performance.now() - filesAt <= tidyMilliseconds) return
+    filesAt = performance.now()
+    await context.client.forgetFiles(nowSeconds(context) - context.rules.keepFilesSeconds)
+  }
 }
 
 async function settle(context: GatewayContext): Promise<void> {

@@ -42,9 +42,10 @@ test('after kill -9 the next start settles what was open, and the ledger is whol
     jsonOf(fetch(`${url}/v1/account`, { headers: { authorization: `Bearer ${key}` } }))
   await eventually(async () => ((await account(first.url)).reserved !== '0' ? true : undefined))
   await new Promise((resolve) => setTimeout(resolve, 300))
+  const killed = once(first.child, 'exit')
   first.child.kill('SIGKILL')
   expect(await asked).toBe('cut')
-  await once(first.child, 'exit').catch(() => undefined)
+  await killed
   const second = await startGatewayProcess([...settings, '--port', '0'])
   try {
     await eventually(async () => ((await account(second.url)).reserved === '0' ? true : undefined), 40)

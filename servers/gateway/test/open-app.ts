@@ -26,6 +26,7 @@ export async function openApp(change: Partial<GatewayContext> = {}) {
     log: pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) }),
     clock: () => new Date(),
     replica: 'r',
+    network: { name: 'test' },
     active: new Set(),
     background: new Set(),
     rules: {
@@ -34,9 +35,11 @@ export async function openApp(change: Partial<GatewayContext> = {}) {
       requestsPerMinute: 100_000,
       keepAliveSeconds: 10,
       slowReaderSeconds: 60,
+      keepFilesSeconds: 604_800,
       answerSeconds: 86_400,
       attempts: 3,
       sweepSeconds: 5,
+      keepFilesSeconds: 604_800,
     },
     ...change,
   }

@@ -67,6 +67,20 @@ async function readFrames(response: Response): Promise<{ frames: Frame[]; commen
   return { frames, comments: blocks.filter((block) => block.startsWith(':')).length }
 }
 
+test('a long reply is acknowledged in steps while it comes, and charged by its receipt', async () => {
+  const response = await ask('!slowly 150 2', { stream: true, max_tokens: 200 })
+  const { frames } = await readFrames(response)
+  expect(frames.at(-1)?.data).toBe('[DONE]')
+  const { client } = gateway.gateway.context
+  const price = 1000n + 3n * 3n + 150n * 7n
+  const { lilypad } = JSON.parse(frames.at(-2)?.data ?? '')
+  const job = await client.getStoredJob(lilypad.job_id)
+  expect(job).toMatchObject({ price, verified: true })
+  expect(job.step?.step.step.price).toBeGreaterThan(0n)
+  expect(job.step?.step.step.price).toBeLessThan(price)
+  expect(await balance()).toEqual({ balance: full - price, reserved: 0n })
+})
+
 test('a streamed reply comes in pieces, and looks whole only after it was paid', async () => {
   const response = await ask('one two three', { stream: true })
   expect(response.headers.get('content-type')).toContain('text/event-stream')

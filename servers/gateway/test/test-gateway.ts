@@ -63,7 +63,7 @@ export async function startTestGateway(
     stateDirectory: folder,
     network: market.network,
     signer,
-    policy: { perJob: unlimited, perDay: unlimited, total: unlimited },
+    policy: { perJob: unlimited, perDay: unlimited, total: unlimited, acknowledgeSteps: true },
     usdPerLilyWad: 2n * 10n ** 18n,
     host: '127.0.0.1',
     port: 0,
@@ -73,6 +73,7 @@ export async function startTestGateway(
     maxBodyBytes: 200_000,
     requestsPerMinute: 100_000,
     deposits: { confirmations: 1, least: 10n ** 15n },
+    keepFilesSeconds: 604_800,
     logLevel: 'silent',
     ...(typeof options.config === 'function' ? await options.config(market) : options.config),
   }

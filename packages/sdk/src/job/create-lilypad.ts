@@ -974,10 +974,15 @@ export function createLilypad(options: LilypadOptions) {
     return signed.acknowledgementSent ? signed : sendAcknowledgement(signed)
   }
 
-  async function signAcknowledgement(orderHash: Bytes32): Promise<StoredJob> {
+  /** `checked` is what was verified just now; without it the job was verified before. */
+  async function signAcknowledgement(
+    orderHash: Bytes32,
+    checked?: Pick<StoredJob, 'delivery' | 'reservation'>,
+  ): Promise<StoredJob> {
     const { signVoucher } = requireWallet()
     return store.transaction((transaction) => {
-      const job = transaction.findJob(orderHash)
+      const known = transaction.findJob(orderHash)
+      const job = known && checked && known.verified !== true ? { ...known, ...checked, verified: true } : known
       if (!job?.delivery || job.verified !== true) throw new JobUnknownError(orderHash)
       if (job.acknowledgement) return job
       const { order: placed, delivery } = job
@@ -1001,6 +1006,8 @@ export function createLilypad(options: LilypadOptions) {
       const acknowledged: StoredJob = { ...job, price, acknowledgement: { voucher, signature: signVoucher(voucher) } }
       transaction.putLane(id, after)
       transaction.putJob(acknowledged)
+      if (known && !outcomeOf(known) && outcomeOf(acknowledged) === 'good')
+        transaction.putBreaker(afterOutcome(transaction.findBreaker(), 'good', policy, nowSeconds()))
       return acknowledged
     })
   }
@@ -1145,11 +1152,8 @@ export function createLilypad(options: LilypadOptions) {
       }
     }
     // What was checked is what is kept: the relay may have shown another delivery meanwhile.
-    await updateJob(orderHash, (current) =>
-      current.verified === true ? current : { ...current, delivery, reservation: job.reservation, verified: true },
-    )
     streams.delete(orderHash)
-    const signed = await signAcknowledgement(orderHash)
+    const signed = await signAcknowledgement(orderHash, { delivery, reservation: job.reservation })
     if (signed.acknowledgementSent) return { job: signed, outputs, verification }
     if (acknowledgement === 'sent') return { job: await sendAcknowledgement(signed), outputs, verification }
     void sendLane(laneId(signed.order)).catch(() => {})
@@ -1285,6 +1289,9 @@ export function createLilypad(options: LilypadOptions) {
       }
       return failures
     },
+    /** Forgets files of jobs that were last written before a time, in Unix seconds, at least two days back: orders that live may need theirs. */
+    forgetFiles: (before: number): Promise<number> =>
+      store.forgetFiles(Math.min(before, nowSeconds() - longestOrderSeconds)),
     async close() {
       await Promise.all([...arriving.values()].map(({ written }) => written))
       await Promise.allSettled([...sending.values()].map(({ running, next }) => next ?? running))

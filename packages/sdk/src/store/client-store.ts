@@ -128,6 +128,11 @@ export type ClientStore = {
   findBlob(digest: Bytes32): Promise<Uint8Array | undefined>
   /** Forgets quotes that ended before a time, in Unix seconds, and were never ordered, with the input files that nothing else names. */
   forgetQuotes(before: number): Promise<void>
+  /**
+   * Forgets files, inputs and outputs alike, that were last written before a time, in Unix seconds: one that lies further back than any order
+   * lives. Outputs can be had again while the relay has them. Returns how many.
+   */
+  forgetFiles(before: number): Promise<number>
   close(): Promise<void>
 }
 

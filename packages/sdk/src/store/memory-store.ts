@@ -55,7 +55,7 @@ const acknowledgedJobs = (job: StoredJob) => job.acknowledgement?.voucher.jobs ?
 /** A store that lives as long as the process: for tests, pages and one-off scripts. */
 export function memoryStore(): ClientStore {
   let state = emptyState()
-  const blobs = new Map<Bytes32, Uint8Array>()
+  const blobs = new Map<Bytes32, { readonly bytes: Uint8Array; readonly at: number }>()
   const lane = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0
 
   const open = (draft: State): StoreTransaction => ({
@@ -130,11 +130,11 @@ export function memoryStore(): ClientStore {
     async flush() {},
     async putBlob(digest, bytes) {
       assertDigest(digest)
-      blobs.set(digest, bytes.slice())
+      blobs.set(digest, { bytes: bytes.slice(), at: Date.now() / 1000 })
     },
     async findBlob(digest) {
       assertDigest(digest)
-      return blobs.get(digest)?.slice()
+      return blobs.get(digest)?.bytes.slice()
     },
     async forgetQuotes(before) {
       const ordered = new Set([...state.jobs.values()].map(({ quoteId }) => quoteId))
@@ -149,6 +149,11 @@ export function memoryStore(): ClientStore {
       const kept = new Set([...named, ...outputs].flatMap(digestsIn))
       for (const digest of unused.flatMap(({ inputs }) => digestsIn(JSON.stringify(inputs))))
         if (!kept.has(digest)) blobs.delete(digest)
+    },
+    async forgetFiles(before) {
+      const old = [...blobs].filter(([, { at }]) => at < before)
+      for (const [digest] of old) blobs.delete(digest)
+      return old.length
     },
     async close() {},
   }

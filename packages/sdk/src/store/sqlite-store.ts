@@ -1,5 +1,5 @@
 import { mkdirSync } from 'node:fs'
-import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { opendir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { type Bytes32, laneId } from '@lilypad-agents/protocol'
@@ -307,6 +307,18 @@ export function sqliteStore(directory: string): ClientStore {
         const writtenAt = (await stat(file).catch(() => undefined))?.mtimeMs
         if (writtenAt !== undefined && writtenAt < Date.now() - freshMilliseconds) await rm(file, { force: true })
       }
+    },
+    async forgetFiles(before) {
+      let forgotten = 0
+      // One by one: there may be millions.
+      for await (const { name } of await opendir(blobs)) {
+        const file = join(blobs, name)
+        const writtenAt = (await stat(file).catch(() => undefined))?.mtimeMs
+        if (writtenAt === undefined || writtenAt >= before * 1000) continue
+        await rm(file, { force: true })
+        forgotten += 1
+      }
+      return forgotten
     },
     async close() {
       await log.close()

@@ -116,6 +116,7 @@ beforeEach(async () => {
 function contextOf(client: GatewayClient): GatewayContext {
   return {
     client,
+    network: { name: 'test' },
     database,
     models: { list: async () => [model], get: async () => model },
     metrics: createMetrics(),
@@ -131,6 +132,7 @@ function contextOf(client: GatewayClient): GatewayContext {
       keepAliveSeconds: 1,
       slowReaderSeconds: 1,
       answerSeconds: 1,
+      keepFilesSeconds: 604_800,
       attempts: 3,
       sweepSeconds: 5,
     },

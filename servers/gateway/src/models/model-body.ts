@@ -1,3 +1,4 @@
+import { formatTokenAmount } from '@lilypad-agents/sdk'
 import type { JsonObject } from '../conversation/conversation.ts'
 import type { Model } from './model-catalog.ts'
 import { formatUsd, modelPrice } from './model-price.ts'
@@ -59,6 +60,16 @@ export function modelBody({ id, use, listing, server }: Model, usdPerLilyWad: bi
     output_modalities: outputs,
     max_output_length: isChat ? server.maxOutputUnits : null,
     is_ready: offers.length > 0,
-    lilypad: { module: listing.name, module_version: moduleVersion, providers: offers.length },
+    lilypad: {
+      module: listing.name,
+      module_version: moduleVersion,
+      providers: offers.length,
+      price: {
+        per_job: formatTokenAmount(pricePerJob),
+        per_input_unit: formatTokenAmount(pricePerInputUnit),
+        per_output_unit: formatTokenAmount(pricePerOutputUnit),
+        currency: 'LILY',
+      },
+    },
   }
 }

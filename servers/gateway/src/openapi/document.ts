@@ -9,6 +9,7 @@ import { JobBody, JobView, ListQuery, ModuleView, QuoteBody, QuoteView } from '.
 import { LaneQuery, OrderView } from '../routes/orders.ts'
 import { DepositView } from '../routes/deposits.ts'
 import { TopUpBody, TopUpView } from '../routes/top-ups.ts'
+import { NetworkView } from '../routes/network.ts'
 import { UsageQuery } from '../routes/usage.ts'
 import { FacilitatorBody, SettleAnswer, VerifyAnswer } from '../x402/facilitator.ts'
 import { PaymentView, SupportedView } from '../x402/routes.ts'
@@ -198,6 +199,13 @@ const operations: readonly Operation[] = [
     isOpen: true,
     body: FacilitatorBody,
     answer: SettleAnswer,
+  },
+  {
+    method: 'get',
+    path: '/v1/network',
+    summary: 'The network behind this gateway',
+    isOpen: true,
+    answer: NetworkView,
   },
   { method: 'get', path: '/v1/account', summary: 'What the account has' },
   { method: 'get', path: '/v1/account/deposit', summary: 'Where to send tokens for the account', answer: DepositView },

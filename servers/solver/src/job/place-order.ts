@@ -1,4 +1,4 @@
-import { and, eq, gt, sum, type WithSubquery } from 'drizzle-orm'
+import { and, eq, sql, sum, type WithSubquery } from 'drizzle-orm'
 import {
   type Bytes32,
   jobOrderType,
@@ -170,7 +170,8 @@ export function createOrderDesk(context: SolverContext) {
           eq(reservations.payer, payer),
           eq(reservations.key, key),
           eq(reservations.token, token),
-          gt(reservations.held, 0n),
+          // In these words, so that the index of what is held is known to fit.
+          sql`${reservations.held} > 0`,
         ),
       )
     const now = nowSeconds(context)

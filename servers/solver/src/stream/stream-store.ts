@@ -49,6 +49,10 @@ type OpenStream = {
 
 const readBytes = 128 * 1024
 const idleMilliseconds = 60_000
+/** Files that are open at once, unless more are written at the same time. */
+const maxOpen = 512
+/** A stream that was used so lately may be written on. */
+const restMilliseconds = 1000
 const newLine = 10
 
 /** Opens the folder of streams and counts what is there. */
@@ -68,17 +72,22 @@ export async function openStreamStore(options: {
   // The hash becomes a path, so it is parsed here too, whatever the caller did.
   const folderOf = (orderHash: Bytes32) => join(directory, Bytes32.parse(orderHash).slice(2))
 
-  async function closeIdle(): Promise<void> {
+  /** Closes files that were not used for so long. Call it out of turn. */
+  async function closeIdle(milliseconds: number): Promise<void> {
     for (const [orderHash, stream] of streams) {
-      if (Date.now() - stream.usedAt < idleMilliseconds) continue
+      if (Date.now() - stream.usedAt < milliseconds) continue
       await turns.inTurn(orderHash, async () => {
-        if (streams.get(orderHash) !== stream || Date.now() - stream.usedAt < idleMilliseconds) return
+        if (streams.get(orderHash) !== stream || Date.now() - stream.usedAt < milliseconds) return
         streams.delete(orderHash)
         await stream.handle.close()
       })
     }
   }
-  const idling = setInterval(() => void closeIdle(), idleMilliseconds)
+  let closing: Promise<void> | undefined
+  const keepFew = () => {
+    if (streams.size > maxOpen) closing ??= closeIdle(restMilliseconds).finally(() => (closing = undefined))
+  }
+  const idling = setInterval(() => void closeIdle(idleMilliseconds), idleMilliseconds)
   idling.unref()
 
   /** The stream of a job, opened when it is not. Call it in turn. */
@@ -116,6 +125,7 @@ export async function openStreamStore(options: {
     // A killed process leaves half a line as well. The provider sends again what is not here.
     await handle.truncate(stream.size)
     streams.set(orderHash, stream)
+    keepFew()
     return stream
   }
 
@@ -139,6 +149,7 @@ export async function openStreamStore(options: {
     const chain = StreamChain.start(orderHash, attempt)
     const stream: OpenStream = { handle, chain, size: 0, last: undefined, usedAt: Date.now() }
     streams.set(orderHash, stream)
+    keepFew()
     return stream
   }
 
@@ -224,6 +235,7 @@ export async function openStreamStore(options: {
     async close() {
       isClosed = true
       clearInterval(idling)
+      await closing
       for (const orderHash of [...streams.keys()])
         await turns.inTurn(orderHash, async () => {
           await streams.get(orderHash)?.handle.close()
