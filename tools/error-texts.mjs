@@ -276,6 +276,11 @@ export const errorTexts = {
     charged: 'Nothing. What was paid before is kept with the call.',
     fix: 'Try again: the same call never pays twice. If it stays, ask the owner to check the URL of the server.',
   },
+  PAYMENT_REQUIRED: {
+    what: 'The request came without a key to a gateway that takes payments by x402. The header `PAYMENT-REQUIRED` and the body name what it may cost and the ways to pay; `error` in the header says why a payment that came was not taken.',
+    charged: 'Nothing.',
+    fix: 'Repeat the request with a payment in `PAYMENT-SIGNATURE`, as clients of x402 do by themselves, or send a key of the gateway.',
+  },
   PAYMENT_REFUSED: {
     what: 'A payment by x402 cannot be made or was not taken: the seller asks for another chain, token or scheme than this wallet pays with, it did not take the payment, or the buyer took its money away while the job ran. `details` says which.',
     charged:

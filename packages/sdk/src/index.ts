@@ -17,7 +17,7 @@ export {
   StillRunningError,
   VerificationFailedError,
 } from './job/job-errors.ts'
-export type { StreamedPiece } from './job/job-stream.ts'
+export { JobStream, type StreamedPiece } from './job/job-stream.ts'
 export {
   ApprovalDeclinedError,
   ApprovalExpiredError,
@@ -74,6 +74,7 @@ export { eventReader, type EventStreamFault } from './http/event-reader.ts'
 export {
   createSolverClient,
   DigestMismatchError,
+  type JobReader,
   type SolverClient,
   SolverUnreachableError,
 } from './http/solver-client.ts'
@@ -132,6 +133,7 @@ export {
   approveCall,
   type DepositAuthorization,
   getTokenBalance,
+  getTokenDecimals,
   signatureParts,
   signDepositAuthorization,
   transferCall,

@@ -15,11 +15,14 @@ import { moduleRoutes } from './routes/modules.ts'
 import { networkRoutes } from './routes/network.ts'
 import { openApiRoutes } from './routes/open-api.ts'
 import { operationRoutes } from './routes/operations.ts'
+import { orderRoutes } from './routes/orders.ts'
 import { pageRoutes } from './routes/page.ts'
 import { referenceRoutes } from './routes/reference.ts'
 import { replyRoutes } from './routes/replies.ts'
 import { topUpRoutes } from './routes/top-ups.ts'
 import { usageRoutes } from './routes/usage.ts'
+import { createPaymentGate } from './x402/pay.ts'
+import { x402Routes } from './x402/routes.ts'
 
 /** Puts the routes together; it does not listen. After `closing` nothing new is begun. */
 export function createApp(
@@ -40,15 +43,18 @@ export function createApp(
     next(new LilypadError('EXECUTOR_UNAVAILABLE', 'The gateway is closing.', { hint: 'ask again in a few seconds' }))
   })
   const authentication = authenticate(context)
+  const gate = createPaymentGate(context)
   app.use(['/v1/models', '/v1/modules'], limitAddress())
   app.use(modelRoutes(context))
-  app.use(replyRoutes(context, authentication))
-  app.use(embeddingsRoutes(context, authentication))
+  app.use(replyRoutes(context, authentication, gate))
+  app.use(embeddingsRoutes(context, authentication, gate))
   app.use(mediaRoutes(context, authentication))
   app.use(moduleRoutes(context, authentication))
-  app.use(jobRoutes(context, authentication))
-  app.use(openApiRoutes())
+  app.use(jobRoutes(context, authentication, gate))
+  app.use(openApiRoutes(context))
   app.use(referenceRoutes())
+  app.use(orderRoutes(context))
+  app.use(x402Routes(context))
   app.use(networkRoutes(context))
   app.use(pageRoutes())
   app.use(usageRoutes(context, authentication))

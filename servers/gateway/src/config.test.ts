@@ -55,6 +55,24 @@ test('the key signs, and can be read nowhere', () => {
   )
 })
 
+test('strangers pay only where that is asked for, in ether and gwei as people write them', () => {
+  expect(read(['--key-file', keyFile])).toMatchObject({ config: { x402: undefined } })
+  const dollar = `0x${'AB'.repeat(20)}`
+  const args = ['--key-file', keyFile, '--x402', 'all', '--x402-token', dollar, '--x402-max-gas-price', '0.5']
+  expect(read(args)).toMatchObject({
+    config: {
+      x402: {
+        dollarTokens: [dollar.toLowerCase()],
+        isFacilitator: true,
+        fee: 0n,
+        minTransfer: 10n ** 16n,
+        maxGasPrice: 5n * 10n ** 8n,
+        gasPerDay: 5n * 10n ** 16n,
+      },
+    },
+  })
+})
+
 const lily = 10n ** 18n
 test.each([
   [['account', 'create', 'acme'], { name: 'account create', account: 'acme' }],
@@ -111,6 +129,9 @@ describe('what is wrong is named, and no key is in it', () => {
     [['--host', '0.0.0.0'], /--allow-host/],
     [['--log-level', 'loud'], /--log-level/],
     [['--frog', '1'], /--frog/],
+    [['--x402', 'sell'], /--key-file/],
+    [['--x402', 'maybe'], /--x402/],
+    [['--x402-token', '0x1'], /--x402-token/],
     [['key', 'create', 'acme', '--expires', 'soon'], /--expires/],
     [['key', 'limit', 'key_1', '--day-budget', 'much'], /--day-budget/],
     [['key', 'list', '--grace', '-1'], /--grace/],

@@ -1,10 +1,11 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type Address, createSigner, LilypadError, parseWire, SignedGrant, type Signer } from '@lilypad-agents/protocol'
+import { Address, createSigner, LilypadError, parseWire, SignedGrant, type Signer } from '@lilypad-agents/protocol'
 import { type Network, parseTokenAmount, type SpendingPolicy } from '@lilypad-agents/sdk'
 import { readKeyFile, readNetworkFile } from '@lilypad-agents/sdk/node'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
+import type { X402Config } from './x402/settings.ts'
 import { LimitFlags, limitFlags, readStateCommand, type StateCommand, stateUsage } from './admin/state-command.ts'
 import type { StripeSettings } from './billing/card-processor.ts'
 import type { DepositRules } from './deposits/watch-deposits.ts'
@@ -63,6 +64,24 @@ const settings = {
     help: 'where there is no account yet, makes one called "first" and writes a key for it here',
   },
   'first-credit': { env: 'LILYPAD_FIRST_CREDIT', value: 'LILY', help: 'what that account gets  [10]' },
+  x402: {
+    env: 'LILYPAD_X402',
+    value: 'how',
+    help: 'off; sell: strangers pay for each request; all: payments to others are settled too  [off]',
+  },
+  'x402-token': {
+    env: 'LILYPAD_X402_TOKENS',
+    value: 'address',
+    help: 'token of one dollar that strangers may pay in beside LILY; repeat  [none]',
+  },
+  'x402-fee': { env: 'LILYPAD_X402_FEE', value: 'LILY', help: 'comes to the price of a request, for gas  [0]' },
+  'x402-min-transfer': {
+    env: 'LILYPAD_X402_MIN_TRANSFER',
+    value: 'LILY',
+    help: 'least a transfer is worth that gas is paid for: change, and payments to others  [0.01]',
+  },
+  'x402-max-gas-price': { env: 'LILYPAD_X402_MAX_GAS_PRICE', value: 'gwei', help: 'above it nothing is sent  [5]' },
+  'x402-gas-per-day': { env: 'LILYPAD_X402_GAS_PER_DAY', value: 'ETH', help: 'most gas in any 24 hours  [0.05]' },
   'replica-url': {
     env: 'LILYPAD_REPLICA_URL',
     value: 'url',
@@ -97,7 +116,7 @@ const settings = {
   'log-level': { env: 'LILYPAD_LOG_LEVEL', value: 'level', help: `${logLevels.join(', ')}  [info]` },
 } as const
 type SettingName = keyof typeof settings
-const lists: readonly string[] = ['allow-host', 'allow-origin'] satisfies readonly SettingName[]
+const lists: readonly string[] = ['allow-host', 'allow-origin', 'x402-token'] satisfies readonly SettingName[]
 
 const Amount = z.string().transform((text, context) => {
   try {
@@ -137,6 +156,12 @@ const Settings = z.strictObject({
   hedge: z.enum(['on', 'off']).default('off'),
   'first-key-file': File.optional(),
   'first-credit': Amount.prefault('10'),
+  x402: z.enum(['off', 'sell', 'all']).default('off'),
+  'x402-token': z.array(z.string().toLowerCase().pipe(Address)).max(8).default([]),
+  'x402-fee': Amount.prefault('0'),
+  'x402-min-transfer': Amount.prefault('0.01'),
+  'x402-max-gas-price': Amount.prefault('5'),
+  'x402-gas-per-day': Amount.prefault('0.05'),
   'replica-url': z.url({ protocol: /^https?$/ }).optional(),
   'deposit-confirmations': Whole(1, 10_000).prefault('12'),
   'deposit-least': Amount.prefault('1'),
@@ -178,6 +203,8 @@ export type GatewayConfig = StateConfig & {
   /** @default false */
   readonly isHedged?: boolean | undefined
   readonly firstKey?: { readonly file: string; readonly credit: bigint } | undefined
+  /** How strangers pay; undefined where only keys are let in. */
+  readonly x402?: X402Config | undefined
   /** Where other gateways that share the database reach this one. */
   readonly replicaUrl?: string | undefined
   readonly deposits: DepositRules
@@ -325,10 +352,25 @@ function toConfig(given: z.output<typeof Settings>, state: StateConfig): Gateway
     collectorUrl: given['otlp-url'],
     isHedged: given.hedge === 'on',
     firstKey: firstKeyFile === undefined ? undefined : { file: firstKeyFile, credit: given['first-credit'] },
+    x402: toX402Config(given, signer),
     replicaUrl: replicaUrl?.replace(/\/$/, ''),
     deposits: { confirmations: given['deposit-confirmations'], least: given['deposit-least'] },
     stripe: readStripe(given),
     logLevel: given['log-level'],
+  }
+}
+
+function toX402Config(given: z.output<typeof Settings>, signer: Signer | undefined): X402Config | undefined {
+  if (given.x402 === 'off') return undefined
+  if (!signer) throw invalid(['--x402: it needs --key-file, the key that is paid and pays the gas'])
+  return {
+    dollarTokens: given['x402-token'],
+    isFacilitator: given.x402 === 'all',
+    fee: given['x402-fee'],
+    minTransfer: given['x402-min-transfer'],
+    // Read with 18 decimals, as ether is.
+    maxGasPrice: given['x402-max-gas-price'] / 10n ** 9n,
+    gasPerDay: given['x402-gas-per-day'],
   }
 }
 

@@ -8,6 +8,7 @@ import { failureFacts, type Logger } from './log/logger.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import type { ModelCatalog } from './models/model-catalog.ts'
 import type { RouteMemory } from './routing/route-memory.ts'
+import type { X402Desk } from './x402/desk.ts'
 
 /** What of the client the gateway uses. */
 export type GatewayClient = Pick<
@@ -49,6 +50,8 @@ export type GatewayContext = {
   readonly replica: string
   /** Paid requests that something in this process brings to their end. */
   readonly active: Set<string>
+  /** Payments of strangers; undefined where only keys are let in. */
+  readonly x402?: X402Desk | undefined
   /** Work that goes on after its request was answered; a drain waits for it. */
   readonly background: Set<Promise<void>>
 }

@@ -26,6 +26,7 @@ import { accounts } from './db/schema.ts'
 import { createLogger, failureFacts, type Logger } from './log/logger.ts'
 import { createMetrics } from './metrics/metrics.ts'
 import { createModelCatalog } from './models/model-catalog.ts'
+import { openX402Desk } from './x402/desk.ts'
 import { forgetQuotes, tellReplica } from './replicas/replica.ts'
 import { settleOrphans } from './replicas/settle-orphans.ts'
 import { createRouteMemory } from './routing/route-memory.ts'
@@ -82,8 +83,30 @@ export async function startGateway(
       ...(grant ? { grant } : {}),
     })
     undo.push(() => client.close())
+    const rules = {
+      usdPerLilyWad: config.usdPerLilyWad,
+      maxBodyBytes: config.maxBodyBytes,
+      requestsPerMinute: config.requestsPerMinute,
+      keepFilesSeconds: config.keepFilesSeconds,
+      keepAliveSeconds: 10,
+      slowReaderSeconds: 60,
+      answerSeconds: 86_400,
+      attempts: 3,
+      sweepSeconds: 5,
+      isHedged: config.isHedged ?? false,
+      ...dependencies.rules,
+    }
+    const clock = () => new Date()
+    const x402 =
+      config.x402 && signer
+        ? await openX402Desk(
+            { database, log, clock, rules },
+            { network, signer, config: config.x402, solver: client.solver },
+          )
+        : undefined
     const chain = signer && createDepositChain({ network, signer, payer: grant?.grant.payer ?? signer.address })
     const context: GatewayContext = {
+      x402,
       client,
       network: { name: network.name, explorerUrl: config.explorerUrl },
       database,
@@ -93,23 +116,11 @@ export async function startGateway(
       deposits: chain && { chain, rules: config.deposits },
       cards: config.stripe && createStripeCards(config.stripe),
       log,
-      clock: () => new Date(),
+      clock,
       replica: readReplica(config.stateDirectory),
       active: new Set(),
       background: new Set(),
-      rules: {
-        usdPerLilyWad: config.usdPerLilyWad,
-        maxBodyBytes: config.maxBodyBytes,
-        requestsPerMinute: config.requestsPerMinute,
-        keepFilesSeconds: config.keepFilesSeconds,
-        keepAliveSeconds: 10,
-        slowReaderSeconds: 60,
-        answerSeconds: 86_400,
-        attempts: 3,
-        sweepSeconds: 5,
-        isHedged: config.isHedged ?? false,
-        ...dependencies.rules,
-      },
+      rules,
     }
     if (config.firstKey) await makeFirstKey(context, config.firstKey)
     const closing = new AbortController()
@@ -218,6 +229,7 @@ function createTidying(context: GatewayContext, tidyDatabase: () => Promise<void
 async function settle(context: GatewayContext): Promise<void> {
   await settleUnsettled(context)
   await settleOrphans(context)
+  await context.x402?.sweep()
   await forgetQuotes(context.database, nowSeconds(context))
   await forgetAnswers(context.database, { before: nowSeconds(context) - context.rules.answerSeconds })
   // What could not be sent when it was signed.

@@ -22,7 +22,6 @@ export async function openApp(change: Partial<GatewayContext> = {}) {
     // Whoever orders would fail at once.
     client: unused('client') as GatewayContext['client'],
     models: unused('models') as GatewayContext['models'],
-    network: { name: 'test' },
     database,
     routes: createRouteMemory(),
     metrics: createMetrics(),

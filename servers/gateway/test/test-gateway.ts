@@ -35,7 +35,8 @@ function createTestModels(): readonly TestModel[] {
 /** A real chain, solver and provider with model servers, and a gateway in front of them. */
 export async function startTestGateway(
   options: {
-    readonly config?: Partial<GatewayConfig>
+    /** Settings, or what makes them of the chain that was started. */
+    readonly config?: Partial<GatewayConfig> | ((market: TestMarket) => Promise<Partial<GatewayConfig>>)
     readonly rules?: Partial<GatewayContext['rules']>
     readonly models?: readonly TestModel[]
     /** Modules of WASM programs. @default none */
@@ -84,7 +85,7 @@ export async function startTestGateway(
     deposits: { confirmations: 1, least: 10n ** 15n },
     keepFilesSeconds: 604_800,
     logLevel: 'silent',
-    ...options.config,
+    ...(typeof options.config === 'function' ? await options.config(market) : options.config),
   }
   const openGateway = () =>
     startGateway(config, { log: pino({ level }), ...(options.rules ? { rules: options.rules } : {}) })

@@ -165,6 +165,7 @@ const rows: { readonly [code in ErrorCode]: Row } = {
   UPSTREAM_FAILED: { call: quote(), leads: 'again' },
   // Refused here by the solver, to hear the fix; what it follows is in x402.test.ts.
   PAYMENT_REFUSED: { call: quote(), leads: 'user' },
+  PAYMENT_REQUIRED: { call: quote(), leads: 'user' },
   PAYMENT_UNKNOWN: { call: quote(), leads: 'again' },
   PAID_SERVER_UNREACHABLE: { call: quote(), leads: 'again' },
   TIMED_OUT: { call: ofJob('lilypad_get_outputs'), meet: nothing, play: { end: 'running' }, leads: 'again' },

@@ -3,14 +3,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createSigner, keccak256 } from '@lilypad-agents/protocol'
 import type { ChainClient, Lilypad } from '@lilypad-agents/sdk'
-import { type PaymentRequirements, signAuthorization, type TokenDomain } from '@lilypad-agents/sdk/x402'
+import {
+  findPaymentFault,
+  type PaymentRequirements,
+  type PaymentTerms,
+  signAuthorization,
+  type TokenDomain,
+} from '@lilypad-agents/sdk/x402'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { helpText } from '../src/config/help-text.ts'
 import { readCommand } from '../src/config/read-command.ts'
 import { openCallStore, type PaidCall } from '../src/x402/buy/call-store.ts'
 import { choosePayable } from '../src/x402/buy/choose-requirements.ts'
 import { createLogger } from '../src/log/logger.ts'
-import { findPaymentFault, type Terms } from '../src/x402/sell/check-payment.ts'
 import { createSales } from '../src/x402/sell/sales.ts'
 import type { SoldCall } from '../src/x402/sell/sold-module.ts'
 import type { Offer, Sale } from '../src/x402/sell/sale.ts'
@@ -202,7 +207,11 @@ describe('the books of a seller', () => {
     }
     const sales = createSales({
       ...{ lilypad: lilypad as unknown as Lilypad, store, client: {} as ChainClient },
-      ...{ terms: {} as Terms, config: { modules: [], marginBips: 0, maxLoss: 1n }, logger: createLogger('silent') },
+      ...{
+        terms: {} as PaymentTerms,
+        config: { modules: [], marginBips: 0, maxLoss: 1n },
+        logger: createLogger('silent'),
+      },
     })
     const call = (bytes: number) =>
       ({

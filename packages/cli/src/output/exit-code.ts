@@ -25,6 +25,7 @@ const byCode: { readonly [code in ErrorCode]?: number } = {
   SPENDING_STOPPED: exitCodes.overLimit,
   PRICE_OVER_CAP: exitCodes.overLimit,
   INSUFFICIENT_BALANCE: exitCodes.overLimit,
+  PAYMENT_REQUIRED: exitCodes.overLimit,
   PAYMENT_REFUSED: exitCodes.overLimit,
   NO_PROVIDER_AVAILABLE: exitCodes.unavailable,
   PROVIDER_GONE: exitCodes.unavailable,

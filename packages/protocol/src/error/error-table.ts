@@ -31,6 +31,7 @@ export const errorTable = {
   DIGEST_MISMATCH: caller(400),
   UNAUTHORIZED: { http: 401, openai: 'authentication_error', mcp: 'shown', log: 'info', retryable: false },
   INSUFFICIENT_BALANCE: caller(402),
+  PAYMENT_REQUIRED: caller(402),
   PAYMENT_REFUSED: caller(402),
   READ_ONLY: { http: 403, openai: 'permission_error', mcp: 'shown', log: 'info', retryable: false },
   GRANT_INVALID: { http: 403, openai: 'permission_error', mcp: 'shown', log: 'info', retryable: false },

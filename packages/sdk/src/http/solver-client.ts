@@ -74,6 +74,9 @@ type CallOptions = {
   readonly timeoutSeconds?: number
 }
 
+/** Who reads a job: its key, or whoever has a header that the key signed. */
+export type JobReader = Signer | { readonly authorization: string }
+
 const maxEventLength = 1_000_000
 
 function parseEvent(data: string): JobEvent {
@@ -143,8 +146,9 @@ export function createSolverClient(options: {
     body: JSON.stringify(value),
     headers: { 'content-type': 'application/json' },
   })
-  const authorized = (subject: Bytes32, signer: Signer) => ({
-    authorization: createAuthorization(domain, subject, signer, new Date()),
+  const authorized = (subject: Bytes32, reader: JobReader) => ({
+    authorization:
+      'authorization' in reader ? reader.authorization : createAuthorization(domain, subject, reader, new Date()),
   })
 
   async function readBlob(
@@ -208,7 +212,7 @@ export function createSolverClient(options: {
       callJson(Quote, '/quotes', post(z.encode(QuoteRequest, request))),
     postOrder: (request: OrderRequest): Promise<JobView> =>
       callJson(JobView, '/jobs', post(z.encode(OrderRequest, request))),
-    async putInput(orderHash: Bytes32, digest: Bytes32, bytes: Uint8Array, signer: Signer): Promise<void> {
+    async putInput(orderHash: Bytes32, digest: Bytes32, bytes: Uint8Array, signer: JobReader): Promise<void> {
       await call(`/jobs/${orderHash}/inputs/${digest}`, {
         method: 'PUT',
         body: bytes as Uint8Array<ArrayBuffer>,
@@ -217,13 +221,13 @@ export function createSolverClient(options: {
       })
     },
     /** Waits up to `waitSeconds` until the requester has something to do: the job has ended, is delivered, or lacks inputs. */
-    getJob: (orderHash: Bytes32, signer: Signer, waitSeconds = 0): Promise<JobView> =>
+    getJob: (orderHash: Bytes32, signer: JobReader, waitSeconds = 0): Promise<JobView> =>
       callJson(JobView, `/jobs/${orderHash}?waitSeconds=${waitSeconds}&until=end`, {
         headers: authorized(orderHash, signer),
         timeoutSeconds: waitSeconds + 15,
       }),
     /** @param maxBytes size that the delivery names; a longer answer is given up */
-    async getOutput(orderHash: Bytes32, digest: Bytes32, signer: Signer, maxBytes?: number): Promise<Uint8Array> {
+    async getOutput(orderHash: Bytes32, digest: Bytes32, signer: JobReader, maxBytes?: number): Promise<Uint8Array> {
       return readBlob(
         await call(`/jobs/${orderHash}/outputs/${digest}`, {
           headers: authorized(orderHash, signer),
@@ -240,7 +244,7 @@ export function createSolverClient(options: {
       await call(`/jobs/${orderHash}/step`, post(z.encode(StepAcknowledgement, acknowledged)))
     },
     /** Ends a job that was not taken yet, or asks its provider to stop; the answer shows the state right after. */
-    cancelJob: (orderHash: Bytes32, signer: Signer): Promise<JobView> =>
+    cancelJob: (orderHash: Bytes32, signer: JobReader): Promise<JobView> =>
       callJson(JobView, `/jobs/${orderHash}/cancellation`, {
         method: 'POST',
         headers: authorized(cancellationSubject(orderHash), signer),
@@ -263,7 +267,7 @@ export function createSolverClient(options: {
      */
     async *watchJob(
       orderHash: Bytes32,
-      signer: Signer,
+      signer: JobReader,
       watch: {
         readonly after?: number
         readonly stream?: { readonly attempt: number; readonly chunks: number }

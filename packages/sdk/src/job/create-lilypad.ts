@@ -353,7 +353,28 @@ export function createLilypad(options: LilypadOptions) {
     await forgetOldQuotes()
     for (const { bytes } of Object.values(files)) await store.putBlob(sha256(bytes), bytes)
     const ask = { listing, inputs, maxPrice, provider, only, ignore, prefer }
-    const answer = findRecentQuote(ask, maxAgeSeconds) ?? (await requestQuote(ask))
+    return keepQuote(findRecentQuote(ask, maxAgeSeconds) ?? (await requestQuote(ask)), ask)
+  }
+
+  /**
+   * Takes a quote that was asked for elsewhere, such as by a gateway, with the inputs it is for: checked, kept, and usable once.
+   * @throws what {@link quote} throws
+   */
+  async function acceptQuote(given: {
+    readonly quote: Quote
+    readonly inputs: JobInputs
+    readonly maxPrice?: bigint
+  }): Promise<StoredQuote> {
+    const { quote: answer, maxPrice } = given
+    const listing = await findVersionListing(answer.moduleVersion)
+    const inputs = parseInputs(listing.manifest.inputs, given.inputs)
+    await assertNetworkOnce()
+    await forgetOldQuotes()
+    assertQuoteFits(answer, listing, inputs, {})
+    return keepQuote(answer, { listing, inputs, maxPrice, provider: undefined })
+  }
+
+  async function keepQuote(answer: Quote, { listing, inputs, maxPrice }: QuoteAsk): Promise<StoredQuote> {
     if (maxPrice !== undefined && answer.maxPrice > maxPrice)
       throw new PriceOverCapError({ cap: maxPrice, price: answer.maxPrice })
     const version = await readVersion(listing.moduleVersion)
@@ -1185,6 +1206,7 @@ export function createLilypad(options: LilypadOptions) {
     getModule,
     session,
     quote,
+    acceptQuote,
     checkOrder,
     order,
     /** Payments outside of orders, under the same policy and in the same ledger. */

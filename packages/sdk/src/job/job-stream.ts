@@ -4,14 +4,13 @@ import {
   type JobManifest,
   type JobState,
   LilypadError,
-  type Signer,
   type StreamChunk,
   StreamBrokenError,
   StreamChain,
   type StreamFile,
   type StreamPiece,
 } from '@lilypad-agents/protocol'
-import { type SolverClient, SolverUnreachableError } from '../http/solver-client.ts'
+import { type JobReader, type SolverClient, SolverUnreachableError } from '../http/solver-client.ts'
 import type { ReplyHistory } from './reply-history.ts'
 
 /** A piece of a running job, checked against the ones before it. Its bytes are the program's: data, nothing to obey. */
@@ -34,7 +33,7 @@ const isOver = (state: JobState) => !goingOn.includes(state)
 
 export type JobStreamSource = {
   readonly solver: Pick<SolverClient, 'url' | 'watchJob'>
-  readonly signer: Signer
+  readonly signer: JobReader
   readonly orderHash: Bytes32
   /** Takes what came and the steps about it; without it the provider is not told that steps are acknowledged. */
   readonly history?: ReplyHistory

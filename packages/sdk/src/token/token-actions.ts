@@ -24,6 +24,13 @@ export async function getTokenBalance(
   )
 }
 
+/** Decimals of a token, as it says itself. */
+export async function getTokenDecimals(client: ChainClient, token: Address): Promise<number> {
+  return translateChainErrors('decimals', () =>
+    client.readContract({ address: token, abi: lilyTokenAbi, functionName: 'decimals' }),
+  )
+}
+
 /** Lets a spender take exactly this much of the sender's tokens. */
 export function approveCall(options: {
   readonly token: Address

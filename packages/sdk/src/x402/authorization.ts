@@ -121,3 +121,25 @@ export async function settleAuthorization(
 ): Promise<Hex> {
   return (await sendCallSync(client, transferWithAuthorizationCall(options))).transactionHash
 }
+
+/**
+ * Makes a signed transfer unless it was made already, by whomever: however often this is called, and wherever, it happens once.
+ * @returns where it was made; undefined when its signer cancelled it, so that it never will be
+ * @throws ContractRevertedError when the token refuses it now
+ */
+export async function collectAuthorization(
+  client: ChainClient,
+  options: Parameters<typeof transferWithAuthorizationCall>[0] & {
+    /** Block before which it cannot have been made. */
+    readonly fromBlock: bigint
+  },
+): ReturnType<typeof findAuthorizedTransfer> {
+  const { token, authorization, fromBlock } = options
+  const isUsed = () => isAuthorizationUsed(client, { token, ...authorization })
+  if (!(await isUsed()))
+    await settleAuthorization(client, options).catch(async (error: unknown) => {
+      // Somebody else was faster: what the token says counts.
+      if (!(await isUsed())) throw error
+    })
+  return findAuthorizedTransfer(client, { token, authorization, fromBlock })
+}

@@ -1,4 +1,5 @@
 export {
+  collectAuthorization,
   findAuthorizedTransfer,
   findAuthorizer,
   hashAuthorization,
@@ -7,6 +8,15 @@ export {
   signAuthorization,
   transferWithAuthorizationCall,
 } from './authorization.ts'
+export {
+  type ExpectedPayment,
+  findChainFault,
+  findPaymentFault,
+  type PaymentFault,
+  type PaymentTerms,
+} from './check-payment.ts'
+export { type LilypadFetch, lilypadFetch, type LilypadFetchOptions } from './lilypad-fetch.ts'
+export { OfferedJob, OrderPayment, orderScheme } from './order-payment.ts'
 export { getTokenDomain, type TokenDomain } from '../token/token-domain.ts'
 export { toSignerAccount } from '../wallet/signer-account.ts'
 export {

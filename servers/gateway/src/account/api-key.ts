@@ -5,7 +5,8 @@ import type { Database, Transaction } from '../db/open-database.ts'
 import { accounts, apiKeys, auditLog } from '../db/schema.ts'
 import { AccountUnknownError } from './account-errors.ts'
 
-const prefix = 'lp-'
+/** Every key begins with it. */
+export const keyPrefix = 'lp-'
 
 /** A key as a request needs it. */
 export type ApiKey = {
@@ -29,7 +30,7 @@ export type KeyLimits = {
 }
 
 const hashKey = (key: string) => createHash('sha256').update(key).digest('hex')
-const makeKey = () => `${prefix}${randomBytes(32).toString('base64url')}`
+const makeKey = () => `${keyPrefix}${randomBytes(32).toString('base64url')}`
 
 function toColumns({ budget, dayBudget, monthBudget, requestsPerMinute, models, expiresAt }: KeyLimits) {
   return {
@@ -80,13 +81,24 @@ export async function createApiKey(
   return { id, key }
 }
 
+const { id: idColumn, accountId, requestsPerMinute, models } = apiKeys
+const columns = { id: idColumn, accountId, requestsPerMinute, models }
+
+/** A key by its id, for whom the gateway knows by something else than the key. */
+export async function findApiKeyById(database: Database, id: string): Promise<ApiKey | undefined> {
+  const [found] = await database
+    .select(columns)
+    .from(apiKeys)
+    .where(and(eq(apiKeys.id, id), isNull(apiKeys.revokedAt)))
+  return found
+}
+
 /** The key that a request shows, unless it is none of ours, is over, switched off or revoked. */
 export async function findApiKey(database: Database, key: string, now: number): Promise<ApiKey | undefined> {
-  if (!key.startsWith(prefix) || key.length > 100) return undefined
+  if (!key.startsWith(keyPrefix) || key.length > 100) return undefined
   const hash = hashKey(key)
-  const { id, accountId, requestsPerMinute, models } = apiKeys
   const [found] = await database
-    .select({ id, accountId, requestsPerMinute, models })
+    .select(columns)
     .from(apiKeys)
     .where(
       and(

@@ -1,5 +1,5 @@
 import { type Address, type Bytes32, LilypadError } from '@lilypad-agents/protocol'
-import type { GivenFile, StoredJob } from '@lilypad-agents/sdk'
+import type { GivenFile, StoredJob, StoredQuote } from '@lilypad-agents/sdk'
 import { notePlaced, reserveFor } from '../account/paid-request.ts'
 import { type GatewayContext, nowSeconds } from '../context.ts'
 import type { ProviderPolicy, Route } from '../routing/route.ts'
@@ -33,6 +33,28 @@ export type PlacedJob = {
 /** How old the solver's choice of a provider may be. One that declines is not chosen again for the same request. */
 const maxQuoteSeconds = 1
 
+/** A job with its price, and the files that its inputs name. */
+export type PricedJob = StoredQuote & Pick<JobRequest, 'files'>
+
+/** Gets a price: a new one, or one whose provider was chosen at most so long ago. Nothing is reserved. */
+export async function quoteJob(
+  { client }: Pick<GatewayContext, 'client'>,
+  { module, inputs, files }: JobRequest,
+  { maxPrice, provider }: RequestPolicy,
+  how: { readonly maxAgeSeconds?: number; readonly route?: Route | undefined } = {},
+): Promise<PricedJob> {
+  const stored = await client.quote({
+    module,
+    inputs,
+    maxAgeSeconds: how.maxAgeSeconds ?? 0,
+    ...(files ? { files } : {}),
+    ...(maxPrice === undefined ? {} : { maxPrice }),
+    ...(provider === undefined ? {} : { provider }),
+    ...how.route,
+  })
+  return { ...stored, ...(files ? { files } : {}) }
+}
+
 /**
  * Gets a price, sets it aside in the account, and orders. `held` is what an earlier try of the request has set aside: the
  * next one may cost no more.
@@ -49,19 +71,9 @@ export async function placeJob(
   },
 ): Promise<PlacedJob> {
   const { requestId, request, policy, held, route } = options
-  const { client, database } = context
-  const { module, inputs, files } = request
-  const { provider } = policy
+  const { database } = context
   const ask = (maxPrice: bigint | undefined, maxAgeSeconds: number) =>
-    client.quote({
-      module,
-      inputs,
-      maxAgeSeconds,
-      ...(files ? { files } : {}),
-      ...(maxPrice === undefined ? {} : { maxPrice }),
-      ...(provider === undefined ? {} : { provider }),
-      ...route,
-    })
+    quoteJob(context, request, { ...policy, maxPrice }, { maxAgeSeconds, route })
   const placeAgain = async (amount: bigint): Promise<PlacedJob> => {
     const { quoteId } = (await ask(amount, 0)).quote
     await notePlaced(database, { id: requestId, quoteId, orderHash: null })

@@ -152,7 +152,11 @@ export async function readOutput(outputs: readonly Output[]): Promise<Uint8Array
 }
 
 /** What was paid for is what is told, where the receipt counts tokens. */
-function toUsage({ listing }: Model, finished: FinishedJob<unknown>, { usage }: Pick<ReplyEnd, 'usage'>): Usage {
+export function toUsage(
+  { listing }: Model,
+  finished: Pick<FinishedJob, 'inputUnits' | 'outputUnits'>,
+  { usage }: Pick<ReplyEnd, 'usage'>,
+): Usage {
   const { inputFrom, outputFrom } = listing.manifest.units
   const inputTokens = inputFrom.kind === 'server-usage' ? finished.inputUnits : (usage?.inputTokens ?? 0)
   const outputTokens = outputFrom?.kind === 'server-usage' ? finished.outputUnits : (usage?.outputTokens ?? 0)

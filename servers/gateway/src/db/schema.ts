@@ -3,13 +3,13 @@ import { sql } from 'drizzle-orm'
 import type { Hex } from '@lilypad-agents/protocol'
 
 /** Amount of LILY in base units: `bigint` in memory, exact in the database. */
-const amount = customType<{ data: bigint; driverData: string }>({
+export const amount = customType<{ data: bigint; driverData: string }>({
   dataType: () => 'numeric(39,0)',
   toDriver: (value) => value.toString(),
   fromDriver: (value) => BigInt(value),
 })
-const hex = (name: string) => text(name).$type<Hex>()
-const seconds = (name: string) => bigint(name, { mode: 'number' })
+export const hex = (name: string) => text(name).$type<Hex>()
+export const seconds = (name: string) => bigint(name, { mode: 'number' })
 
 /** Prepaid money of one customer. What may be spent is `balance - reserved`. */
 export const accounts = pgTable('accounts', {
@@ -108,7 +108,7 @@ export const requests = pgTable(
 )
 
 /** Where the other side of an entry is: on chain, at the card processor, with the operator, or in a job that was paid. */
-export const ledgerSources = ['operator', 'deposit', 'card', 'job'] as const
+export const ledgerSources = ['operator', 'deposit', 'card', 'x402', 'job'] as const
 export type LedgerSource = (typeof ledgerSources)[number]
 
 /** Every change of a balance, in order. Never altered. */

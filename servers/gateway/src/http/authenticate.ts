@@ -1,7 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express'
 import { LilypadError } from '@lilypad-agents/protocol'
 import { KeyRefusedError } from '../account/account-errors.ts'
-import { type ApiKey, findApiKey } from '../account/api-key.ts'
+import { type ApiKey, findApiKey, keyPrefix } from '../account/api-key.ts'
 import { type GatewayContext, nowSeconds } from '../context.ts'
 import { createRateLimit } from './rate-limit.ts'
 
@@ -24,6 +24,8 @@ export function authenticate(context: GatewayContext): RequestHandler {
     const waitForAddress = perAddress.secondsUntilFree(address, wrongKeysPerMinute)
     if (waitForAddress > 0) throw tooMany(response, waitForAddress)
     const shown = shownKey(request)
+    // Clients want some key to be set: one that cannot be ours is none, and its request may pay for itself.
+    if (context.x402 && !shown?.startsWith(keyPrefix)) return next()
     const key = shown === undefined ? undefined : await findApiKey(context.database, shown, nowSeconds(context))
     if (!key) {
       perAddress.take(address, wrongKeysPerMinute)

@@ -16,6 +16,8 @@ const exposed = [
   'x-ratelimit-limit-requests',
   'x-ratelimit-remaining-requests',
   'retry-after',
+  'payment-required',
+  'payment-response',
 ]
 
 /**

@@ -7,6 +7,7 @@ import { type GatewayContext, nowSeconds } from '../context.ts'
 import type { Settlement } from '../dialects/dialect.ts'
 import { callerOf } from './authenticate.ts'
 import { assertIdempotencyKey, digestOf } from './read-body.ts'
+import { assertStillPaid, paymentOf } from '../x402/pay.ts'
 
 /** A request that is now noted, or the answer to the one that it repeats. */
 export type OpenedPaid =
@@ -29,16 +30,19 @@ export async function openPaid(
   if (key.models && !key.models.includes(what.model)) throw new ModelNotAllowedError({ ...what, models: key.models })
   const requestId = randomUUID().replaceAll('-', '')
   const createdAt = nowSeconds(context)
+  // One payment is one request, however often it comes.
+  const payment = paymentOf(response)
   const opened = await openRequest(context.database, {
     ...what,
     id: requestId,
     key,
     replica: context.replica,
     digest: digestOf(response),
-    idempotencyKey: assertIdempotencyKey(request.get('idempotency-key')),
+    idempotencyKey: payment ?? assertIdempotencyKey(request.get('idempotency-key')),
     now: createdAt,
   })
   if (opened.isNew) {
+    if (payment !== undefined) await assertStillPaid(context, { id: requestId, payment, now: createdAt })
     response.setHeader('x-generation-id', requestId)
     return { isNew: true, requestId, createdAt }
   }

@@ -2,6 +2,8 @@ import type { ErrorRequestHandler, Response } from 'express'
 import { LilypadError, toLilypadError } from '@lilypad-agents/protocol'
 import type { Dialect } from '../dialects/dialect.ts'
 import { failureFacts, type Logger } from '../log/logger.ts'
+import { paymentRequiredHeader, toHeader } from '../x402/payment-header.ts'
+import { PaymentRequiredError } from '../x402/payment-required.ts'
 
 /** Last handler of a router: every failure becomes one of ours in the shape of its dialect, and what is not ours stays in the log. */
 export function sendErrors(log: Logger, encodeError: Dialect['encodeError']): ErrorRequestHandler {
@@ -26,6 +28,11 @@ function sendError(response: Response, error: LilypadError, encodeError: Dialect
   if (row.http === 401) response.setHeader('www-authenticate', 'Bearer')
   // Clients of OpenAI and Anthropic follow it: a conflict that will not go away is not tried again.
   response.setHeader('x-should-retry', String(retryable))
+  if (error instanceof PaymentRequiredError) {
+    response.setHeader(paymentRequiredHeader, toHeader(error.required))
+    response.status(row.http).json({ ...error.body, ...encodeError(error) })
+    return
+  }
   response.status(row.http).json(encodeError(error))
 }
 

@@ -1,5 +1,6 @@
 import { Address, Bytes32, jobStates, ModuleName } from '@lilypad-agents/protocol'
 import { z } from 'zod'
+import { OrderTemplate } from '../orders/offered-order.ts'
 
 // The general part of the API: any module, by quote and job. Amounts are decimal numbers of LILY, as text.
 
@@ -41,6 +42,7 @@ export const QuoteView = z.object({
   expected_seconds: z.number(),
   currency: z.literal('LILY'),
   expires_at: Seconds,
+  order: OrderTemplate.meta({ description: 'What a wallet signs to order the job itself, at /v1/orders' }),
 })
 
 export const ModuleView = z.object({

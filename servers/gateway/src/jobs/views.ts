@@ -1,8 +1,9 @@
-import type { ModuleListing } from '@lilypad-agents/protocol'
+import type { ModuleListing, SigningDomain } from '@lilypad-agents/protocol'
 import { formatTokenAmount, type StoredJob, type StoredQuote } from '@lilypad-agents/sdk'
 import type { z } from 'zod'
 import type { PaidRequest } from '../account/paid-request.ts'
 import { modelPrice } from '../models/model-price.ts'
+import { orderTemplate } from '../orders/offered-order.ts'
 import type { JobView, ModuleView, QuoteView } from './job-schema.ts'
 
 const currency = 'LILY'
@@ -35,7 +36,8 @@ export function moduleView(listing: ModuleListing): z.output<typeof ModuleView> 
   }
 }
 
-export function quoteView({ quote }: StoredQuote): z.output<typeof QuoteView> {
+export function quoteView(stored: StoredQuote, domain: SigningDomain): z.input<typeof QuoteView> {
+  const { quote } = stored
   return {
     object: 'quote',
     id: quote.quoteId,
@@ -47,6 +49,7 @@ export function quoteView({ quote }: StoredQuote): z.output<typeof QuoteView> {
     expected_seconds: quote.expectedSeconds,
     currency,
     expires_at: quote.expiresAt,
+    order: orderTemplate(stored, domain),
   }
 }
 

@@ -4,6 +4,7 @@ import type { Database, Transaction } from '../db/open-database.ts'
 import { accounts, apiKeys, chainCursors, ledgerEntries, requests, topUps } from '../db/schema.ts'
 import type { DepositChain } from '../deposits/deposit-chain.ts'
 import { referenceOf } from '../deposits/watch-deposits.ts'
+import { x402Payments } from '../x402/payment-tables.ts'
 
 /** What of a chain the ledger is compared with. */
 export type LedgerChain = Pick<DepositChain, 'name' | 'listDeposits'> & {
@@ -17,7 +18,7 @@ export type LedgerChain = Pick<DepositChain, 'name' | 'listDeposits'> & {
 }
 
 /**
- * The money of all accounts, in base units of LILY. It is balanced when `balances + jobs = operator + deposits + cards` and nothing is
+ * The money of all accounts, in base units of LILY. It is balanced when `balances + jobs = operator + deposits + cards + payments` and nothing is
  * in `faults`: every balance is the sum of its entries, every entry has its other side, and each side is where it should be.
  */
 export type LedgerReport = {
@@ -32,6 +33,8 @@ export type LedgerReport = {
   readonly operator: bigint
   readonly deposits: bigint
   readonly cards: bigint
+  /** Paid by strangers over x402, less what went back. */
+  readonly payments: bigint
   /** Undefined without a chain to compare with. */
   readonly comparedToBlock: number | undefined
   /** Of the charged jobs, what the chain has paid already. */
@@ -56,9 +59,9 @@ export async function checkLedger(database: Database, chain: LedgerChain | undef
     accessMode: 'read only',
   })
   const { sums, cursor, orders } = books
-  const { balances, jobs, operator, cards } = sums
-  if (balances + jobs !== operator + sums.deposits + cards)
-    faults.push(`balances and jobs are ${balances + jobs}, credits are ${operator + sums.deposits + cards}`)
+  const { balances, jobs, operator, cards, payments } = sums
+  const credits = operator + sums.deposits + cards + payments
+  if (balances + jobs !== credits) faults.push(`balances and jobs are ${balances + jobs}, credits are ${credits}`)
   let compared: Pick<LedgerReport, 'comparedToBlock' | 'settled' | 'borne' | 'vault' | 'own'> = {
     ...{ comparedToBlock: undefined, settled: undefined, borne: undefined, vault: undefined, own: undefined },
   }
@@ -108,6 +111,12 @@ async function readBooks(transaction: Transaction, faults: string[], chain: Ledg
     where t.id is null or t.credited <> coalesce(e.total, 0) or t.credited > t.credit or (t.state <> 'paid' and t.credited <> 0)
     limit ${mostFaults}`))
     faults.push(`top-up ${id} says ${credited ?? 'nothing'}, the ledger says ${entered ?? 'nothing'}`)
+  for (const { id, due, entered } of await rows(sql`
+    select p.id, p.due, coalesce(e.amount, 0) as entered
+    from (select id, case when state in ('settled', 'returning', 'closed') then cap + fee else 0 end as due from ${x402Payments}) p
+    left join ${ledgerEntries} e on e.reference = 'x402:' || p.id
+    where p.due <> coalesce(e.amount, 0) limit ${mostFaults}`))
+    faults.push(`payment ${id} is worth ${due}, the ledger says ${entered}`)
   const [held] = await rows(sql`
     select count(*) as accounts, coalesce(sum(balance), 0) as balances, coalesce(sum(reserved), 0) as reserved from ${accounts}`)
   const bySource = new Map(
@@ -123,6 +132,7 @@ async function readBooks(transaction: Transaction, faults: string[], chain: Ledg
     operator: bySource.get('operator') ?? 0n,
     deposits: bySource.get('deposit') ?? 0n,
     cards: bySource.get('card') ?? 0n,
+    payments: bySource.get('x402') ?? 0n,
   }
   if (!chain) return { sums, cursor: undefined, addresses: [], deposits: [], orders: [] }
   const [cursor] = await transaction.select().from(chainCursors).where(eq(chainCursors.name, chain.name))

@@ -1,3 +1,4 @@
+import { AcknowledgementRequest, OrderRequest } from '@lilypad-agents/protocol'
 import { z } from 'zod'
 import { ChatCompletionRequest } from '../dialects/chat-completions/parse-chat-completion.ts'
 import { EmbeddingsRequest } from '../dialects/embeddings.ts'
@@ -6,10 +7,13 @@ import { MessageRequest } from '../dialects/messages/parse-message-request.ts'
 import { ResponseRequest } from '../dialects/responses/parse-response-request.ts'
 import { policyHeaders } from '../http/policy.ts'
 import { JobBody, JobView, ListQuery, ModuleView, QuoteBody, QuoteView } from '../jobs/job-schema.ts'
+import { LaneQuery, OrderView } from '../routes/orders.ts'
 import { DepositView } from '../routes/deposits.ts'
 import { TopUpBody, TopUpView } from '../routes/top-ups.ts'
 import { NetworkView } from '../routes/network.ts'
 import { UsageQuery } from '../routes/usage.ts'
+import { FacilitatorBody, SettleAnswer, VerifyAnswer } from '../x402/facilitator.ts'
+import { PaymentView, SupportedView } from '../x402/routes.ts'
 
 type Json = { readonly [name: string]: unknown }
 
@@ -19,7 +23,12 @@ type Operation = {
   readonly path: string
   readonly summary: string
   readonly isOpen?: boolean
+  /** Paid by a key, or without one by x402. */
   readonly isPaid?: boolean
+  /** Takes an `Authorization` that the key of the order signed. */
+  readonly isSigned?: boolean
+  /** Served only where strangers pay by x402, or payments to others are settled. */
+  readonly part?: 'payments' | 'facilitator'
   readonly takesIdempotencyKey?: boolean
   readonly body?: z.ZodType
   /** The body is a form with a file of this name beside its fields. */
@@ -36,7 +45,7 @@ type Operation = {
 
 const list = (item: z.ZodType) => z.object({ object: z.literal('list'), data: z.array(item) })
 
-export const operations: readonly Operation[] = [
+const operations: readonly Operation[] = [
   {
     method: 'post',
     path: '/v1/chat/completions',
@@ -144,6 +153,84 @@ export const operations: readonly Operation[] = [
   },
   { method: 'get', path: '/v1/jobs/{id}/receipt', summary: 'Everything that proves a job, to be checked anywhere' },
   {
+    method: 'post',
+    path: '/v1/orders',
+    part: 'payments',
+    summary: 'Places an order that a wallet signed; the same order again is the same job',
+    isOpen: true,
+    body: OrderRequest,
+    status: 201,
+    answer: OrderView,
+  },
+  {
+    method: 'get',
+    path: '/v1/orders/{id}',
+    part: 'payments',
+    summary: 'An order of a wallet, with what to sign to acknowledge it',
+    isSigned: true,
+    query: LaneQuery,
+    answer: OrderView,
+  },
+  {
+    method: 'post',
+    path: '/v1/orders/{id}/acknowledgement',
+    part: 'payments',
+    summary: 'Acknowledges a delivered job by a signed voucher',
+    isOpen: true,
+    body: AcknowledgementRequest,
+    answer: OrderView,
+  },
+  {
+    method: 'post',
+    path: '/v1/orders/{id}/cancel',
+    part: 'payments',
+    summary: 'Asks for the job to be stopped; the access is signed over the cancellation subject',
+    isSigned: true,
+    answer: OrderView,
+  },
+  {
+    method: 'get',
+    path: '/v1/orders/{id}/outputs/{path}',
+    part: 'payments',
+    summary: 'An output file of a delivered job',
+    isSigned: true,
+    answerType: 'application/octet-stream',
+  },
+  {
+    method: 'get',
+    path: '/x402/payments/{id}',
+    part: 'payments',
+    summary: 'A payment by x402: what it cost, and what went back',
+    isOpen: true,
+    answer: PaymentView,
+  },
+  {
+    method: 'get',
+    path: '/x402/supported',
+    part: 'facilitator',
+    summary: 'What this facilitator settles',
+    isOpen: true,
+    answer: SupportedView,
+  },
+  {
+    method: 'post',
+    path: '/x402/verify',
+    part: 'facilitator',
+    summary: 'Whether a payment to another seller can be settled',
+    isOpen: true,
+    body: FacilitatorBody,
+    answer: VerifyAnswer,
+  },
+  {
+    method: 'post',
+    path: '/x402/settle',
+    part: 'facilitator',
+    summary: 'Settles a payment to another seller, once',
+    isOpen: true,
+    body: FacilitatorBody,
+    answer: SettleAnswer,
+  },
+  {
     method: 'get',
     path: '/v1/network',
     summary: 'The network behind this gateway',
@@ -178,10 +265,17 @@ export const operations: readonly Operation[] = [
   },
 ]
 
+/** What a gateway serves beside what each does. */
+type Served = { readonly takesPayments: boolean; readonly isFacilitator: boolean }
+
+function isServed({ part }: Operation, { takesPayments, isFacilitator }: Served): boolean {
+  return part === undefined || (part === 'payments' ? takesPayments : isFacilitator)
+}
+
 /** The API as an OpenAPI 3.1 document, made from the schemas with which requests are read. */
-export function openApiDocument(): Json {
+export function openApiDocument(served: Served): Json {
   const paths: { [path: string]: { [method: string]: Json } } = {}
-  for (const operation of operations)
+  for (const operation of operations.filter((described) => isServed(described, served)))
     paths[operation.path] = { ...paths[operation.path], [operation.method]: describe(operation) }
   return {
     openapi: '3.1.1',
@@ -197,8 +291,20 @@ export function openApiDocument(): Json {
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer' },
         apiKey: { type: 'apiKey', in: 'header', name: 'x-api-key' },
+        wallet: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'authorization',
+          description: '`Lilypad <validUntil>:<signature>` over an Access whose subject is the hash of the order',
+        },
       },
       responses: {
+        paymentRequired: {
+          description:
+            'The account does not cover the request or, without a key, what it costs and how to pay it by x402',
+          headers: { 'payment-required': { schema: { type: 'string' }, description: '`PaymentRequired` of x402 v2' } },
+          content: { 'application/json': { schema: { type: 'object', required: ['error'] } } },
+        },
         error: {
           description: 'What went wrong; under /v1/messages in the shape of Anthropic',
           content: { 'application/json': { schema: { type: 'object', required: ['error'] } } },
@@ -214,6 +320,7 @@ function describe(operation: Operation): Json {
     summary,
     isOpen,
     isPaid,
+    isSigned,
     takesIdempotencyKey,
     body,
     file,
@@ -233,7 +340,12 @@ function describe(operation: Operation): Json {
   const parameters = [
     ...names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
     ...(query ? queryParameters(query) : []),
-    ...(isPaid ? [...Object.entries(policyHeaders).map(([name, description]) => header(name, description))] : []),
+    ...(isPaid
+      ? [
+          ...Object.entries(policyHeaders).map(([name, description]) => header(name, description)),
+          header('payment-signature', 'A payment by x402 instead of a key, where the gateway takes them'),
+        ]
+      : []),
     ...(isPaid || takesIdempotencyKey
       ? [header('idempotency-key', 'The same key with the same request is paid once')]
       : []),
@@ -249,11 +361,12 @@ function describe(operation: Operation): Json {
     summary,
     tags: [tagOf(path)],
     operationId: `${operation.method}${path.replaceAll(/[^a-z]+(\w?)/gi, (_, letter: string) => letter.toUpperCase())}`,
-    ...(isOpen ? { security: [] } : {}),
+    ...(isOpen ? { security: [] } : isSigned ? { security: [{ wallet: [] }] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body ? { requestBody: { required: true, content: describeBody(toSchema(body, 'input'), file) } } : {}),
     responses: {
       [status]: { description: 'Done', content },
+      ...(isPaid ? { 402: { $ref: '#/components/responses/paymentRequired' } } : {}),
       default: { $ref: '#/components/responses/error' },
     },
   }

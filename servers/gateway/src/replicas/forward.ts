@@ -8,7 +8,14 @@ import { findReplica } from './replica.ts'
 
 /** Marks a request that came from another replica, so that none goes in circles. */
 export const forwardedHeader = 'x-lilypad-forwarded'
-const passedOn = ['authorization', 'x-api-key', 'accept', 'last-event-id', 'idempotency-key'] as const
+const passedOn = [
+  'authorization',
+  'x-api-key',
+  'payment-signature',
+  'accept',
+  'last-event-id',
+  'idempotency-key',
+] as const
 const unfit: readonly string[] = ['connection', 'transfer-encoding', 'content-length', 'content-encoding', 'keep-alive']
 
 /** The replica that has a job or a quote does not answer. */

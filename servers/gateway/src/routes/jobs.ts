@@ -19,17 +19,29 @@ import { followJob, formatPlace, parsePlace } from '../jobs/follow-job.ts'
 import { type JobBody, ListQuery, QuoteBody, QuoteOrderBody } from '../jobs/job-schema.ts'
 import { beginJob } from '../jobs/run-job.ts'
 import { jobView } from '../jobs/views.ts'
+import { sendOrder } from './orders.ts'
+import { type PaymentGate, recognisePayer, relayedOf } from '../x402/pay.ts'
 import { askReplica, forward } from '../replicas/forward.ts'
 import { findQuoteOwner } from '../replicas/replica.ts'
 import { toRouteError } from '../routing/route.ts'
-import { bodyPolicy, findRoute, toJobRequest } from './modules.ts'
+import { findRoute, quoteRouted } from '../routing/quote-routed.ts'
+import { bodyPolicy, toJobRequest } from './modules.ts'
 
 type JobRequestOf = Request<{ id: string }>
 
 /** `/v1/jobs`: any module as a job that goes on by itself, and every job of the account by its id. */
-export function jobRoutes(context: GatewayContext, authentication: RequestHandler): Router {
+export function jobRoutes(context: GatewayContext, authentication: RequestHandler, gate: PaymentGate): Router {
   const router = Router()
   const { client, database } = context
+  const reader = [authentication, recognisePayer(context)]
+  const paid = gate(async (request) => {
+    const asked = parseJobBody(request.body)
+    if (!('quote_id' in asked))
+      return quoteRouted(context, toJobRequest(asked), bodyPolicy(asked, readPolicy(request, context.rules)))
+    const stored = await client.findQuote(asked.quote_id)
+    if (!stored) throw new QuoteUnknownError(asked.quote_id)
+    return stored
+  })
   const body = readBody({ maxBytes: context.rules.maxBodyBytes })
 
   const showJob = async (request: PaidRequest, isFresh = true) => {
@@ -43,7 +55,9 @@ export function jobRoutes(context: GatewayContext, authentication: RequestHandle
     else await forward(context, request, response, whereIs(job))
   }
 
-  router.post('/v1/jobs', authentication, ...body, async (request, response) => {
+  router.post('/v1/jobs', authentication, ...body, paid, async (request, response) => {
+    const relayed = relayedOf(context, response)
+    if (relayed) return sendOrder(response, await relayed.relay.place(relayed.order), relayed.relay)
     const asked = parseJobBody(request.body)
     const policy = readPolicy(request, context.rules)
     const place = 'quote_id' in asked ? await quotePlacing(context, asked.quote_id, response) : undefined
@@ -92,7 +106,7 @@ export function jobRoutes(context: GatewayContext, authentication: RequestHandle
     response.json({ object: 'list', data: await Promise.all(found.map(show)) })
   })
 
-  router.get('/v1/jobs/:id', authentication, async (request: JobRequestOf, response) => {
+  router.get('/v1/jobs/:id', ...reader, async (request: JobRequestOf, response) => {
     await answerJob(await getOwn(context, request.params.id, response), request, response)
   })
 
@@ -113,21 +127,21 @@ export function jobRoutes(context: GatewayContext, authentication: RequestHandle
     await client.cancel(own.orderHash)
     response.json(await showJob(own))
   })
-  router.post('/v1/jobs/:id/cancel', authentication, cancel)
+  router.post('/v1/jobs/:id/cancel', ...reader, cancel)
 
   const receipt = onJob(async ({ orderHash }, _request, response) => {
     response.json(z.encode(JobBundle, await client.exportBundle(orderHash)))
   })
-  router.get('/v1/jobs/:id/receipt', authentication, receipt)
+  router.get('/v1/jobs/:id/receipt', ...reader, receipt)
 
   const output = onJob(async (own, request, response) => {
     const { path } = request.params as unknown as { readonly path: readonly string[] }
     await sendOutput(context, own, path.join('/'), response)
   })
-  router.get('/v1/jobs/:id/outputs/*path', authentication, output)
+  router.get('/v1/jobs/:id/outputs/*path', ...reader, output)
 
   const events = onJob(({ orderHash }, request, response) => sendEvents(context, orderHash, request, response))
-  router.get('/v1/jobs/:id/events', authentication, events)
+  router.get('/v1/jobs/:id/events', ...reader, events)
   return router
 }
 

@@ -28,10 +28,12 @@ const maxUploadBytes = 32 * 1024 ** 2
 export function mediaRoutes(context: GatewayContext, authentication: RequestHandler): Router {
   const router = Router()
   const { models, rules } = context
+  // Strangers do not pay for these, so nothing of their bodies is read.
+  const keyed: readonly RequestHandler[] = [authentication, (_request, response, next) => next(void callerOf(response))]
   const body = readBody({ maxBytes: rules.maxBodyBytes })
   const upload = readUpload({ maxBytes: Math.max(maxUploadBytes, rules.maxBodyBytes), field: 'file' })
 
-  router.post('/v1/images/generations', authentication, ...body, async (request, response) => {
+  router.post('/v1/images/generations', ...keyed, ...body, async (request, response) => {
     const asked = parseImageRequest(request.body)
     const model = await models.getMedia(asked.model, 'images')
     const job = toImageJob(model, asked)
@@ -40,7 +42,7 @@ export function mediaRoutes(context: GatewayContext, authentication: RequestHand
     response.json(imageBody(model, { bytes, createdAt, inputUnits, lilypad: settlementBody(settlement) }))
   })
 
-  router.post('/v1/audio/speech', authentication, ...body, async (request, response) => {
+  router.post('/v1/audio/speech', ...keyed, ...body, async (request, response) => {
     const asked = parseSpeechRequest(request.body)
     const model = await models.getMedia(asked.model, 'speech')
     const job = toSpeechJob(model, asked)
@@ -50,7 +52,7 @@ export function mediaRoutes(context: GatewayContext, authentication: RequestHand
     response.type(model.output.mediaType).end(reply.bytes)
   })
 
-  router.post('/v1/audio/transcriptions', authentication, ...upload, async (request, response) => {
+  router.post('/v1/audio/transcriptions', ...keyed, ...upload, async (request, response) => {
     const asked = parseTranscriptionRequest(request.body)
     const model = await models.getMedia(asked.model, 'transcriptions')
     const { buffer, mimetype, originalname } = request.file as Express.Multer.File

@@ -8,13 +8,15 @@ import { readPolicy } from '../http/policy.ts'
 import { readBody } from '../http/read-body.ts'
 import { ListQuery, QuoteBody } from '../jobs/job-schema.ts'
 import { moduleView, quoteView } from '../jobs/views.ts'
+import { createWalletDoor } from '../x402/pay.ts'
 import { noteQuote } from '../replicas/replica.ts'
-import { isSteered, type Route, toRoute, toRouteError } from '../routing/route.ts'
+import { quoteRouted } from '../routing/quote-routed.ts'
 
 /** `GET /v1/modules` for everybody, `POST /v1/quotes` for keys. */
 export function moduleRoutes(context: GatewayContext, authentication: RequestHandler): Router {
   const router = Router()
   const { client } = context
+  const admitWallets = createWalletDoor(context)
 
   router.get('/v1/modules', async (request, response) => {
     const { query, limit, cursor } = parseWire(ListQuery, request.query, 'query')
@@ -31,22 +33,13 @@ export function moduleRoutes(context: GatewayContext, authentication: RequestHan
   })
 
   const body = readBody({ maxBytes: context.rules.maxBodyBytes })
-  router.post('/v1/quotes', authentication, ...body, async (request, response) => {
+  router.post('/v1/quotes', authentication, admitWallets, ...body, async (request, response) => {
     const asked = parseWire(QuoteBody, request.body, 'request')
     const policy = bodyPolicy(asked, readPolicy(request, context.rules))
-    const { maxPrice, provider } = policy
-    const asking = client.quote({
-      ...toJobRequest(asked),
-      ...(maxPrice === undefined ? {} : { maxPrice }),
-      ...(provider === undefined ? {} : { provider }),
-      ...(await findRoute(context, asked.module, policy)),
-    })
-    const quote = await asking.catch((error: unknown) => {
-      throw toRouteError(error, policy)
-    })
+    const quote = await quoteRouted(context, toJobRequest(asked), policy)
     const { quoteId, expiresAt } = quote.quote
     await noteQuote(context.database, { quoteId, expiresAt, replica: context.replica })
-    response.status(201).json(quoteView(quote))
+    response.status(201).json(quoteView(quote, client.domain))
   })
   return router
 }
@@ -60,17 +53,6 @@ export function bodyPolicy({ max_price, provider }: Asked, policy: RequestPolicy
     maxPrice: max_price === undefined ? policy.maxPrice : parseTokenAmount(max_price),
     provider: provider ?? policy.provider,
   }
-}
-
-/** The providers that a job may go to, where its request says anything of them. */
-export async function findRoute(
-  { client, routes }: GatewayContext,
-  module: string,
-  policy: RequestPolicy,
-): Promise<Route> {
-  if (!isSteered(policy) && policy.sort === undefined) return {}
-  const { moduleVersion, offers } = await client.getModule(module)
-  return toRoute({ moduleVersion, offers, policy, memory: routes })
 }
 
 export function toJobRequest({ module, inputs, files }: Asked): JobRequest & Required<Pick<JobRequest, 'files'>> {

@@ -1,7 +1,7 @@
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { toLilypadError } from '@lilypad-agents/protocol'
-import { completeChat, streamChat } from '../completion/run-chat.ts'
-import type { GatewayContext } from '../context.ts'
+import { type ChatStep, completeChat, streamChat } from '../completion/run-chat.ts'
+import { type GatewayContext, nowSeconds } from '../context.ts'
 import { toReplyEvents } from '../conversation/reply.ts'
 import { chatCompletions } from '../dialects/chat-completions/chat-completions.ts'
 import type { Dialect, Envelope, SettledReply } from '../dialects/dialect.ts'
@@ -12,8 +12,13 @@ import { EventStream } from '../http/event-stream.ts'
 import { goneSignal } from '../http/gone-signal.ts'
 import { openPaid, tellSettlement } from '../http/open-paid.ts'
 import { readPolicy } from '../http/policy.ts'
+import { quoteRouted } from '../routing/quote-routed.ts'
 import { readBody } from '../http/read-body.ts'
 import { logFailure, sendErrors } from '../http/send-error.ts'
+import { toModelInputs } from '../completion/to-model-inputs.ts'
+import { toUpstreamRequest } from '../upstream/to-upstream-request.ts'
+import { type PaymentGate, relayedOf } from '../x402/pay.ts'
+import { relayCompletion, relayStream } from '../orders/relay-reply.ts'
 
 const dialects: { readonly [path: string]: Dialect } = {
   '/v1/chat/completions': chatCompletions,
@@ -22,12 +27,21 @@ const dialects: { readonly [path: string]: Dialect } = {
 }
 
 /** Replies of models: one route for each dialect, and one way through for all of them. */
-export function replyRoutes(context: GatewayContext, authentication: RequestHandler): Router {
+export function replyRoutes(context: GatewayContext, authentication: RequestHandler, gate: PaymentGate): Router {
   const router = Router()
   const body = readBody({ maxBytes: context.rules.maxBodyBytes })
   for (const [path, dialect] of Object.entries(dialects)) {
     const answer: RequestHandler = (request, response) => reply(context, dialect, request, response)
-    router.post(path, authentication, ...body, answer, sendErrors(context.log, dialect.encodeError))
+    const paid = gate(async (request) => {
+      const conversation = dialect.parse(request.body)
+      const model = await context.models.get(conversation.model, 'chat')
+      return quoteRouted(
+        context,
+        toModelInputs(model, toUpstreamRequest(conversation)),
+        readPolicy(request, context.rules),
+      )
+    })
+    router.post(path, authentication, ...body, paid, answer, sendErrors(context.log, dialect.encodeError))
   }
   return router
 }
@@ -38,7 +52,10 @@ async function reply(context: GatewayContext, dialect: Dialect, request: Request
   const conversation = dialect.parse(request.body)
   const policy = readPolicy(request, context.rules)
   const model = await context.models.get(conversation.model, 'chat')
-  const opened = await openPaid(context, request, response, { kind: dialect.name, model: model.id })
+  const relayed = relayedOf(context, response)
+  const opened = relayed
+    ? { isNew: true as const, requestId: relayed.order.orderHash.slice(2, 34), createdAt: nowSeconds(context) }
+    : await openPaid(context, request, response, { kind: dialect.name, model: model.id })
   if (!opened.isNew) {
     const { id, createdAt } = opened.earlier
     // Written by this gateway when the request was charged.
@@ -53,7 +70,9 @@ async function reply(context: GatewayContext, dialect: Dialect, request: Request
   const account = callerOf(response).accountId
   const call = { requestId, model, conversation, policy, account, signal, onPlaced }
   if (!conversation.isStreamed) {
-    const whole = await completeChat(context, call)
+    const whole = await (relayed
+      ? relayCompletion(context, { ...relayed, model, signal })
+      : completeChat(context, call))
     tellSettlement(response, whole.settlement)
     response.json(dialect.encode(envelope, whole))
     return
@@ -68,7 +87,7 @@ async function reply(context: GatewayContext, dialect: Dialect, request: Request
     return text
   }
   try {
-    await streamChat(context, call, async (step) => {
+    const send = async (step: ChatStep) => {
       switch (step.kind) {
         case 'begin':
           context.metrics.firstToken.observe({ route: dialect.name }, (performance.now() - began) / 1000)
@@ -78,7 +97,8 @@ async function reply(context: GatewayContext, dialect: Dialect, request: Request
         case 'end':
           return stream.send(encoder.end(step.end))
       }
-    })
+    }
+    await (relayed ? relayStream(context, { ...relayed, model, signal }, send) : streamChat(context, call, send))
     stream.end()
   } catch (thrown) {
     stream.release()

@@ -74,6 +74,7 @@ const fixes: { readonly [code in ErrorCode]: string } = {
     'try again in a few seconds (repeating cannot pay twice); if it stays, ask the user whether the network runs',
   STORAGE_FULL: 'ask the user to make room on the disk, then call again',
   UPSTREAM_FAILED: 'try again in a minute, or choose another module with lilypad_search_modules',
+  PAYMENT_REQUIRED: 'ask the user to check the network file: its solver asks for money, as only a gateway does',
   PAYMENT_REFUSED: 'ask the user to name another seller with --paid-server; this one cannot be paid from here',
   PAID_SERVER_UNREACHABLE: 'try again in a few seconds (the same call never pays twice); if it stays, tell the user',
   PAYMENT_UNKNOWN: 'make the same call again: it sends the same payment, which can be taken only once',

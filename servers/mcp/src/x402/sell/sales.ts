@@ -8,15 +8,17 @@ import {
   translateChainErrors,
 } from '@lilypad-agents/sdk'
 import {
+  collectAuthorization,
   type ExactPayment,
-  findAuthorizedTransfer,
+  findChainFault,
+  findPaymentFault,
   isAuthorizationUsed,
-  settleAuthorization,
+  type PaymentFault,
+  type PaymentTerms,
 } from '@lilypad-agents/sdk/x402'
 import type { SaleConfig } from '../x402-settings.ts'
 import { createTokenBuckets } from '../../http/token-buckets.ts'
 import { failureFacts, type Logger } from '../../log/logger.ts'
-import { findChainFault, findPaymentFault, type PaymentFault, type Terms } from './check-payment.ts'
 import { hasEnded, type Offer, type Sale, saleId } from './sale.ts'
 import { SaleRefusedError, type SaleStore } from './sale-store.ts'
 import type { SoldCall } from './sold-module.ts'
@@ -72,7 +74,7 @@ export function createSales(options: {
   readonly lilypad: Lilypad
   readonly store: SaleStore
   readonly client: ChainClient
-  readonly terms: Terms
+  readonly terms: PaymentTerms
   readonly config: SaleConfig
   readonly logger: Logger
 }): Sales {
@@ -96,10 +98,10 @@ export function createSales(options: {
   /** Collects the payment of a delivered job. Whoever sends the transaction, and however often: the token takes it once. */
   async function collect(sale: Sale): Promise<void> {
     const { authorization, signature, fromBlock, id } = sale
-    const token = terms.asset
-    const isUsed = await isAuthorizationUsed(client, { token, ...authorization })
-    if (!isUsed) await settleAuthorization(client, { token, authorization, signature })
-    const made = await findAuthorizedTransfer(client, { token, authorization, fromBlock: BigInt(fromBlock) })
+    const made = await collectAuthorization(client, {
+      ...{ token: terms.asset, authorization, signature },
+      fromBlock: BigInt(fromBlock),
+    })
     if (made) {
       end(id, { state: 'settled', transaction: made.transaction })
       logger.info({ sale: id, transaction: made.transaction, amount: authorization.value.toString() }, 'sale settled')

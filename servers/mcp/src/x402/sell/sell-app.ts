@@ -10,8 +10,10 @@ import { sqliteStore } from '@lilypad-agents/sdk/node'
 import {
   ExactPayment,
   getTokenDomain,
+  type PaymentFault,
   paymentMetaKey,
   type PaymentRequired,
+  type PaymentTerms,
   toNetworkName,
   toSignerAccount,
 } from '@lilypad-agents/sdk/x402'
@@ -28,7 +30,6 @@ import type { Logger } from '../../log/logger.ts'
 import { tellProblem } from '../../tool/problem.ts'
 import { icon } from '../../ui/icon.ts'
 import { version } from '../../version.ts'
-import type { PaymentFault, Terms } from './check-payment.ts'
 import type { Offer, Sale } from './sale.ts'
 import { openSaleStore } from './sale-store.ts'
 import { createSales, getSoldJob } from './sales.ts'
@@ -75,7 +76,7 @@ export async function createSellApp(config: McpConfig, logger: Logger): Promise<
   try {
     await assertChain(client)
     await assertCanCollect(client)
-    const terms: Terms = {
+    const terms: PaymentTerms = {
       network: toNetworkName(network.chainId),
       asset,
       domain: await getTokenDomain(client, asset),
@@ -207,7 +208,7 @@ class SaleEndedError extends LilypadError {
 }
 
 /** A request for payment, the same as data and as text. */
-function toPaymentRequired(call: SoldCall, offer: Offer, terms: Terms, error: string): CallToolResult {
+function toPaymentRequired(call: SoldCall, offer: Offer, terms: PaymentTerms, error: string): CallToolResult {
   const nowSeconds = Math.floor(Date.now() / 1000)
   const required = {
     x402Version: 2,

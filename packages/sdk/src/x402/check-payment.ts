@@ -1,7 +1,9 @@
 import type { Address } from '@lilypad-agents/protocol'
-import { type ChainClient, getTokenBalance } from '@lilypad-agents/sdk'
-import { type ExactPayment, findAuthorizer, isAuthorizationUsed, type TokenDomain } from '@lilypad-agents/sdk/x402'
-import type { Offer } from './sale.ts'
+import type { ChainClient } from '../chain/lilypad-chain.ts'
+import { getTokenBalance } from '../token/token-actions.ts'
+import type { TokenDomain } from '../token/token-domain.ts'
+import { findAuthorizer, isAuthorizationUsed } from './authorization.ts'
+import type { ExactPayment } from './wire.ts'
 
 /** Why a payment is not taken, in the words of x402. */
 export type PaymentFault =
@@ -16,35 +18,44 @@ export type PaymentFault =
   | 'invalid_transaction_state'
   | 'insufficient_funds'
 
-/** What every offer of a seller asks for. */
-export type Terms = {
+/** In what a seller is paid. */
+export type PaymentTerms = {
   readonly network: string
   readonly asset: Address
   readonly domain: TokenDomain
 }
 
+/** What a payment has to be. */
+export type ExpectedPayment = {
+  readonly payTo: Address
+  /** Base units of the asset. */
+  readonly amount: bigint
+  /** Unix second until which it has to be valid. */
+  readonly payableUntil: number
+}
+
 // The token reads times with this bit set as block numbers.
 const latestTime = 1n << 40n
 
-/** What is wrong with a payment for an offer, as far as it can be seen without the chain. */
+/** What is wrong with a payment, as far as it can be seen without the chain. */
 export function findPaymentFault(
   { accepted, payload: { authorization, signature } }: ExactPayment,
-  offer: Offer,
-  terms: Terms,
+  expected: ExpectedPayment,
+  terms: PaymentTerms,
   nowSeconds: number,
 ): PaymentFault | undefined {
   if (accepted.scheme !== 'exact') return 'unsupported_scheme'
   if (accepted.network !== terms.network) return 'invalid_network'
   const isAsOffered =
     accepted.asset.toLowerCase() === terms.asset &&
-    accepted.payTo.toLowerCase() === offer.payTo &&
-    accepted.amount === offer.amount.toString()
+    accepted.payTo.toLowerCase() === expected.payTo &&
+    accepted.amount === expected.amount.toString()
   if (!isAsOffered) return 'invalid_payment_requirements'
-  if (authorization.to !== offer.payTo) return 'invalid_exact_evm_payload_recipient_mismatch'
-  if (authorization.value !== offer.amount) return 'invalid_exact_evm_payload_authorization_value'
+  if (authorization.to !== expected.payTo) return 'invalid_exact_evm_payload_recipient_mismatch'
+  if (authorization.value !== expected.amount) return 'invalid_exact_evm_payload_authorization_value'
   if (authorization.validAfter >= BigInt(nowSeconds)) return 'invalid_exact_evm_payload_authorization_valid_after'
   const { validBefore } = authorization
-  if (validBefore < BigInt(offer.payableUntil) || validBefore >= latestTime)
+  if (validBefore < BigInt(expected.payableUntil) || validBefore >= latestTime)
     return 'invalid_exact_evm_payload_authorization_valid_before'
   if (findAuthorizer(terms.domain, authorization, signature) !== authorization.from)
     return 'invalid_exact_evm_payload_signature'
@@ -55,7 +66,7 @@ export function findPaymentFault(
 export async function findChainFault(
   client: ChainClient,
   { payload: { authorization } }: ExactPayment,
-  { asset }: Terms,
+  { asset }: Pick<PaymentTerms, 'asset'>,
 ): Promise<PaymentFault | undefined> {
   const { from, nonce, value } = authorization
   const [isUsed, balance] = await Promise.all([
