@@ -17,7 +17,7 @@ export async function openApp(change: Partial<GatewayContext> = {}) {
   if (!database) throw new TypeError('there is no database')
   const logged: string[] = []
   const unused = (name: string) =>
-    new Proxy({}, { get: (_, member) => Promise.reject(new Error(`${name}.${String(member)} is not here`)) })
+    new Proxy({}, { get: (_, member) => () => Promise.reject(new Error(`${name}.${String(member)} is not here`)) })
   const context: GatewayContext = {
     // Whoever orders would fail at once.
     client: unused('client') as GatewayContext['client'],
