@@ -122,7 +122,7 @@ describe('a reply', () => {
       const executor = start([parrot])
       const { sent, ...how } = cutAfter(4)
       const fields = slow({ continuous_usage_stats: true })
-      const { outcome, response, units } = await ask(executor, parrot, '!slowly 50', { ...how, fields })
+      const { outcome, response, units } = await ask(executor, parrot, '!steadily 50', { ...how, fields })
       expect(outcome).toEqual({ kind: 'exited', code: 0, reason: 'the requester wanted no more of the reply' })
       const words = response.choices[0].message.content.split(' ')
       expect(response.choices[0].finish_reason).toBe('cancelled')
@@ -136,7 +136,7 @@ describe('a reply', () => {
     test('goes on where the server does not tell what it has used', async () => {
       const executor = start([parrot])
       const { sent: _, ...how } = cutAfter(2)
-      const { outcome, units } = await ask(executor, parrot, '!slowly 8', { ...how, fields: slow({}) })
+      const { outcome, units } = await ask(executor, parrot, '!steadily 8', { ...how, fields: slow({}) })
       expect(outcome).toEqual({ kind: 'exited', code: 0 })
       expect(units).toEqual({ inputUnits: 2, outputUnits: 8 })
     })

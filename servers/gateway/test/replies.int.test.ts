@@ -236,7 +236,7 @@ test('who leaves stops the work, and pays nothing for what was not delivered', a
 
 test('who leaves a stream in the middle stops the model, and pays for the tokens that came', async () => {
   const gone = new AbortController()
-  const response = await ask('!slowly 200', { stream: true, max_tokens: 200 }, { signal: gone.signal })
+  const response = await ask('!steadily 200', { stream: true, max_tokens: 200 }, { signal: gone.signal })
   const reader = response.body?.getReader()
   let text = ''
   while (!text.includes('w9"')) text += Buffer.from((await reader?.read())?.value ?? [])
