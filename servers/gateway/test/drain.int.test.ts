@@ -24,7 +24,7 @@ test('a gateway that closes ends every stream whole, and tells who comes to come
       ...{ model: 'parrot', stream: true, max_tokens: 100 },
       messages: [{ role: 'user', content }],
     })
-  const open = await Promise.all(Array.from({ length: streams }, () => ask('!slowly 60')))
+  const open = await Promise.all(Array.from({ length: streams }, () => ask('!steadily 60')))
   const texts = open.map((response) => response.text())
   const closing = gateway.gateway.close()
 
