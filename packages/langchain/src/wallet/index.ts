@@ -1,0 +1,1 @@
+export { type OrderBook, walletPayer } from './wallet-payer.ts'
