@@ -70,6 +70,30 @@ test('4: tools that are retried buy once', async () => {
   expect(gateway.requests.filter(({ path }) => path === '/v1/jobs')).toHaveLength(3)
 })
 
+test('4: a run that breaks off and is taken up from its checkpoint buys once', async () => {
+  let isBroken = true
+  const payer = apiKeyPayer({ apiKey, baseUrl, fetch: gateway.fetch })
+  const tool = await lilypadTool('sample', {
+    payer: {
+      ...payer,
+      async getBundle(jobId) {
+        if (isBroken) throw new Error('the process ends here')
+        return payer.getBundle(jobId)
+      },
+    },
+  })
+  const checkpointer = new MemorySaver()
+  const open = () =>
+    createAgent({ model: createModel(), tools: [tool], middleware: [lilypadBudget({ perRun: '1' })], checkpointer })
+  const thread = { configurable: { thread_id: 't' } }
+  await expect(open().invoke(user('buy'), thread)).rejects.toThrow('the process ends here')
+  isBroken = false
+  const { messages } = await open().invoke(null, thread)
+  expect(toolMessages(messages)[0]?.status).not.toBe('error')
+  expect(jobsOrdered()).toBe(1)
+  expect(gateway.requests.filter(({ path }) => path === '/v1/jobs')).toHaveLength(2)
+})
+
 test('two runs that ask for the same buy twice, also where the model uses the same ids', async () => {
   gateway = createFakeGateway({
     say: ({ items }) =>

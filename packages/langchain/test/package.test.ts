@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
 import { join } from 'node:path'
 import { runInNewContext } from 'node:vm'
@@ -15,6 +15,7 @@ const dist = join(root, 'dist')
 let folder: string
 beforeAll(() => {
   // Inside of the package, so that its own name resolves.
+  mkdirSync(join(root, 'node_modules'), { recursive: true })
   folder = mkdtempSync(join(root, 'node_modules', '.test-'))
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))

@@ -10,7 +10,7 @@ import { formatTokenAmount, type Lilypad, parseTokenAmount, type StoredJob } fro
 import { z } from 'zod'
 import { LilypadError } from '../error/lilypad-error.ts'
 import { createError } from '../gateway/gateway-error.ts'
-import type { FinishedJob, JobRequest, JobStatus, ModuleOffer, Payer, RunOptions } from '../payer/payer.ts'
+import type { JobRequest, JobStatus, ModuleOffer, Payer, RunOptions } from '../payer/payer.ts'
 
 /** Which quote was ordered under an idempotency key. It has to last as long as the client's store does. */
 export type OrderBook = {
@@ -127,21 +127,24 @@ export function walletPayer(options: {
       signal?.throwIfAborted()
       const orderHash = await translated(() => placeOnce(request, run), { idempotencyKey })
       onState?.('ordered', orderHash)
+      const gone = whenAborted(signal)
       try {
-        const { job } = await lilypad.complete(orderHash, {
+        const completing = lilypad.complete(orderHash, {
           timeoutSeconds: timeout / 1000,
           ...(signal ? { signal } : {}),
         })
+        // A client that waits for its solver hears of a signal late.
+        const { job } = await Promise.race([completing, gone.promise])
         onState?.(job.state, orderHash)
         const status = toStatus(job)
-        if (status.receipt) return status as FinishedJob
+        if (status.receipt) return { ...status, receipt: status.receipt }
         throw new LilypadError('INTERNAL', 'A job that is done has no receipt.', { jobId: orderHash })
       } catch (error) {
-        if (signal?.aborted) {
-          await lilypad.cancel(orderHash).catch(() => undefined)
-          throw signal.reason
-        }
-        throw toError(error, { jobId: orderHash, idempotencyKey })
+        if (!signal?.aborted) throw toError(error, { jobId: orderHash, idempotencyKey })
+        await lilypad.cancel(orderHash).catch(() => undefined)
+        throw signal.reason
+      } finally {
+        gone.forget()
       }
     },
 
@@ -154,6 +157,19 @@ export function walletPayer(options: {
       }),
     getBundle: (jobId) => translated(async () => z.encode(JobBundle, await lilypad.exportBundle(jobId as Bytes32))),
   }
+}
+
+/** A promise that is broken when the signal is, until it is forgotten. */
+function whenAborted(signal: AbortSignal | undefined): { readonly promise: Promise<never>; forget(): void } {
+  let forget = () => {}
+  const promise = new Promise<never>((_, reject) => {
+    const abort = () => reject(signal?.reason)
+    forget = () => signal?.removeEventListener('abort', abort)
+    signal?.addEventListener('abort', abort, { once: true })
+    if (signal?.aborted) abort()
+  })
+  promise.catch(() => undefined)
+  return { promise, forget: () => forget() }
 }
 
 type Named = { readonly jobId?: string; readonly idempotencyKey?: string }
