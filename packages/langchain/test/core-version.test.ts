@@ -9,7 +9,7 @@ const lowest = process.env.CORE_VERSION
 
 test('the package stands on the core that these tests are said to run on, the lowest or the newest of its range', () => {
   expect(Object.getPrototypeOf(ChatLilypad)).toBe(BaseChatModel)
-  expect(BaseChatModel === LowestChatModel).toBe(lowest !== undefined)
+  expect(Object.is(BaseChatModel, LowestChatModel)).toBe(lowest !== undefined)
   const { peerDependencies, devDependencies } = JSON.parse(
     readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
   )

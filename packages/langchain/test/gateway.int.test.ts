@@ -1,8 +1,13 @@
-import { AIMessageChunk, type ToolMessage } from '@langchain/core/messages'
+import type { AIMessageChunk, ToolMessage } from '@langchain/core/messages'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { getBalance } from '../../../servers/gateway/src/account/account.ts'
 import { schema, toolCall } from '../../../servers/gateway/test/client.ts'
-import { chatRequest, eventually, startTestGateway, type TestGateway } from '../../../servers/gateway/test/test-gateway.ts'
+import {
+  chatRequest,
+  eventually,
+  startTestGateway,
+  type TestGateway,
+} from '../../../servers/gateway/test/test-gateway.ts'
 import {
   apiKeyPayer,
   ChatLilypad,
@@ -62,7 +67,10 @@ test('one idempotency key is one charge, and the answer comes again', async () =
   const replies = [1, 2].map(() => model.invoke('once', { idempotencyKey: 'k' }))
   // Side by side one of them may meet the other at work.
   const retrying = createModel({ maxRetries: 2 })
-  const [first, , third] = await Promise.all([...replies.map((reply) => reply.catch(() => undefined)), retrying.invoke('once', { idempotencyKey: 'k' })])
+  const [first, , third] = await Promise.all([
+    ...replies.map((reply) => reply.catch(() => undefined)),
+    retrying.invoke('once', { idempotencyKey: 'k' }),
+  ])
   const again = await model.invoke('once', { idempotencyKey: 'k' })
   expect(getReceipt(again)).toEqual(getReceipt(third ?? first ?? expect.unreachable()))
   const { amount } = sumCost([again])
@@ -73,14 +81,24 @@ test('a tool is called, whole and streamed, and structured output is asked for',
   const model = createModel().bindTools([{ type: 'function', function: { name: 'look', parameters: schema } }])
   for (const reply of [await model.invoke(toolCall), await join(await model.stream(toolCall))])
     expect(reply.tool_calls).toMatchObject([{ name: 'look', args: { city: 'pond' } }])
-  const said = await createModel().withStructuredOutput(schema as never, { method: 'jsonSchema' }).invoke('{"city":"pond"}')
+  const said = await createModel()
+    .withStructuredOutput(schema as never, { method: 'jsonSchema' })
+    .invoke('{"city":"pond"}')
   expect(said).toEqual({ city: 'pond' })
 })
 
 test('the profile is what the gateway lists, and vectors come with receipts', async () => {
-  expect(await createModel().loadProfile()).toMatchObject({ maxInputTokens: 4096, maxOutputTokens: 256, toolCalling: true })
+  expect(await createModel().loadProfile()).toMatchObject({
+    maxInputTokens: 4096,
+    maxOutputTokens: 256,
+    toolCalling: true,
+  })
   const receipts: LilypadReceipt[] = []
-  const embeddings = new LilypadEmbeddings({ model: 'vectors', ...settings(), onReceipt: (receipt) => receipts.push(receipt) })
+  const embeddings = new LilypadEmbeddings({
+    model: 'vectors',
+    ...settings(),
+    onReceipt: (receipt) => receipts.push(receipt),
+  })
   const [frog, toads] = await embeddings.embedDocuments(['frog', 'two toads'])
   expect(frog?.length).toBe(toads?.length)
   expect(frog).not.toEqual(toads)
@@ -124,7 +142,9 @@ describe.each(['an API key', 'a wallet'])('jobs paid with %s', (who) => {
     const { tools } = await LilypadToolkit.fromRegistry({ payer, allow: ['parrot'], maxPrice: '0.01' })
     const [tool, quote] = tools
     const args = { request: chatRequest('one two') }
-    expect(JSON.parse(await quote?.invoke({ module: 'parrot', inputs: args }))).toMatchObject({ at_most: expect.stringContaining('LILY') })
+    expect(JSON.parse(await quote?.invoke({ module: 'parrot', inputs: args }))).toMatchObject({
+      at_most: expect.stringContaining('LILY'),
+    })
     const call = { type: 'tool_call' as const, id: 'call_1', name: 'parrot', args }
     const results = (await Promise.all([1, 2].map(() => tool?.invoke(call)))) as ToolMessage[]
     const again = (await tool?.invoke(call)) as ToolMessage

@@ -22,9 +22,11 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const files = readdirSync(dist, { recursive: true, encoding: 'utf8' }).filter((file) => /\.(c?js)$/.test(file))
 const importsOf = (file: string): readonly string[] =>
-  [...readFileSync(join(dist, file), 'utf8').matchAll(/(?:\bfrom ?|\brequire\(|\bimport\(|^import ?)["']([^"'.][^"']*)["']/gm)].map(
-    ([, name = '']) => name,
-  )
+  [
+    ...readFileSync(join(dist, file), 'utf8').matchAll(
+      /(?:\bfrom ?|\brequire\(|\bimport\(|^import ?)["']([^"'.][^"']*)["']/gm,
+    ),
+  ].map(([, name = '']) => name)
 
 test('imports LangChain and zod, nothing of Node and nothing for chains', () => {
   const imported = new Set(files.flatMap(importsOf))

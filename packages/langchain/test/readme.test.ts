@@ -35,7 +35,8 @@ afterEach(() => {
 const cost = { amount: '0.000123', currency: 'LILY' }
 const agentSays = () => {
   gateway = createFakeGateway({
-    say: ({ items }) => (items.at(-1)?.kind === 'tool-result' ? saidText('Bought.') : saidCalls(['sample', { text: 'hello' }])),
+    say: ({ items }) =>
+      items.at(-1)?.kind === 'tool-result' ? saidText('Bought.') : saidCalls(['sample', { text: 'hello' }]),
   })
 }
 const expected: Readonly<Record<string, { readonly said: unknown; readonly before?: () => void }>> = {

@@ -139,6 +139,23 @@ test('a job that fails is told, and costs nothing', async () => {
   expect(error).toMatchObject({ charged: 'none', message: expect.stringContaining('exit code 1') })
 })
 
+test('a result that cannot be read is told as paid, and the same call reads it later', async () => {
+  const known = payer()
+  const stranger = apiKeyPayer({ apiKey: 'wrong', baseUrl, fetch: gateway.fetch })
+  let isAway = true
+  const tool = await lilypadTool('sample', {
+    payer: {
+      ...known,
+      getBundle: (jobId) => (isAway ? stranger : known).getBundle(jobId),
+    },
+  })
+  const error = await use(tool, 'a').catch((thrown: unknown) => thrown)
+  expect(error).toMatchObject({ code: 'OUTPUT_UNAVAILABLE', charged: 'unknown', jobId: expect.stringMatching(/^0x/) })
+  isAway = false
+  await use(tool, 'a')
+  expect(gateway.orders).toBe(1)
+})
+
 describe('8: what does not verify', () => {
   test.each([
     [

@@ -31,7 +31,7 @@ const cut = (text: string) => (text.length > maxText ? `${text.slice(0, maxText 
  * has cost and what to do. The cause is kept, never pasted in.
  */
 export class LilypadError extends namespace.brand(LangChainError) {
-  override name = 'LilypadError'
+  override readonly name: string = 'LilypadError'
   /** Stable name, in upper snake case. @see docs/errors.md */
   readonly code: string
   readonly shortMessage: string
@@ -69,42 +69,42 @@ export class LilypadError extends namespace.brand(LangChainError) {
 
 /** The account or the budget of the key does not cover what the call may cost. Nothing was ordered. */
 export class PaymentRequiredError extends namespace.brand(LilypadError, 'payment-required') {
-  override name = 'PaymentRequiredError'
+  override readonly name = 'PaymentRequiredError'
 }
 
 /** The call may cost more than its maximum price. Nothing was ordered. */
 export class PriceOverCapError extends namespace.brand(LilypadError, 'price-over-cap') {
-  override name = 'PriceOverCapError'
+  override readonly name = 'PriceOverCapError'
 }
 
 /** The budget of the run or thread does not cover the call. Nothing was ordered. */
 export class BudgetExceededError extends namespace.brand(LilypadError, 'budget-exceeded') {
-  override name = 'BudgetExceededError'
+  override readonly name = 'BudgetExceededError'
 }
 
 /** Signature, digest, price or settlement does not hold. What was delivered is not shown. */
 export class VerificationFailedError extends namespace.brand(LilypadError, 'verification-failed') {
-  override name = 'VerificationFailedError'
+  override readonly name = 'VerificationFailedError'
 }
 
 /** The job ran and failed, or did not run. Nothing was paid. */
 export class JobFailedError extends namespace.brand(LilypadError, 'job-failed') {
-  override name = 'JobFailedError'
+  override readonly name = 'JobFailedError'
 }
 
 /** The job or reply did not come in time. It may still come: the same idempotency key finds it. */
 export class JobTimeoutError extends namespace.brand(LilypadError, 'job-timeout') {
-  override name = 'JobTimeoutError'
+  override readonly name = 'JobTimeoutError'
 }
 
 /** A reply broke off before its end. `partial` is what had come. */
 export class StreamTruncatedError extends namespace.brand(LilypadError, 'stream-truncated') {
-  override name = 'StreamTruncatedError'
+  override readonly name = 'StreamTruncatedError'
   /** The message as far as it came. */
   partial: AIMessageChunk | undefined
 }
 
 /** The gateway was not reached, or was lost before its answer. */
 export class ConnectionLostError extends namespace.brand(LilypadError, 'connection-lost') {
-  override name = 'ConnectionLostError'
+  override readonly name = 'ConnectionLostError'
 }

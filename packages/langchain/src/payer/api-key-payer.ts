@@ -138,7 +138,7 @@ export function apiKeyPayer(options: GatewayOptions = {}): Payer {
           await cancel(jobId)
           throw signal.reason
         }
-        ;({ status, isOver } = toStatus(await client.get(pathOf(jobId))))
+        ;({ status, isOver } = toStatus(await client.get(pathOf(jobId), { idempotencyKey })))
       }
     },
 

@@ -1,6 +1,6 @@
 import { DynamicStructuredTool } from '@langchain/core/tools'
 import { formatTokenAmount, parseTokenAmount } from '@lilypad-agents/sdk'
-import { VerificationFailedError } from '../error/lilypad-error.ts'
+import { LilypadError, VerificationFailedError } from '../error/lilypad-error.ts'
 import { lowest } from '../money/lowest.ts'
 import type { FinishedJob, JobOutput, JobQuote, ModuleOffer, Payer } from '../payer/payer.ts'
 import type { LilypadReceipt } from '../receipt/receipt.ts'
@@ -124,13 +124,15 @@ export function createModuleTool(offer: ModuleOffer, options: LilypadToolOptions
       })
       if (callKey !== undefined) paid.forget(callKey)
       const outputs = withReadOnce(payer)
-      const checks = verify ? await assertVerified(job, outputs, idempotencyKey, signal) : []
-      const files = job.outputs.map((file) => ({ ...file, mediaType: mediaTypeOf(offer, file.path) }))
-      const artifact: LilypadArtifact = { lilypad: job.receipt, module: offer.name, outputs: files, checks }
-      return [
-        await toContent(job, files, { maxText, read: (path) => outputs.readOutput(job.jobId, path, { signal }) }),
-        artifact,
-      ]
+      try {
+        const checks = verify ? await assertVerified(job, outputs, idempotencyKey, signal) : []
+        const files = job.outputs.map((file) => ({ ...file, mediaType: mediaTypeOf(offer, file.path) }))
+        const read = (path: string) => outputs.readOutput(job.jobId, path, { signal })
+        const artifact: LilypadArtifact = { lilypad: job.receipt, module: offer.name, outputs: files, checks }
+        return [await toContent(job, files, { maxText, read }), artifact]
+      } catch (error) {
+        throw toUnreadError(error, job.jobId, idempotencyKey)
+      }
     },
   })
   return Object.assign(tool, { [mark]: paid })
@@ -171,6 +173,20 @@ async function assertVerified(
     charged: 'unknown',
     jobId: job.jobId,
     idempotencyKey,
+  })
+}
+
+/** What failed after the job was paid: an error must not look as if it had cost nothing. */
+function toUnreadError(error: unknown, jobId: string, idempotencyKey: string): unknown {
+  if (!LilypadError.isInstance(error) || VerificationFailedError.isInstance(error)) return error
+  return new LilypadError('OUTPUT_UNAVAILABLE', 'The job is done and paid, but its result could not be read.', {
+    details: [`Job: ${jobId}`, `Reason: ${error.shortMessage}`],
+    charged: 'unknown',
+    retryable: true,
+    hint: 'call again: the same call is not paid again',
+    jobId,
+    idempotencyKey,
+    cause: error,
   })
 }
 
