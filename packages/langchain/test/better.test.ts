@@ -248,6 +248,20 @@ describe('14: a call that is cut', () => {
   })
 })
 
+test('a fetch that pays by itself needs no key', async () => {
+  const seen: (string | null)[] = []
+  const paying: typeof fetch = (input, init) => {
+    const headers = new Headers(init?.headers)
+    seen.push(headers.get('authorization'))
+    headers.set('authorization', `Bearer ${apiKey}`)
+    return gateway.fetch(input, { ...init, headers })
+  }
+  const model = new ChatLilypad({ model: 'chat', baseUrl, fetch: paying })
+  expect((await model.invoke('Hi')).text).toBe('You said: Hi')
+  expect(await new LilypadEmbeddings({ model: 'vectors', baseUrl, fetch: paying }).embedQuery('a')).toHaveLength(3)
+  expect(seen).toEqual([null, null])
+})
+
 test('the profile is read from the gateway', async () => {
   const model = create()
   expect(model.profile).toEqual({})
