@@ -1,0 +1,1 @@
+export { type Database, type OpenDatabase, openDatabase, type Transaction } from './open-database.ts'
