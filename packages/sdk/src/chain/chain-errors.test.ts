@@ -60,13 +60,10 @@ const customErrors = Object.entries(abis).flatMap(([name, abi]) =>
 )
 
 describe('a revert comes back by its own name', () => {
-  test('there are custom errors in every ABI, of all fifteen contracts', () => {
-    expect(Object.keys(abis)).toHaveLength(15)
-    for (const name of Object.keys(abis))
-      expect(
-        customErrors.some((each) => each.name === name),
-        name,
-      ).toBe(true)
+  test('there are custom errors in every ABI, of all sixteen contracts but one that passes on those of the vault', () => {
+    expect(Object.keys(abis)).toHaveLength(16)
+    const without = Object.keys(abis).filter((name) => !customErrors.some((each) => each.name === name))
+    expect(without).toEqual(['depositAddressAbi'])
   })
 
   test.each(customErrors)('$name: $error.name', async ({ abi, error }) => {

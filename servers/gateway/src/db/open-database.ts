@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { type OpenDatabase, openDatabase as open } from '@lilypad-agents/database'
+import * as payments from '../x402/payment-tables.ts'
 import * as schema from './schema.ts'
 
 export type { Database, OpenDatabase, Transaction } from '@lilypad-agents/database'
@@ -15,5 +16,5 @@ export function openDatabase(options: {
   readonly directory?: string | undefined
   readonly databaseUrl?: string | undefined
 }): Promise<OpenDatabase> {
-  return open({ ...options, schema, migrations })
+  return open({ ...options, schema: { ...schema, ...payments }, migrations })
 }
