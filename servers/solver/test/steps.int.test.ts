@@ -1,9 +1,11 @@
 import {
   appendRecord,
+  createAuthorization,
   findRefusedLanes,
   firstStepLane,
   laneId,
   packSettlementLanes,
+  settlementHash,
   type Signer,
   type Step,
   type StepAcknowledgement,
@@ -17,6 +19,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
   actors,
   contracts,
+  createAsk,
   createDelivery,
   createOrder,
   domain,
@@ -173,4 +176,53 @@ test('what was acknowledged of a job that failed stays reserved, is consented to
   harness.chain.settle({ orderHash, receiptHash, price, payer: payer.address, provider: node.address })
   await until(async () => (await harness.client.getJob(orderHash, payer)).settlement !== null)
   expect(await harness.client.getJob(orderHash, payer)).toMatchObject({ state: 'failed', settlement: { price: 300n } })
+})
+
+test('a job that costs less than its step does not hold again what was freed: other orders may have it', async () => {
+  const own = await startHarness()
+  const at = await connectProvider(own.url)
+  own.chain.setBalance(payer.address, token, { balance: 1100n + 1005n, guardian: solver.address })
+  const run = async (parts: OrderParts) => {
+    await until(async () => (await codeOf(own.client.postOrder(parts.request))) === 'no error')
+    await at.take('order', parts.orderHash)
+    at.send({ type: 'started', orderHash: parts.orderHash })
+  }
+  const parts = createOrder({ change: { lane: lane++, nonce: 0 } })
+  const { orderHash } = parts
+  await run(parts)
+  const acknowledged = acknowledge(parts, parts.order.maxPrice)
+  await own.client.acknowledgeStep(orderHash, acknowledged)
+  const files = [{ sha256: outputFile.sha256, data: Buffer.from(outputBytes).toString('base64') }]
+  at.send({ type: 'delivered', orderHash, delivery: createDelivery(parts), files })
+  await at.take('stored', orderHash)
+  expect(parts.order.maxPrice).toBe(1100n)
+  expect(await own.client.getJob(orderHash, payer)).toMatchObject({
+    state: 'delivered',
+    delivery: { receipt: { price: 1005n } },
+  })
+  // Another order has what was freed, and lasts longer than the first waits for its acknowledgement.
+  own.clock.offsetSeconds = 86_400 - 60
+  const now = Math.floor(Date.now() / 1000) + own.clock.offsetSeconds
+  const ask = createAsk(node, { validUntil: now + 3600 })
+  await run(createOrder({ ask, change: { lane: lane++, nonce: 0, startBy: now + 300, deliverBy: now + 3600 } }))
+  own.clock.offsetSeconds = 86_400 + 60
+  await at.take('expired', orderHash)
+  const settlement = settlementOf(parts, acknowledged)
+  const response = await fetch(`${own.url}/settlements/approvals`, {
+    method: 'POST',
+    body: JSON.stringify(settlement),
+    headers: {
+      'content-type': 'application/json',
+      authorization: createAuthorization(
+        domain,
+        settlementHash(settlement),
+        node,
+        new Date(Date.now() + own.clock.offsetSeconds * 1000),
+      ),
+    },
+  })
+  expect(await response.text()).toContain('the money of a job was freed')
+  expect(response.status).toBe(409)
+  await at.close()
+  await own.close()
 })

@@ -147,7 +147,7 @@ export async function moveJob(
   const after = { ...patch, ...approvedUntil, state: to, eventSequence, updatedAt: at }
   const moved = await patchJob(transaction, job, after, [told])
   if (to === 'settled' || to === 'declined' || to === 'expired' || to === 'failed' || to === 'refunded') {
-    await holdAmount(transaction, moved, stepPrice ?? 0n, at)
+    await holdAmount(transaction, moved, stepPrice ?? 0n, at, { isAtMost: true })
   }
   return moved
 }
@@ -175,15 +175,25 @@ export function toEventRow(orderHash: Bytes32, sequence: number, event: EventBod
   return { orderHash, sequence, event: JSON.stringify(event) }
 }
 
-/** Sets what a job's reservation still counts against its payer. */
-export async function holdAmount(transaction: Transaction, job: JobRow, amount: bigint, at: number): Promise<void> {
+/**
+ * Sets what a job's reservation still counts against its payer. With `isAtMost` it never becomes more than it was: what was freed
+ * may be promised to other orders.
+ */
+export async function holdAmount(
+  transaction: Transaction,
+  job: JobRow,
+  amount: bigint,
+  at: number,
+  { isAtMost = false }: { readonly isAtMost?: boolean } = {},
+): Promise<void> {
   const ledger = and(eq(ledgers.payer, job.payer), eq(ledgers.token, job.token))
   // The ledger is locked before the reservation is read, in the same order as a new order does.
   await transaction.select({ sequence: ledgers.sequence }).from(ledgers).where(ledger).for('update')
   const held = sql`${amount.toString()}::numeric`
+  const changes = isAtMost ? sql`held > ${held}` : sql`held <> ${held}`
   // Both see the reservation as it was before: what it held is what the ledger counted.
   await transaction.execute(sql`
-    with before as (select held from ${reservations} where order_hash = ${job.orderHash} and held <> ${held}),
+    with before as (select held from ${reservations} where order_hash = ${job.orderHash} and ${changes}),
     released as (
       update ${reservations} set held = ${held}, released_at = ${amount === 0n ? at : null}::bigint
       from before where order_hash = ${job.orderHash}
