@@ -16,7 +16,7 @@ function open() {
   const run = new RunSteps({
     ...{ domain: { chainId: 1, vault: address }, signer: createSigner(`0x${'1'.repeat(64)}`), order, paidSeconds: 9 },
     terms: { units: (counted) => counted, price: ({ outputUnits }) => BigInt(outputUnits) },
-    ...{ pricePerOutputUnit: 1n, policy: { stepPrice: 1n, maxAhead: 2 }, acknowledgedPrice: 0n },
+    ...{ mostPrice: 100n, pricePerOutputUnit: 1n, policy: { stepPrice: 1n, maxAhead: 2 }, acknowledgedPrice: 0n },
     send: (step) => sent.push(step),
     onSilence: () => {},
   })

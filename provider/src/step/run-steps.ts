@@ -23,6 +23,8 @@ export type RunStepsOptions = {
   readonly order: JobOrder
   readonly terms: StepTerms
   readonly pricePerOutputUnit: bigint
+  /** The most that the job can cost, however much its order would pay. */
+  readonly mostPrice: bigint
   readonly policy: StepPolicy
   /** Most seconds that the order pays for. */
   readonly paidSeconds: number
@@ -53,11 +55,11 @@ export class RunSteps {
   #wake: (() => void) | undefined
 
   constructor(options: RunStepsOptions) {
-    const { domain, order, pricePerOutputUnit, policy, acknowledgedPrice } = options
+    const { domain, order, pricePerOutputUnit, mostPrice, policy, acknowledgedPrice } = options
     this.#options = options
     this.order = order
     this.orderHash = jobOrderType.hash(domain, order)
-    this.#stepPrice = stepPriceOf(policy, { maxPrice: order.maxPrice, pricePerOutputUnit })
+    this.#stepPrice = stepPriceOf(policy, { mostPrice, pricePerOutputUnit })
     this.#maxUnpaid = this.#stepPrice * BigInt(policy.maxAhead ?? 2)
     this.#acknowledged = acknowledgedPrice
   }

@@ -54,10 +54,14 @@ export class StepDesk {
     const { domain, signer, journal, policy, send, onSilence, log } = this.#options
     const { order, inputs } = request
     if (!isStepLane(order.lane)) return undefined
+    const terms = stepTerms({ manifest, inputs, ask: request.ask.ask, maxPrice: order.maxPrice })
+    const most = { inputUnits: Number.MAX_SAFE_INTEGER, outputUnits: Number.MAX_SAFE_INTEGER }
+    const meteredSeconds = Math.min(paidSeconds, manifest.limits.timeoutSeconds)
     const run = new RunSteps({
-      ...{ domain, signer, order, policy, paidSeconds },
+      ...{ domain, signer, order, policy, paidSeconds, terms },
       pricePerOutputUnit: request.ask.ask.pricePerOutputUnit,
-      terms: stepTerms({ manifest, inputs, ask: request.ask.ask, maxPrice: order.maxPrice }),
+      // Its requester chooses the order's maximum: with one of many times the price, a whole reply would be less than a step.
+      mostPrice: terms.price({ ...terms.units(most), meteredSeconds }),
       acknowledgedPrice: journal.steps.find(orderHash)?.step.step.price ?? 0n,
       send: (step) => void send({ type: 'step', orderHash, step }),
       onSilence: () => {

@@ -1,6 +1,6 @@
 /** How far a provider lets a requester fall behind, where steps are acknowledged at all. */
 export type StepPolicy = {
-  /** Price of one step, in base units. @default 1 % of the order's maximum, but that of 64 output units at least */
+  /** Price of one step, in base units. @default 1 % of what the job can cost at most, but that of 64 output units at least */
   readonly stepPrice?: bigint
   /** Steps that may be made ahead of the last acknowledged one. @default 2 */
   readonly maxAhead?: number
@@ -14,9 +14,9 @@ const leastUnits = 64n
 /** The price of one step of an order. */
 export function stepPriceOf(
   { stepPrice }: StepPolicy,
-  order: { readonly maxPrice: bigint; readonly pricePerOutputUnit: bigint },
+  order: { readonly mostPrice: bigint; readonly pricePerOutputUnit: bigint },
 ): bigint {
-  const share = order.maxPrice / 100n
+  const share = order.mostPrice / 100n
   const least = order.pricePerOutputUnit * leastUnits
   const price = stepPrice ?? (share > least ? share : least)
   return price > 0n ? price : 1n
