@@ -384,6 +384,15 @@ test('the newest grant of a key is kept', () => {
   expect(journal.findGrant({ payer: zeroAddress, key: address('7'), token: address('4') })).toBeUndefined()
 })
 
+test('a lane is open while a job of it is queued or runs', () => {
+  const lane = laneId(request(0).order)
+  expect(journal.isLaneOpen(lane)).toBe(false)
+  accept(one, 0)
+  expect([journal.isLaneOpen(lane), journal.isLaneOpen(two)]).toEqual([true, false])
+  journal.finish(one, delivery(one, 5n), two)
+  expect(journal.isLaneOpen(lane)).toBe(false)
+})
+
 test('settlement transactions are listed, newest first', () => {
   journal.noteSettlement({ transaction: one, lanes: 1, jobs: 2, now })
   journal.noteSettlement({ transaction: two, lanes: 1, jobs: 3, now: now + 1 })

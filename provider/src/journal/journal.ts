@@ -309,6 +309,11 @@ export class Journal {
     )
   }
 
+  /** Whether a job of the lane is queued or runs. */
+  isLaneOpen(lane: Bytes32): boolean {
+    return this.#get("SELECT 1 FROM jobs WHERE lane_id = ? AND phase = 'accepted' LIMIT 1", lane) !== undefined
+  }
+
   /** Promises a job. From here on it is run, also after a crash, until it has a receipt. To be flushed before anybody is told. */
   accept(job: {
     readonly orderHash: Bytes32

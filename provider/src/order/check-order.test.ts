@@ -198,6 +198,7 @@ function factsWith(change: Change = {}): OrderFacts {
     now,
     isNonceTaken: false,
     unknownLaneJobs: 0,
+    isLaneOpen: false,
     knownReservation: undefined,
     knownPrevious: undefined,
     account: { balance: 1000n, pendingWithdrawal: 0n, withdrawableAt: 0, ...unguarded },
@@ -329,6 +330,7 @@ describe('each rule is broken alone', () => {
     ],
     ['nonce: NONCE_USED', { facts: { isNonceTaken: true } }],
     ['lane-history: STATE_CONFLICT', { facts: { unknownLaneJobs: 3 } }],
+    ['lane-open: STATE_CONFLICT', { facts: { isLaneOpen: true } }],
     [
       'balance: INSUFFICIENT_BALANCE',
       { facts: { account: { balance: 499n, pendingWithdrawal: 0n, withdrawableAt: 0, ...unguarded } } },

@@ -73,6 +73,8 @@ export type OrderFacts = {
   readonly isNonceTaken: boolean
   /** Jobs that the chain has settled of this lane beyond those in the journal, and those whose claim or step was paid instead of their voucher. */
   readonly unknownLaneJobs: number
+  /** Whether a lane of jobs that follow each other has one that is not over. */
+  readonly isLaneOpen: boolean
   /** Hash of a reservation seen before with this payer, token and sequence, and of the one before it. */
   readonly knownReservation: Bytes32 | undefined
   readonly knownPrevious: Bytes32 | undefined
@@ -265,7 +267,10 @@ function checkReservation(facts: OrderFacts, rule: Rule): void {
   )
 }
 
-function checkMoney({ request, account, payerExposure, isNonceTaken, unknownLaneJobs }: OrderFacts, rule: Rule): void {
+function checkMoney(
+  { request, account, payerExposure, isNonceTaken, isLaneOpen, unknownLaneJobs }: OrderFacts,
+  rule: Rule,
+): void {
   const { order } = request
   rule('nonce', 'NONCE_USED', !isNonceTaken, 'the nonce of the lane belongs to another order')
   rule(
@@ -273,6 +278,13 @@ function checkMoney({ request, account, payerExposure, isNonceTaken, unknownLane
     'STATE_CONFLICT',
     unknownLaneJobs === 0,
     'the lane has settled jobs that this provider has no record of; use a new lane',
+  )
+  // The vouchers for steps of two jobs have the same place in the lane, so only one of them would be paid.
+  rule(
+    'lane-open',
+    'STATE_CONFLICT',
+    !isLaneOpen,
+    'a job of the lane is not over, and it pays one at a time; use a new lane',
   )
   // Money on its way out still pays, unless it can be gone before the voucher reaches the chain.
   const isLeaving = account.withdrawableAt <= order.deliverBy + settleGraceSeconds

@@ -2,6 +2,7 @@ import {
   type Address,
   type Bytes32,
   type ErrorCode,
+  isStepLane,
   laneId,
   LilypadError,
   type OrderRequest,
@@ -166,6 +167,7 @@ export class OrderDesk {
       unknownLaneJobs:
         Math.max(0, payer.chainLane.settledJobs - (journal.findLane(lane)?.jobs ?? 0)) +
         Number(journal.claims.isLaneBroken(lane) || journal.steps.isLaneTaken(lane)),
+      isLaneOpen: isStepLane(order.lane) && journal.isLaneOpen(lane),
       knownReservation: journal.findReservationHash({ ...known, sequence: reservation.reservation.sequence }),
       knownPrevious: journal.findReservationHash({ ...known, sequence: reservation.reservation.sequence - 1 }),
       account: payer.account,
