@@ -1,5 +1,5 @@
 import { constants, openSync } from 'node:fs'
-import { chmod, copyFile, link, mkdir, unlink } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, unlink } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
 import type { ModuleLimits } from '@lilypad-agents/protocol'
@@ -164,10 +164,8 @@ async function furnish(folder: string, initPath: string): Promise<void> {
   const paths = pipeNames.map((name) => join(folder, name))
   await Promise.all([
     commandShell.run('mkfifo', ['-m', '0666', ...paths]),
-    link(initPath, target).catch(async () => {
-      await copyFile(initPath, target)
-      await chmod(target, 0o555)
-    }),
+    // A copy, no link: jobs of different requesters would meet by locks and watches on one file.
+    copyFile(initPath, target).then(() => chmod(target, 0o555)),
   ])
 }
 
