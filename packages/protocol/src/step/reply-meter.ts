@@ -12,22 +12,34 @@ const textFields = ['content', 'refusal', 'reasoning_content', 'reasoning'] as c
 export class ReplyMeter {
   readonly #decoder = new TextDecoder()
   #rest = ''
+  #isTooLong = false
   #pieces = 0
   #characters = 0
   #reported: ServerUsage = { inputUnits: 0, outputUnits: 0 }
 
   /** Takes the next bytes of the reply. */
   add(bytes: Uint8Array): void {
-    const lines = (this.#rest + this.#decoder.decode(bytes, { stream: true })).split('\n')
-    const rest = lines.pop() ?? ''
-    this.#rest = rest.length > maxLineLength ? '' : rest
-    for (const line of lines) if (line.startsWith('data:')) this.#addEvent(line.slice(5))
+    // Only what is new is searched: a long line may come in pieces of one byte.
+    const [first = '', ...others] = this.#decoder.decode(bytes, { stream: true }).split('\n')
+    this.#extend(first)
+    for (const line of others) {
+      if (this.#rest.startsWith('data:')) this.#addEvent(this.#rest.slice(5))
+      this.#rest = ''
+      this.#isTooLong = false
+      this.#extend(line)
+    }
   }
 
   /** Units counted so far; they never fall. */
   get units(): ServerUsage {
     const { inputUnits, outputUnits } = this.#reported
     return { inputUnits, outputUnits: Math.max(this.#pieces, Math.min(outputUnits, this.#characters)) }
+  }
+
+  /** Of a line that is too long nothing counts, however it is cut. */
+  #extend(text: string): void {
+    this.#isTooLong ||= this.#rest.length + text.length > maxLineLength
+    this.#rest = this.#isTooLong ? '' : this.#rest + text
   }
 
   #addEvent(data: string): void {

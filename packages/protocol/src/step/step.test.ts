@@ -97,6 +97,23 @@ describe('the meter of a reply', () => {
       }),
     )
   })
+
+  test('counts nothing of a line that is too long, however it is cut', () => {
+    const chunk = { choices: [{ delta: { content: 'a' } }], more: ' '.repeat(1024 ** 2) }
+    const text = event(chunk) + delta({ content: 'b' })
+    for (const place of [0, 9, 1024 ** 2, 1024 ** 2 + 20])
+      expect(count(text.slice(0, place), text.slice(place))).toEqual({ inputUnits: 0, outputUnits: 1 })
+  })
+
+  test('reads a long line in small pieces in a time by its length', () => {
+    const meter = new ReplyMeter()
+    const start = performance.now()
+    for (let pieces = 0; pieces < 65_000; pieces++) meter.add(bytes('a'.repeat(16)))
+    // Searched again with each piece it took half a minute.
+    expect(performance.now() - start).toBeLessThan(5000)
+    meter.add(bytes(`\n${delta({ content: 'a' })}`))
+    expect(meter.units.outputUnits).toBe(1)
+  })
 })
 
 test('a step is priced by what came, without the price per job, and never over the order', () => {
