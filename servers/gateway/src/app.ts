@@ -3,6 +3,7 @@ import { LilypadError } from '@lilypad-agents/protocol'
 import type { GatewayContext } from './context.ts'
 import { openAiErrorBody } from './dialects/openai-error.ts'
 import { authenticate, limitAddress } from './http/authenticate.ts'
+import { createBodyRoom } from './http/body-room.ts'
 import { type DoorRules, guardDoor } from './http/guard.ts'
 import { measure } from './http/measure.ts'
 import { sendErrors } from './http/send-error.ts'
@@ -42,8 +43,9 @@ export function createApp(
     if (!closing.aborted) return next()
     next(new LilypadError('EXECUTOR_UNAVAILABLE', 'The gateway is closing.', { hint: 'ask again in a few seconds' }))
   })
-  const authentication = authenticate(context)
-  const gate = createPaymentGate(context)
+  const room = createBodyRoom({ maxBytes: context.rules.maxBodyBytes })
+  const authentication = authenticate(context, room)
+  const gate = createPaymentGate(context, room)
   app.use(['/v1/models', '/v1/modules'], limitAddress())
   app.use(modelRoutes(context))
   app.use(replyRoutes(context, authentication, gate))
@@ -53,12 +55,12 @@ export function createApp(
   app.use(jobRoutes(context, authentication, gate))
   app.use(openApiRoutes(context))
   app.use(referenceRoutes())
-  app.use(orderRoutes(context))
-  app.use(x402Routes(context))
+  app.use(orderRoutes(context, room))
+  app.use(x402Routes(context, room))
   app.use(networkRoutes(context))
   app.use(pageRoutes())
   app.use(usageRoutes(context, authentication))
-  app.use(topUpRoutes(context, authentication))
+  app.use(topUpRoutes(context, authentication, room))
   app.use(depositRoutes(context, authentication))
   app.use((_request, _response, next) => next(new LilypadError('NOT_FOUND', 'There is nothing at this address.')))
   app.use(sendErrors(context.log, openAiErrorBody))

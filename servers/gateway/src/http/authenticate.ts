@@ -3,6 +3,7 @@ import { LilypadError } from '@lilypad-agents/protocol'
 import { KeyRefusedError } from '../account/account-errors.ts'
 import { type ApiKey, findApiKey, keyPrefix } from '../account/api-key.ts'
 import { type GatewayContext, nowSeconds } from '../context.ts'
+import type { BodyRoom } from './body-room.ts'
 import { createRateLimit } from './rate-limit.ts'
 
 /** The key with which a request was let in. */
@@ -15,8 +16,11 @@ export function callerOf(response: Response): ApiKey {
 /** Wrong keys that one address may show in a minute: none can be guessed, and nobody else should pay for the tries. */
 const wrongKeysPerMinute = 60
 
-/** Lets in requests that show a key of ours, as often as the key may. Nothing of a body was read before. */
-export function authenticate(context: GatewayContext): RequestHandler {
+/**
+ * Lets in requests that show a key of ours, as often as the key may. Nothing of a body was read before. Where requests may pay for
+ * themselves, one without a key goes on while there is room for its body.
+ */
+export function authenticate(context: GatewayContext, room: BodyRoom): RequestHandler {
   const perKey = createRateLimit()
   const perAddress = createRateLimit()
   return async (request, response, next) => {
@@ -25,7 +29,7 @@ export function authenticate(context: GatewayContext): RequestHandler {
     if (waitForAddress > 0) throw tooMany(response, waitForAddress)
     const shown = shownKey(request)
     // Clients want some key to be set: one that cannot be ours is none, and its request may pay for itself.
-    if (context.x402 && !shown?.startsWith(keyPrefix)) return next()
+    if (context.x402 && !shown?.startsWith(keyPrefix)) return room.enter(request, response, next)
     const key = shown === undefined ? undefined : await findApiKey(context.database, shown, nowSeconds(context))
     if (!key) {
       perAddress.take(address, wrongKeysPerMinute)

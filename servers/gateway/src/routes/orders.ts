@@ -16,6 +16,7 @@ import {
 import type { JobReader } from '@lilypad-agents/sdk'
 import { z } from 'zod'
 import type { GatewayContext } from '../context.ts'
+import type { BodyRoom } from '../http/body-room.ts'
 import { createRateLimit } from '../http/rate-limit.ts'
 import { readBody } from '../http/read-body.ts'
 import type { OrderRelay } from '../orders/order-relay.ts'
@@ -46,13 +47,13 @@ const requestsPerMinute = 600
  * `/v1/orders`: orders that wallets sign themselves, carried to the solver and back. Reading one takes an `Authorization` that its key signed, as
  * at the solver.
  */
-export function orderRoutes(context: GatewayContext): Router {
+export function orderRoutes(context: GatewayContext, room: BodyRoom): Router {
   const router = Router()
   const { x402 } = context
   if (!x402) return router
   const { relay } = x402
   const { solver } = relay
-  const body = readBody({ maxBytes: context.rules.maxBodyBytes })
+  const body = [room.enter, ...readBody({ maxBytes: context.rules.maxBodyBytes })]
   const limit = createRateLimit()
   const bounded: RequestHandler = (request, response, next) => {
     const wait = limit.take(request.socket.remoteAddress ?? '', requestsPerMinute)

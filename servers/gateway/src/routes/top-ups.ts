@@ -6,6 +6,7 @@ import type { CardProcessor } from '../billing/card-processor.ts'
 import { applyCardEvent, findTopUp, listTopUps, openTopUp, type TopUp } from '../billing/top-up.ts'
 import { type GatewayContext, nowSeconds } from '../context.ts'
 import { callerOf, limitAddress } from '../http/authenticate.ts'
+import type { BodyRoom } from '../http/body-room.ts'
 import { assertIdempotencyKey, readBody } from '../http/read-body.ts'
 import { ListQuery } from '../jobs/job-schema.ts'
 
@@ -37,7 +38,7 @@ export const TopUpView = z.object({
 })
 
 /** Credit by card: `/v1/account/top-ups` for customers, and `/stripe/webhook` for who takes the payment. */
-export function topUpRoutes(context: GatewayContext, authentication: RequestHandler): Router {
+export function topUpRoutes(context: GatewayContext, authentication: RequestHandler, room: BodyRoom): Router {
   const router = Router()
   const { database, rules } = context
   const body = readBody({ maxBytes: 10_000 })
@@ -66,7 +67,7 @@ export function topUpRoutes(context: GatewayContext, authentication: RequestHand
   })
 
   const whole = raw({ type: () => true, limit: maxEventBytes })
-  router.post('/stripe/webhook', limitAddress(), whole, async (request, response) => {
+  router.post('/stripe/webhook', limitAddress(), room.enter, whole, async (request, response) => {
     const cards = requireCards(context)
     const bytes: unknown = request.body
     if (!Buffer.isBuffer(bytes)) throw new LilypadError('INVALID_REQUEST', 'An event has a body.')

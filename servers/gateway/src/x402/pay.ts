@@ -8,6 +8,7 @@ import { findApiKeyById } from '../account/api-key.ts'
 import { releaseRequest } from '../account/paid-request.ts'
 import type { PricedJob } from '../completion/place-job.ts'
 import { type GatewayContext, nowSeconds, runInBackground } from '../context.ts'
+import type { BodyRoom } from '../http/body-room.ts'
 import { maxPriceHeader, readPolicy } from '../http/policy.ts'
 import { createRateLimit } from '../http/rate-limit.ts'
 import { digestOf } from '../http/read-body.ts'
@@ -49,7 +50,7 @@ export function paymentOf(response: Response): Bytes32 | undefined {
  * the request runs on a key that may spend that payment and nothing else. What it does not cost goes back afterwards. The same payment
  * again is the same request.
  */
-export function createPaymentGate(context: GatewayContext): PaymentGate {
+export function createPaymentGate(context: GatewayContext, room: BodyRoom): PaymentGate {
   const perAddress = createRateLimit()
   let pricing = 0
 
@@ -92,6 +93,7 @@ export function createPaymentGate(context: GatewayContext): PaymentGate {
     if ('fault' in settled) throw await ask(settled.fault)
     const { id, cap } = settled.payment
     await letIn(context, settled.payment, x402, response)
+    room.leave(response)
     // Nothing that the request asks for may cost more than was paid.
     if (maxPrice === undefined || maxPrice > cap) request.headers[maxPriceHeader] = formatTokenAmount(cap)
     response.once('close', () => runInBackground(context, x402.close(id)))

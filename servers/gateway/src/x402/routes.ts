@@ -5,6 +5,7 @@ import { eq } from 'drizzle-orm'
 import { z } from 'zod'
 import { type GatewayContext, nowSeconds } from '../context.ts'
 import { requests } from '../db/schema.ts'
+import type { BodyRoom } from '../http/body-room.ts'
 import { createRateLimit } from '../http/rate-limit.ts'
 import { readBody } from '../http/read-body.ts'
 import { createFacilitator, FacilitatorBody } from './facilitator.ts'
@@ -42,7 +43,7 @@ const maxBodyBytes = 32_768
 const perMinute = { look: 600, settle: 60 } as const
 
 /** `GET /x402/payments/{id}` and, where the gateway settles for others, `/x402/verify`, `/x402/settle` and `/x402/supported`. */
-export function x402Routes(context: GatewayContext): Router {
+export function x402Routes(context: GatewayContext, room: BodyRoom): Router {
   const router = Router()
   const { x402, database } = context
   if (!x402) return router
@@ -58,7 +59,7 @@ export function x402Routes(context: GatewayContext): Router {
 
   if (!x402.config.isFacilitator) return router
   const facilitator = createFacilitator(x402, () => nowSeconds(context))
-  const body = readBody({ maxBytes: maxBodyBytes })
+  const body = [room.enter, ...readBody({ maxBytes: maxBodyBytes })]
 
   router.get('/x402/supported', limit(perMinute.look), (_request, response) => {
     const network = x402.tokens[0]?.network ?? ''
