@@ -232,7 +232,24 @@ describe('a transcription', () => {
 
   test('of text that is none is an error, and is not paid', async () => {
     const [status, message] = await upload({ model: 'ear' }, new Blob([Uint8Array.of(0xff, 0xfe)]), 'frog.wav')
-    expect([status, message]).toEqual([502, expect.stringContaining('no text')])
+    expect([status, message]).toEqual([502, expect.stringContaining('could not be used')])
+  })
+
+  test('of text that is none costs who has named its provider what it costs', async () => {
+    const other = (await gateway.openAccount()).key
+    const { modules } = await gateway.market.lilypad.searchModules()
+    const provider = modules[0]?.offers[0]?.provider ?? expect.unreachable('there is no provider')
+    const form = new FormData()
+    form.set('model', 'ear')
+    form.set('file', new Blob([Uint8Array.of(0xff, 0xfe)]), 'frog.wav')
+    const headers = { authorization: `Bearer ${other}` }
+    const response = await fetch(`${gateway.url}/v1/audio/transcriptions`, {
+      ...{ method: 'POST', body: form },
+      headers: { ...headers, 'x-lilypad-provider': provider },
+    })
+    expect(response.status).toBe(502)
+    const usage = () => jsonOf(fetch(`${gateway.url}/v1/usage`, { headers })).then(({ data }) => data.length)
+    await expect.poll(usage, { timeout: 10_000 }).toBe(1)
   })
 
   test('that is no form, or a broken one, is refused', async () => {

@@ -4,6 +4,7 @@ import type { JsonObject } from '../conversation/conversation.ts'
 import type { JobRequest } from '../completion/place-job.ts'
 import type { MediaModel } from '../models/media-model.ts'
 import { ProviderPreferences } from '../routing/provider-preferences.ts'
+import { UpstreamFaultError } from '../upstream/upstream-fault.ts'
 import { ModelId } from './request-schema.ts'
 
 /** A field of a request that the module cannot do anything with. */
@@ -216,14 +217,11 @@ export function imageBody(
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/** @throws LilypadError UPSTREAM_FAILED when it is no text */
+/** @throws UpstreamFaultError when it is no text */
 export function readTranscript(bytes: Uint8Array): string {
   try {
     return utf8.decode(bytes).trim()
   } catch (cause) {
-    throw new LilypadError('UPSTREAM_FAILED', 'The answer of the module is no text.', {
-      hint: 'ask again; another provider may answer',
-      cause,
-    })
+    throw new UpstreamFaultError('bytes', cause)
   }
 }
