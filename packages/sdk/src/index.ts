@@ -110,7 +110,7 @@ export {
   toLilypadChain,
 } from './chain/lilypad-chain.ts'
 export { type ContractName, contractNames, Network, sampleContracts } from './chain/network.ts'
-export { type ContractCall, sendCall, sendCallSync } from './chain/send-call.ts'
+export { type ContractCall, revertedInBlock, sendCall, sendCallSync } from './chain/send-call.ts'
 export { type Write, writesOf } from './chain/writes-of.ts'
 export {
   acceptModule,

@@ -6,12 +6,12 @@ import { collectAuthorization, getTokenDomain, signAuthorization, type TokenDoma
 import { eq } from 'drizzle-orm'
 import { type Actor, startTestChain, type TestChain } from '../../../packages/testkit/src/index.ts'
 import { findApiKeyById } from '../src/account/api-key.ts'
-import { chargeRequest, openRequest, reserveFor } from '../src/account/paid-request.ts'
+import { chargeRequest, openRequest, releaseRequest, reserveFor } from '../src/account/paid-request.ts'
 import { type Database, openDatabase } from '../src/db/open-database.ts'
 import { accounts } from '../src/db/schema.ts'
 import { openX402Desk, type X402Desk } from '../src/x402/desk.ts'
 import { decodeTransfer, encodeTransfer, findPayment, isStillPaid, takePayment } from '../src/x402/payment-store.ts'
-import type { X402Payment } from '../src/x402/payment-tables.ts'
+import { type X402Payment, x402Payments } from '../src/x402/payment-tables.ts'
 import type { X402Config } from '../src/x402/settings.ts'
 import { createStranger, openBank, type Stranger, x402Config } from './stranger.ts'
 
@@ -204,6 +204,38 @@ test('sends nothing when gas is dear, or has cost enough today', async () => {
   await expect((await openDesk({ gasPerDay: 1n })).gas.check()).rejects.toMatchObject({ code: 'RATE_LIMITED' })
   const price = await bank.getGasPrice()
   const desk = await openDesk({ gasPerDay: price * 2n * 150_000n - 1n })
-  await desk.gas.take()
-  await expect(desk.gas.take()).rejects.toMatchObject({ code: 'RATE_LIMITED' })
+  await desk.gas.spend(async () => {})
+  await expect(desk.gas.spend(async () => {})).rejects.toMatchObject({ code: 'RATE_LIMITED' })
+})
+
+test('that the chain refuses costs nothing of what gas may cost', async () => {
+  const { payment, buyer } = await take()
+  const desk = await openDesk({ gasPerDay: (await bank.getGasPrice()) * 2n * 150_000n })
+  const nonce = keccak256(`away ${count}`)
+  const away = { from: buyer.address, to: token(), value: 1n, validAfter: 0n, validBefore: BigInt(now + 300), nonce }
+  const signature = signAuthorization(createSigner(buyer.key), domain, away)
+  await collectAuthorization(bank, { token: token(), authorization: away, signature, fromBlock: 0n })
+  for (let index = 0; index < 5; index += 1)
+    await expect(desk.collect(payment)).rejects.toMatchObject({ code: 'CONTRACT_REVERTED' })
+  expect(await desk.gas.isOpen()).toBe(true)
+})
+
+test('that cannot be finished yet keeps no other from it, however many there are', async () => {
+  const { payment } = await take()
+  const { id, offerId, ...rest } = payment
+  const stuck = Array.from({ length: 501 }, (_, index) => ({
+    ...rest,
+    ...{ id: keccak256(`stuck ${index} ${id}`), offerId: keccak256(`stuck ${index} ${offerId}`) },
+    takenAt: now - 10,
+  }))
+  await database.insert(x402Payments).values(stuck)
+  const desk = await openDesk()
+  expect(await desk.collect(payment)).toBe(true)
+  await database
+    .update(x402Payments)
+    .set({ takenAt: now - 9 })
+    .where(eq(x402Payments.id, id))
+  await openFor(await get(id)).then((request) => releaseRequest(database, { id: request, errorCode: 'CANCELLED', now }))
+  await desk.sweep()
+  expect((await get(id)).state).toBe('closed')
 })

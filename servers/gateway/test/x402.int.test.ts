@@ -273,6 +273,12 @@ describe('a payment', () => {
     const broke = await stranger(0n)
     const unpaid = await broke.client.createPaymentPayload(await requiredOf(body))
     expect(await faultOf(Buffer.from(JSON.stringify(unpaid)).toString('base64'))).toBe('insufficient_funds')
+    const lasting = await requiredOf(body)
+    for (const way of lasting.accepts) way.maxTimeoutSeconds = 1e9
+    const endless = await buyer.client.createPaymentPayload(lasting)
+    expect(await faultOf(Buffer.from(JSON.stringify(endless)).toString('base64'))).toBe(
+      'invalid_exact_evm_payload_authorization_valid_before',
+    )
     const { payload: cheap } = await pay()
     cheap.accepted.amount = '1'
     expect(await faultOf(Buffer.from(JSON.stringify(cheap)).toString('base64'))).toBe('invalid_payment_requirements')

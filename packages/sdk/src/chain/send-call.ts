@@ -44,6 +44,9 @@ export async function sendCall(client: ChainClient, call: ContractCall): Promise
   })
 }
 
+/** `errorName` of a {@link ContractRevertedError} whose transaction was sent, included and paid for. */
+export const revertedInBlock = 'reverted in the block'
+
 /**
  * Sends a call and waits until it is in a block.
  * @throws {@link ContractRevertedError} when it was included and reverted
@@ -55,7 +58,7 @@ export async function sendCallSync(client: ChainClient, call: ContractCall): Pro
   )
   if (receipt.status !== 'success')
     throw new ContractRevertedError({
-      errorName: 'reverted in the block',
+      errorName: revertedInBlock,
       args: [hash],
       functionName: call.functionName,
     })

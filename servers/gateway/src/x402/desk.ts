@@ -135,9 +135,10 @@ export async function openX402Desk(
     if (change === null || changeTransfer === null || changeFromBlock === null) return
     const worth = (change * (cap + fee)) / value
     if (worth < config.minTransfer) return noteChange(database, { id, transaction: null, now: now() })
-    await gas.take()
     const transfer = decodeTransfer(changeTransfer)
-    const made = await collectInTurn(client, { token: asset, ...transfer, fromBlock: BigInt(changeFromBlock) })
+    const made = await gas.spend(() =>
+      collectInTurn(client, { token: asset, ...transfer, fromBlock: BigInt(changeFromBlock) }),
+    )
     await noteChange(database, { id, transaction: made?.transaction ?? null, now: now() })
     log.info({ payment: id, change: change.toString(), transaction: made?.transaction }, 'x402.change')
   }
@@ -145,16 +146,14 @@ export async function openX402Desk(
   async function collect(payment: X402Payment): Promise<boolean> {
     const { id, asset, transfer, fromBlock } = payment
     const signed = decodeTransfer(transfer)
-    const isUsed = () => isAuthorizationUsed(client, { token: asset, ...signed.authorization })
-    if (!(await isUsed())) {
-      // A block later than this no longer takes it.
-      if (BigInt(now() - clockSlackSeconds) > signed.authorization.validBefore) {
-        await voidPayment(database, id, now())
-        return false
-      }
-      await gas.take()
+    const isUsed = await isAuthorizationUsed(client, { token: asset, ...signed.authorization })
+    // A block later than this no longer takes it.
+    if (!isUsed && BigInt(now() - clockSlackSeconds) > signed.authorization.validBefore) {
+      await voidPayment(database, id, now())
+      return false
     }
-    const made = await collectInTurn(client, { token: asset, ...signed, fromBlock: BigInt(fromBlock) })
+    const send = () => collectInTurn(client, { token: asset, ...signed, fromBlock: BigInt(fromBlock) })
+    const made = isUsed ? await send() : await gas.spend(send)
     if (!made) {
       await voidPayment(database, id, now())
       return false
@@ -177,23 +176,29 @@ export async function openX402Desk(
     ...{ config, payTo, tokens, client, gas, collect, close: (id) => close(id) },
     relay: createOrderRelay({ solver, domain: signingDomain(client.chain) }),
     async sweep() {
-      const open = await listOpenPayments(database, payTo)
-      if (open.length === 0) return
-      const fromBlock = await blockNumber()
-      for (const payment of open) {
-        try {
-          if (payment.state === 'settled') await close(payment.id, fromBlock)
-          else if (payment.state === 'returning') await sendChange(payment)
-          else if (payment.takenAt < now() - leaseSeconds) await finishTaken(payment)
-        } catch (error) {
-          const { code } = toLilypadError(error)
-          log[code === 'RATE_LIMITED' ? 'info' : 'warn'](
-            { payment: payment.id, state: payment.state, ...failureFacts(error) },
-            'x402.pending',
-          )
-        }
+      // All of them: those that cannot be finished yet must not keep the others from it.
+      for (let last: X402Payment | undefined; ; ) {
+        const open = await listOpenPayments(database, payTo, last)
+        if (open.length === 0) return
+        const fromBlock = await blockNumber()
+        for (const payment of open) await goOn(payment, fromBlock)
+        last = open.at(-1)
       }
     },
+  }
+
+  async function goOn(payment: X402Payment, fromBlock: number): Promise<void> {
+    try {
+      if (payment.state === 'settled') await close(payment.id, fromBlock)
+      else if (payment.state === 'returning') await sendChange(payment)
+      else if (payment.takenAt < now() - leaseSeconds) await finishTaken(payment)
+    } catch (error) {
+      const { code } = toLilypadError(error)
+      log[code === 'RATE_LIMITED' ? 'info' : 'warn'](
+        { payment: payment.id, state: payment.state, ...failureFacts(error) },
+        'x402.pending',
+      )
+    }
   }
 
   /** Settles what an earlier process may have sent. What never left is not sent now: nobody waits for its answer. */

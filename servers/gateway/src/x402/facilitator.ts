@@ -119,9 +119,8 @@ export function createFacilitator(desk: X402Desk, now: () => number): Facilitato
     }
     const { isValid, invalidReason } = await verify(body)
     if (!isValid) return fail(invalidReason)
-    await gas.take()
     const fromBlock = await translateChainErrors('eth_blockNumber', () => client.getBlockNumber({ cacheTime: 0 }))
-    const made = await collectInTurn(client, { token: asset, ...payload, fromBlock })
+    const made = await gas.spend(() => collectInTurn(client, { token: asset, ...payload, fromBlock }))
     return made ? succeed(made) : fail('invalid_transaction_state')
   }
 

@@ -1,5 +1,5 @@
 import { LilypadError } from '@lilypad-agents/protocol'
-import { type ChainClient, translateChainErrors } from '@lilypad-agents/sdk'
+import { type ChainClient, ContractRevertedError, revertedInBlock, translateChainErrors } from '@lilypad-agents/sdk'
 
 /** More than a signed transfer of any token we know costs. */
 export const transferGas = 150_000n
@@ -20,8 +20,11 @@ export type GasBudget = {
   isOpen(): Promise<boolean>
   /** @throws GasRefusedError when a transaction would be refused now */
   check(): Promise<void>
-  /** Counts one transaction. @throws GasRefusedError and nothing is counted */
-  take(): Promise<void>
+  /**
+   * Counts one transaction and sends it. One that the chain refused before it was sent has cost nothing, and is not counted.
+   * @throws GasRefusedError and nothing is sent; what `send` throws
+   */
+  spend<T>(send: () => Promise<T>): Promise<T>
 }
 
 /** What this process may spend on gas: a bound on the price, and one on the sum of any 24 hours. */
@@ -54,9 +57,16 @@ export function createGasBudget(
     async check() {
       await price()
     },
-    async take() {
-      const wei = await price()
-      spent.push({ at: clock(), wei })
+    async spend(send) {
+      const entry = { wei: await price(), at: clock() }
+      spent.push(entry)
+      try {
+        return await send()
+      } catch (error) {
+        if (error instanceof ContractRevertedError && error.errorName !== revertedInBlock)
+          spent = spent.filter((other) => other !== entry)
+        throw error
+      }
     },
   }
 }

@@ -225,12 +225,22 @@ export async function noteChange(
     .where(and(eq(x402Payments.id, id), eq(x402Payments.state, 'returning')))
 }
 
-/** Payments to an account that are not over, oldest first. */
-export function listOpenPayments(database: Database, payTo: Address): Promise<readonly X402Payment[]> {
+/** Some of the payments to an account that are not over, oldest first; those that follow one. */
+export function listOpenPayments(
+  database: Database,
+  payTo: Address,
+  after?: Pick<X402Payment, 'takenAt' | 'id'>,
+): Promise<readonly X402Payment[]> {
   return database
     .select()
     .from(x402Payments)
-    .where(and(eq(x402Payments.payTo, payTo), inArray(x402Payments.state, ['taken', 'settled', 'returning'])))
-    .orderBy(asc(x402Payments.takenAt))
+    .where(
+      and(
+        eq(x402Payments.payTo, payTo),
+        inArray(x402Payments.state, ['taken', 'settled', 'returning']),
+        after && sql`(${x402Payments.takenAt}, ${x402Payments.id}) > (${after.takenAt}, ${after.id})`,
+      ),
+    )
+    .orderBy(asc(x402Payments.takenAt), asc(x402Payments.id))
     .limit(500)
 }

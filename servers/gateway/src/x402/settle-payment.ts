@@ -10,6 +10,8 @@ import type { X402Payment } from './payment-tables.ts'
 
 /** How long a payment has to be good for when it comes, so that it can be settled. */
 const settleSeconds = 20
+/** Longest time for which a payment may be good: until then one that the chain refuses is looked at again and again. */
+const maxValidSeconds = 3600
 /** How long a payment is left to the process that took it, and how long others wait for that. */
 const leaseSeconds = 20
 const waitMilliseconds = 15_000
@@ -95,6 +97,8 @@ async function take(
   const expected = { payTo, amount: BigInt(amount), payableUntil: now + settleSeconds }
   const fault = findPaymentFault(payment, expected, terms, now)
   if (fault) return fault
+  if (payload.authorization.validBefore > BigInt(now + maxValidSeconds))
+    return 'invalid_exact_evm_payload_authorization_valid_before'
   await gas.check()
   const fromBlock = await translateChainErrors('eth_blockNumber', () => client.getBlockNumber({ cacheTime: 0 }))
   const chainFault = await findChainFault(client, payment, terms)
