@@ -41,9 +41,23 @@ export type WalletDelivery = {
   read(path: string): Promise<Uint8Array>
 }
 
+/** The outputs of a job are longer than a relay carries. */
+export class OutputTooLargeError extends LilypadError {
+  override readonly name = 'OutputTooLargeError'
+  constructor() {
+    super('PAYLOAD_TOO_LARGE', 'The outputs of this job are longer than this gateway carries.', {
+      details: [`Limit: ${maxCarriedBytes} bytes`],
+      hint: 'get them of the solver of the order, with the same access signature',
+    })
+  }
+}
+
 export type OrderRelay = ReturnType<typeof createOrderRelay>
 
 const longPollSeconds = 20
+/** Longest output that is carried, and most bytes of outputs on their way at once: they are in memory, and who ordered them may have made them. */
+export const maxCarriedBytes = 64 * 1024 ** 2
+const maxCarriedAtOnce = 4 * maxCarriedBytes
 
 /**
  * Carries orders that others signed to the solver and their jobs back. It holds no key: what it may read, the buyer allowed for a time; what it
@@ -51,6 +65,7 @@ const longPollSeconds = 20
  */
 export function createOrderRelay(options: { readonly solver: SolverClient; readonly domain: SigningDomain }) {
   const { solver, domain } = options
+  let carried = 0
 
   /** Places an order, with the input files that the relay lacks. The same order again is the same job. */
   async function place({ orderHash, request, reader, files }: WalletOrder): Promise<JobView> {
@@ -78,6 +93,29 @@ export function createOrderRelay(options: { readonly solver: SolverClient; reado
     const { delivery } = await solver.getJob(orderHash, reader)
     const fault = delivery && read.findFault(delivery.manifest, { hasOutputs: delivery.receipt.status === 0 })
     if (fault) throw new LilypadError('STREAM_BROKEN', 'The stream is not the one that was signed.')
+  }
+
+  /**
+   * Gets an output and does something with it; until that is done it has its place among what is carried.
+   * @throws LilypadError PAYLOAD_TOO_LARGE; RATE_LIMITED while too much is carried
+   */
+  async function carry<T>(
+    output: { readonly orderHash: Bytes32; readonly sha256: Bytes32; readonly bytes: number },
+    reader: JobReader,
+    use: (bytes: Uint8Array) => T | Promise<T>,
+  ): Promise<T> {
+    const { orderHash, sha256: digest, bytes } = output
+    if (bytes > maxCarriedBytes) throw new OutputTooLargeError()
+    if (carried + bytes > maxCarriedAtOnce)
+      throw new LilypadError('RATE_LIMITED', 'Too many outputs are on their way.', {
+        hint: 'wait a little, then go on',
+      })
+    carried += bytes
+    try {
+      return await use(await solver.getOutput(orderHash, digest, reader, bytes))
+    } finally {
+      carried -= bytes
+    }
   }
 
   /**
@@ -115,11 +153,12 @@ export function createOrderRelay(options: { readonly solver: SolverClient; reado
     const total = outputs.reduce((sum, { bytes }) => sum + bytes, 0)
     if (total > deliveredBytesLimit(module.limits, request.inputs))
       throw new LilypadError('PAYLOAD_TOO_LARGE', 'The provider delivered more than the module may produce.')
+    if (total > maxCarriedBytes) throw new OutputTooLargeError()
     const known = new Map<string, Uint8Array>()
     const read = async (path: string) => {
       const output = outputs.find((file) => file.path === path)
       if (!output) throw new LilypadError('OUTPUT_UNKNOWN', 'The job has no output of this path.')
-      const bytes = known.get(path) ?? (await solver.getOutput(orderHash, output.sha256, reader, output.bytes))
+      const bytes = known.get(path) ?? (await carry({ orderHash, ...output }, reader, (read) => read))
       known.set(path, bytes)
       return bytes
     }
@@ -145,6 +184,7 @@ export function createOrderRelay(options: { readonly solver: SolverClient; reado
     place,
     stream,
     finish,
+    carry,
     hash: (request: Pick<OrderRequest, 'order'>): Bytes32 => jobOrderType.hash(domain, request.order),
   }
 }

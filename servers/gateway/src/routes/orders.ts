@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import {
   AcknowledgementRequest,
@@ -40,6 +41,8 @@ export const OrderView = z.object({
   }),
 })
 
+/** How long an output may take on its way to who asked for it. */
+const sendMilliseconds = 600_000
 /** Requests of one address in a minute: each goes on to the solver. */
 const requestsPerMinute = 600
 
@@ -96,12 +99,15 @@ export function orderRoutes(context: GatewayContext, room: BodyRoom): Router {
       throw new LilypadError('OUTPUT_UNKNOWN', 'The job has no output of this path, or not yet.', {
         hint: 'GET /v1/orders/{id} lists the outputs in `job.delivery` once it is delivered',
       })
-    const bytes = await solver.getOutput(orderHash, output.sha256, reader, output.bytes)
-    // A stranger's bytes: saved, never shown or run as a page of this address.
-    response.setHeader('content-security-policy', "default-src 'none'; sandbox")
-    response.attachment(path.at(-1) ?? 'output')
-    response.setHeader('content-type', 'application/octet-stream')
-    response.end(Buffer.from(bytes))
+    await relay.carry({ orderHash, ...output }, reader, async (bytes) => {
+      // A stranger's bytes: saved, never shown or run as a page of this address.
+      response.setHeader('content-security-policy', "default-src 'none'; sandbox")
+      response.attachment(path.at(-1) ?? 'output')
+      response.setHeader('content-type', 'application/octet-stream')
+      response.end(Buffer.from(bytes))
+      if (!response.closed)
+        await once(response, 'close', { signal: AbortSignal.timeout(sendMilliseconds) }).catch(() => response.destroy())
+    })
   })
   return router
 }
