@@ -6,7 +6,7 @@ import type { GatewayContext } from '../context.ts'
 import type { SettledEnd, SettledReply } from '../dialects/dialect.ts'
 import type { Model } from '../models/model-catalog.ts'
 import type { Measured } from '../routing/route-memory.ts'
-import { stickyKeys, toRoute } from '../routing/route.ts'
+import { rememberServed, stickyKeys, toRoute } from '../routing/route.ts'
 import { CompletionReader } from '../upstream/completion-reader.ts'
 import { readCompletion } from '../upstream/read-completion.ts'
 import { toUpstreamRequest } from '../upstream/to-upstream-request.ts'
@@ -124,13 +124,13 @@ async function streamJob(
 /** Notes who answered, and how fast, for the requests that come next. */
 function remember(
   { routes }: GatewayContext,
-  { model, account, conversation }: ChatCall,
+  { model, account, conversation, policy }: ChatCall,
   { provider }: PlacedJob,
   speed?: Pick<Measured, 'firstTokenMilliseconds' | 'tokensPerSecond'>,
 ): void {
   if (!provider) return
   const { moduleVersion } = model.listing
-  routes.remember(stickyKeys(moduleVersion, account, conversation), provider)
+  rememberServed(routes, { keys: stickyKeys(moduleVersion, account, conversation), policy, provider })
   if (speed) routes.measure({ moduleVersion, provider, ...speed })
 }
 

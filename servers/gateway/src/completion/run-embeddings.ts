@@ -2,7 +2,7 @@ import type { GatewayContext } from '../context.ts'
 import { type EmbeddingsRequest, readEmbeddings, toUpstreamEmbeddings } from '../dialects/embeddings.ts'
 import type { Settlement } from '../dialects/dialect.ts'
 import type { Model } from '../models/model-catalog.ts'
-import { stickyKeys, toRoute } from '../routing/route.ts'
+import { rememberServed, stickyKeys, toRoute } from '../routing/route.ts'
 import { finishJob, secondsLeft } from './finish-job.ts'
 import type { RequestPolicy } from './place-job.ts'
 import { readOutput } from './run-chat.ts'
@@ -47,7 +47,7 @@ export async function runEmbeddings(
       settlement: finished.settlement,
     }
     await finished.charge(reply)
-    if (placed.provider) context.routes.remember(keys, placed.provider)
+    if (placed.provider) rememberServed(context.routes, { keys, policy, provider: placed.provider })
     return reply
   })
 }

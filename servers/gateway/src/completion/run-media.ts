@@ -1,7 +1,7 @@
 import type { Settlement } from '../dialects/dialect.ts'
 import type { GatewayContext } from '../context.ts'
 import type { MediaModel } from '../models/media-model.ts'
-import { stickyKeys, toRoute } from '../routing/route.ts'
+import { rememberServed, stickyKeys, toRoute } from '../routing/route.ts'
 import { UpstreamFaultError } from '../upstream/upstream-fault.ts'
 import { finishJob, secondsLeft } from './finish-job.ts'
 import type { JobRequest, RequestPolicy } from './place-job.ts'
@@ -43,7 +43,7 @@ export async function runMedia<Read = undefined>(
     })
     const { answer: bytes, settlement, inputUnits } = finished
     await finished.charge({ settlement, inputUnits } satisfies MediaAnswer)
-    if (placed.provider) context.routes.remember(keys, placed.provider)
+    if (placed.provider) rememberServed(context.routes, { keys, policy, provider: placed.provider })
     return { bytes, settlement, inputUnits }
   })
 }

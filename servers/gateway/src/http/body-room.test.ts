@@ -37,7 +37,11 @@ function begin(headers: string): Promise<Socket> {
   })
 }
 
-const ask = (key?: string, body: string | Uint8Array<ArrayBuffer> = '{"model":"m"}', more: HeadersInit = {}) =>
+const ask = (
+  key?: string,
+  body: string | Uint8Array<ArrayBuffer> = '{"model":"m"}',
+  more: Readonly<Record<string, string>> = {},
+) =>
   fetch(`${app.url}/v1/chat/completions`, {
     method: 'POST',
     headers: {

@@ -3,7 +3,7 @@ import type { Request } from 'express'
 import { describe, expect, test } from 'vitest'
 import { readPolicy } from '../http/policy.ts'
 import { createRouteMemory } from './route-memory.ts'
-import { isSteered, type ProviderPolicy, stickyKeys, toRoute } from './route.ts'
+import { isSteered, type ProviderPolicy, rememberServed, stickyKeys, toRoute } from './route.ts'
 
 const [a, b, c] = ['a', 'b', 'c'].map((digit) => `0x${digit.repeat(40)}` as const) as [
   `0x${string}`,
@@ -147,6 +147,15 @@ describe('what a request says of its providers', () => {
     expect([{ provider: a }, { only: [a] }, { ignore: [a] }, { order: [a] }, { region: 'eu' }].every(isSteered)).toBe(
       true,
     )
+    expect([{ sort: 'latency' as const }, { sort: 'throughput' as const }].every(isSteered)).toBe(true)
     expect([{}, { sort: 'price' as const }, { only: [] }].some(isSteered)).toBe(false)
+  })
+
+  test('who steered to a provider is not sent there unasked afterwards', () => {
+    const memory = createRouteMemory()
+    rememberServed(memory, { keys: ['k'], policy: { provider: b }, provider: b })
+    expect(route({}, memory, ['k'])).toEqual({})
+    rememberServed(memory, { keys: ['k'], policy: {}, provider: b })
+    expect(route({}, memory, ['k'])).toEqual({ prefer: [b] })
   })
 })

@@ -49,8 +49,20 @@ export function toRouteError(error: unknown, policy: ProviderPolicy): unknown {
 const stickyPercent = 125n
 
 /** Whether a request says who may answer it, so that it may have chosen a provider of its own. */
-export function isSteered({ provider, only, ignore, order, region, maxUnitPrices }: ProviderPolicy): boolean {
-  return [provider, region, maxUnitPrices].some(Boolean) || [only, ignore, order].some((list) => list?.length)
+export function isSteered({ provider, only, ignore, order, region, sort, maxUnitPrices }: ProviderPolicy): boolean {
+  // Who is the fastest may ask any price.
+  const isByPrice = sort === undefined || sort === 'price'
+  const isNamed = [provider, region, maxUnitPrices].some(Boolean) || [only, ignore, order].some((list) => list?.length)
+  return isNamed || !isByPrice
+}
+
+/** Remembers who served a request. One that was steered is left out: who chose their own provider must not be sent there unasked. */
+export function rememberServed(
+  memory: RouteMemory,
+  served: { readonly keys: readonly string[]; readonly policy: ProviderPolicy; readonly provider: Address },
+): void {
+  const { keys, policy, provider } = served
+  if (!isSteered(policy)) memory.remember(keys, provider)
 }
 
 /**
