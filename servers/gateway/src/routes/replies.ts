@@ -67,12 +67,15 @@ async function reply(context: GatewayContext, dialect: Dialect, request: Request
   const onPlaced = (jobId: string) => {
     if (!response.headersSent) response.setHeader('x-lilypad-job', jobId)
   }
-  const account = callerOf(response).accountId
-  const call = { requestId, model, conversation, policy, account, signal, onPlaced }
+  // An order of a wallet is paid by no account.
+  const call = () => ({
+    ...{ requestId, model, conversation, policy, signal, onPlaced },
+    account: callerOf(response).accountId,
+  })
   if (!conversation.isStreamed) {
     const whole = await (relayed
       ? relayCompletion(context, { ...relayed, model, signal })
-      : completeChat(context, call))
+      : completeChat(context, call()))
     tellSettlement(response, whole.settlement)
     response.json(dialect.encode(envelope, whole))
     return
@@ -98,7 +101,7 @@ async function reply(context: GatewayContext, dialect: Dialect, request: Request
           return stream.send(encoder.end(step.end))
       }
     }
-    await (relayed ? relayStream(context, { ...relayed, model, signal }, send) : streamChat(context, call, send))
+    await (relayed ? relayStream(context, { ...relayed, model, signal }, send) : streamChat(context, call(), send))
     stream.end()
   } catch (thrown) {
     stream.release()
